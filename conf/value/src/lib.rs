@@ -1,0 +1,47 @@
+//! Templates, conditions and the registry of variables: the one language in which configuration speaks about requests.
+//!
+//! - [`Variable`] names a value of a request, [`Known`] is the table of those with fixed names, [`Facts`] answers them.
+//! - [`Template`] is literals and variables, parsed once and rendered per request: `"$scheme://$host$request_uri"`.
+//! - [`Condition`] is a predicate over variables: `$http_upgrade == "websocket" && $remote_addr in [10.0.0.0/8]`.
+//! - [`HostPattern`] and [`PathPattern`] are what a site and a route say about hosts and paths.
+//! - [`Scope`] holds the names a text may use beside the registry, [`escape`] the forms in which values enter logs.
+//!
+//! ```
+//! use switchback_value::{Condition, Scope, Template};
+//!
+//! let scope = Scope::with_captures(["id"]);
+//! let target = Template::parse("/v2/{id}?$args", &scope)?;
+//! assert_eq!(target.variables().count(), 2);
+//!
+//! let wrong = Condition::parse("$request_methd == 'GET'", &scope).unwrap_err();
+//! assert_eq!(wrong.at, 0..14);
+//! assert_eq!(wrong.to_string(), "unknown variable `$request_methd`");
+//! assert_eq!(wrong.hint().as_deref(), Some("did you mean `$request_method`?"));
+//! # Ok::<(), switchback_value::TemplateError>(())
+//! ```
+//!
+//! Nothing here waits, reads a clock or knows a server: parsing is a function of text, evaluation of [`Facts`].
+
+mod condition;
+pub mod escape;
+mod host_pattern;
+mod memo;
+mod path_pattern;
+mod reference;
+mod scope;
+pub mod suggest;
+mod template;
+mod variable;
+
+#[cfg(test)]
+mod sample;
+
+pub use condition::{Condition, ConditionError, ConditionErrorKind};
+pub use host_pattern::{HostPattern, HostPatternError};
+pub use memo::Memo;
+pub use path_pattern::{
+    Groups, MAX_CAPTURES, PathPattern, PathPatternError, PathRegex, Segment, Segments,
+};
+pub use scope::Scope;
+pub use template::{Template, TemplateError, TemplateErrorKind, escape_literal};
+pub use variable::{FAMILIES, Facts, Family, Known, Variable};

@@ -1,0 +1,124 @@
+//! Conditions and templates ask and compare without allocating.
+#![expect(
+    unsafe_code,
+    reason = "allocations can only be counted in a global allocator, which is an unsafe trait"
+)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::borrow::Cow;
+use std::cell::Cell;
+use std::net::IpAddr;
+
+use http::Method;
+use switchback_value::{Condition, Facts, Known, Scope, Template, Variable, escape};
+
+thread_local! {
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+/// The system's allocator, which counts what each thread asks for.
+struct Counting;
+
+fn count() {
+    // A thread that is ending has no counter any more, and is not measured.
+    let _ = ALLOCATIONS.try_with(|allocations| allocations.set(allocations.get() + 1));
+}
+
+// SAFETY: every call is passed on unchanged to the system's allocator, which keeps the contract; counting touches only
+// a thread-local `Cell` without destructor and allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count();
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        // SAFETY: `block` came from `System` with this layout, because all blocks do.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count();
+        // SAFETY: `block` came from `System` with this layout, because all blocks do.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations_of(run: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.get();
+    run();
+    ALLOCATIONS.get() - before
+}
+
+struct Request;
+
+impl Facts for Request {
+    fn fact(&self, variable: &Variable) -> Option<Cow<'_, [u8]>> {
+        match variable {
+            Variable::Known(Known::Host) => Some(Cow::Borrowed(b"shop.example")),
+            Variable::Header(name) if name == http::header::USER_AGENT => {
+                Some(Cow::Borrowed(b"Mozilla/5.0 \"x\""))
+            }
+            Variable::Header(name) if name == http::header::ORIGIN => {
+                Some(Cow::Borrowed(b"https://shop.example"))
+            }
+            Variable::Argument(name) if **name == *"page" => Some(Cow::Borrowed(b"7")),
+            Variable::Capture(0) => Some(Cow::Borrowed(b"42")),
+            _ => None,
+        }
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        Some(IpAddr::from([10, 1, 2, 3]))
+    }
+
+    fn method(&self) -> &Method {
+        &Method::GET
+    }
+}
+
+fn scope() -> Scope {
+    Scope::with_captures(["id"])
+}
+
+#[test]
+fn the_counter_counts() {
+    assert_eq!(allocations_of(|| drop(std::hint::black_box(Box::new(1)))), 1);
+}
+
+#[test]
+fn a_condition_allocates_nothing() {
+    let text = "$host == 'shop.example' && $http_x_absent != 'a' && $arg_page && exists $http_user_agent \
+                && $http_origin == 'https://$host' && {id} in [1, 42] && $remote_addr in [192.0.2.0/24, 10.0.0.0/8] \
+                && $request_method in [HEAD, GET] && !($host == 'other' || $remote_addr in [::1])";
+    let condition = Condition::parse(text, &scope()).unwrap();
+    let mut holds = false;
+    assert_eq!(allocations_of(|| holds = condition.holds(&Request)), 0);
+    assert!(holds);
+}
+
+#[test]
+fn a_regex_allocates_nothing_once_it_is_warm() {
+    let condition =
+        Condition::parse(r"$http_user_agent ~* 'mozilla/\d' && $host !~ '^www\.'", &scope())
+            .unwrap();
+    assert!(condition.holds(&Request));
+    assert_eq!(allocations_of(|| assert!(condition.holds(&Request))), 0);
+}
+
+#[test]
+fn rendering_into_a_buffer_with_room_allocates_nothing() {
+    let template =
+        Template::parse("$host/{id}?$arg_page \"$http_user_agent\" $remote_user", &scope())
+            .unwrap();
+    let mut out = Vec::with_capacity(256);
+    for escape in [escape::log, escape::json] {
+        out.clear();
+        assert_eq!(allocations_of(|| template.render_with(&Request, &mut out, escape, b"-")), 0);
+        assert!(out.starts_with(b"shop.example/42?7 \"Mozilla/5.0 ") && out.ends_with(b" -"));
+    }
+}

@@ -1,0 +1,72 @@
+//! Everything an operator can say: one file per noun, each key typed, documented and with its default.
+//!
+//! References are names here and templates are text; [`plan`](crate::plan()) resolves both.
+
+pub(crate) mod define;
+
+mod action;
+mod forwarding;
+mod listener;
+mod log;
+mod process;
+mod route;
+mod site;
+mod table;
+mod text;
+mod tls;
+mod upstream;
+mod words;
+
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+
+pub use action::{HeaderRules, Proxy, Respond};
+pub use forwarding::Forwarding;
+pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
+pub use log::{AccessLog, Log};
+pub use process::{Control, Workers};
+pub use route::{Matcher, Route};
+pub use site::Site;
+pub use table::{OneOrMany, Table};
+pub use text::{Count, FromFile, Name, OrOff, OrText, TemplateText, Text};
+pub use tls::{ListenerTls, UpstreamTls};
+pub(crate) use upstream::is_host_name;
+pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};
+
+use crate::at::At;
+use crate::units::Duration;
+
+define::model! {
+    /// A configuration file as a whole.
+    ///
+    /// What several files say is put together: lists are strung together, tables joined. A key that is no list may be set
+    /// in one of them only.
+    pub struct Config: Default {
+        /// Other files that belong to this one, as patterns such as `"sites/*.toml"`. Each must match a file.
+        pub include: Vec<At<Box<str>>> = Vec::new(),
+        /// How many threads serve requests: a number, or `"auto"` for one per core.
+        pub workers: Workers = Workers::Auto,
+        /// Where the process writes its id. Without it and `control.socket`, where `switchback run` keeps such things.
+        pub pid_file: Option<At<PathBuf>> = None,
+        /// The longest that a graceful stop waits for requests to end.
+        pub shutdown_timeout: Duration = Duration::seconds(30),
+        /// Networks of proxies in front of this one, whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
+        pub trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// How the command line reaches the running process.
+        pub control: Control = Control::default(),
+        /// What upstreams are told about the client.
+        pub forwarding: Forwarding = Forwarding::default(),
+        /// What is written about requests and about the process itself.
+        pub log: Log = Log::default(),
+        /// The addresses that clients connect to. At least one.
+        pub listeners: Vec<At<Listener>> = Vec::new(),
+        /// The hosts that are answered. At least one.
+        pub sites: Vec<At<Site>> = Vec::new(),
+        /// The services that requests are passed on to, each under its name: `[upstreams.NAME]`.
+        pub upstreams: Table<Name, At<Upstream>> = Table::new(),
+        ..
+        /// The files that were read, in the order they were.
+        pub files: Vec<PathBuf>,
+    }
+}

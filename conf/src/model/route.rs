@@ -1,0 +1,58 @@
+//! What is done with which request.
+
+use http::{HeaderName, Method, StatusCode};
+use ipnet::IpNet;
+
+use super::action::{HeaderRules, Proxy, Respond};
+use super::define::model;
+use super::table::{OneOrMany, Table};
+use super::text::{Name, OrText};
+use crate::at::At;
+use crate::units::Bytes;
+
+model! {
+    /// Which requests, and what is done with them: exactly one of `proxy` and `respond`.
+    pub struct Route: Default {
+        /// A name, unique in its site, by which `errors` refers to it; it also appears in logs as `$route`.
+        pub name: Option<At<Name>> = None,
+        /// Which requests. Without it, all.
+        pub matcher as "match": Option<At<Matcher>> = None,
+        /// Routes with a higher one are asked first, whatever they match.
+        pub priority: At<i32> = At::from(0),
+        /// Whether it is reached only through `errors` of another route. Such a route needs a `name` and no `match`.
+        pub internal: bool = false,
+        /// Passes the request on: the name of an upstream, or a table.
+        pub proxy: Option<At<OrText<Proxy>>> = None,
+        /// Answers with a fixed text.
+        pub respond: Option<At<Respond>> = None,
+        /// Changes to the headers that the upstream receives.
+        pub request_headers: Option<At<HeaderRules>> = None,
+        /// Changes to the headers that the client receives.
+        pub response_headers: HeaderRules = HeaderRules::default(),
+        /// Answers of the upstream with one of these statuses are replaced by that of a named route of the same site, as in
+        /// `{ 404 = "not-found" }`.
+        pub errors: Table<StatusCode, At<Name>> = Table::new(),
+        /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit. Without it, that of the site.
+        pub body_limit: Option<Bytes> = None,
+    }
+}
+
+model! {
+    /// Which requests: those of which all of this is true.
+    pub struct Matcher: Default {
+        /// The path: `"/exact"`, `"/below/*"`, `"/users/{id}/posts"` or `"~regex"`; one, or a list of which one must match.
+        pub path: OneOrMany<At<Box<str>>> = OneOrMany::default(),
+        /// The method, or a list of which it must be one.
+        pub method: OneOrMany<Method> = OneOrMany::default(),
+        /// Headers: `"text"` for exactly that, `"*"` for any value, `"~regex"`.
+        pub headers: Table<HeaderName, At<Box<str>>> = Table::new(),
+        /// Arguments of the query, likewise.
+        pub query: Table<Name, At<Box<str>>> = Table::new(),
+        /// Cookies, likewise.
+        pub cookies: Table<Name, At<Box<str>>> = Table::new(),
+        /// Networks in one of which the client must be.
+        pub client: OneOrMany<IpNet> = OneOrMany::default(),
+        /// A condition, such as `'$scheme == "http"'`.
+        pub when: Option<At<Box<str>>> = None,
+    }
+}

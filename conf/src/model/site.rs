@@ -1,0 +1,42 @@
+//! The hosts answered together.
+
+use super::define::model;
+use super::route::Route;
+use super::text::Name;
+use crate::at::At;
+use crate::plan::EncodedSlash;
+use crate::units::Bytes;
+
+model! {
+    /// Hosts that are answered together.
+    pub struct Site {
+        /// Which hosts: `"shop.example"`, `"*.shop.example"`, `"www.*"` or `"~regex"`. Without it, any.
+        pub hosts: Vec<At<Box<str>>> = Vec::new(),
+        /// On which listeners, by name. Without it, on all.
+        pub listeners: Vec<At<Name>> = Vec::new(),
+        /// Whether it also answers hosts that no other site of its listeners names. One site per listener may.
+        pub is_default as "default": At<bool> = At::from(false),
+        /// What becomes of `%2f` in a path: `"keep"` leaves it as it is, distinct from `/`; `"decode"` makes it a `/`, as nginx
+        /// does; `"refuse"` answers 400.
+        pub encoded_slash: EncodedSlash = EncodedSlash::Keep,
+        /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit.
+        pub body_limit: Bytes = Bytes::mib(1),
+        /// What is done with which request: `[[sites.routes]]`. At least one.
+        pub routes: Vec<At<Route>> = Vec::new(),
+    }
+}
+
+impl Site {
+    /// A site for any host, with all defaults.
+    #[must_use]
+    pub fn new(routes: impl IntoIterator<Item = Route>) -> Self {
+        Self {
+            hosts: Vec::new(),
+            listeners: Vec::new(),
+            is_default: At::from(false),
+            encoded_slash: EncodedSlash::Keep,
+            body_limit: Bytes::mib(1),
+            routes: routes.into_iter().map(At::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The services that requests are passed on to.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::Serializer;
+
+use super::define::model;
+use super::text::{Count, OrText, Short};
+use super::tls::UpstreamTls;
+use crate::at::At;
+use crate::native::{Decoder, Node, Problem, Setting};
+use crate::plan::{EndpointAddress, UpstreamProtocol};
+use crate::units::Timeout;
+
+model! {
+    /// A service with interchangeable endpoints.
+    pub struct Upstream {
+        /// Where it is: addresses such as `"10.0.0.1:8080"`, `"app.example:80"` or `"unix:/run/app.sock"`, or tables. At least one.
+        pub endpoints: Vec<OrText<Endpoint>>,
+        /// What is spoken to it: `"http1"` or `"h2"`.
+        pub protocol: UpstreamProtocol = UpstreamProtocol::Http1,
+        /// TLS. Without it, plain text.
+        pub tls: Option<At<UpstreamTls>> = None,
+        /// How long it may take.
+        pub timeouts: UpstreamTimeouts = UpstreamTimeouts::default(),
+        /// The most attempts for one request. Only those that surely had no effect are repeated.
+        pub tries: Count<1, 100> = Count::clamped(3),
+        /// How often host names are looked up again.
+        pub resolve_every: Timeout = Timeout::seconds(30),
+    }
+}
+
+impl Upstream {
+    /// A plain-text service with all defaults.
+    #[must_use]
+    pub fn new(endpoints: impl IntoIterator<Item = EndpointAddress>) -> Self {
+        let endpoint = |address: EndpointAddress| OrText(Endpoint::from_key(address.into()));
+        Self {
+            endpoints: endpoints.into_iter().map(endpoint).collect(),
+            protocol: UpstreamProtocol::Http1,
+            tls: None,
+            timeouts: UpstreamTimeouts::default(),
+            tries: Count::clamped(3),
+            resolve_every: Timeout::seconds(30),
+        }
+    }
+}
+
+model! {
+    /// One address of a service. Where only `address` is written, it alone will do.
+    pub struct Endpoint {
+        /// Host and port, or `"unix:/path"`.
+        pub address: At<EndpointAddress>,
+        /// Its share of the requests, against the other endpoints.
+        pub weight: Count<1, 1000> = Count::clamped(1),
+    }
+}
+
+impl Short for Endpoint {
+    type Key = EndpointAddress;
+
+    fn from_key(address: At<EndpointAddress>) -> Self {
+        Self { address, weight: Count::clamped(1) }
+    }
+
+    fn as_key(&self) -> Option<&EndpointAddress> {
+        (self.weight == Count::clamped(1)).then_some(&self.address.value)
+    }
+}
+
+model! {
+    /// How long a service may take. None of them can be turned off.
+    pub struct UpstreamTimeouts: Default {
+        /// To connect, TLS included.
+        pub connect: Timeout = Timeout::seconds(5),
+        /// Between two pieces of an answer, and until the first.
+        pub read: Timeout = Timeout::seconds(60),
+        /// Until a piece of a request is taken.
+        pub write: Timeout = Timeout::seconds(60),
+        /// How long a connection that nobody uses is kept.
+        pub idle: Timeout = Timeout::seconds(60),
+    }
+}
+
+impl EndpointAddress {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        let problem = || {
+            let problem = Problem::new(format!("`{text}` is not an address to connect to"));
+            problem.hint("as in \"10.0.0.1:8080\", \"[::1]:80\", \"app.example:80\" or \"unix:/run/app.sock\"")
+        };
+        if let Some(path) = text.strip_prefix("unix:") {
+            return if path.is_empty() { Err(problem()) } else { Ok(Self::Unix(path.into())) };
+        }
+        if let Ok(address) = text.parse::<std::net::SocketAddr>() {
+            return if address.port() == 0 { Err(problem()) } else { Ok(Self::Ip(address)) };
+        }
+        if text.contains("://") {
+            return Err(problem().hint("without a scheme: TLS is said with `tls = {}`"));
+        }
+        let (host, port) = text
+            .rsplit_once(':')
+            .ok_or_else(|| problem().hint("a port is missing, as in \"app:80\""))?;
+        let port = port.parse().ok().filter(|port| *port != 0).ok_or_else(problem)?;
+        match is_host_name(host) {
+            true => Ok(Self::Name { host: host.to_ascii_lowercase().into(), port }),
+            false => Err(problem()),
+        }
+    }
+}
+
+/// Whether `text` can be looked up: labels of letters, digits, hyphens and underscores.
+pub(crate) fn is_host_name(text: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    let is_number = |label: &str| label.bytes().all(|byte| byte.is_ascii_digit());
+    let text = text.strip_suffix('.').unwrap_or(text);
+    let last_is_number = text.rsplit('.').next().is_some_and(is_number);
+    text.len() <= 253 && !last_is_number && text.split('.').all(is_label)
+}
+
+impl Setting for EndpointAddress {
+    fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let text = decoder.text(node, "an address such as \"10.0.0.1:8080\"")?;
+        match Self::parse(&text) {
+            Ok(Self::Unix(path)) => Some(Self::Unix(node.directory().join(path))),
+            Ok(address) => Some(address),
+            Err(problem) => {
+                decoder.bad_value(node.at(), problem);
+                None
+            }
+        }
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": "address" })
+    }
+}
+
+impl std::fmt::Display for EndpointAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Ip(address) => address.fmt(f),
+            Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_addresses_names_or_sockets() {
+        for text in [
+            "10.0.0.1:80",
+            "[::1]:443",
+            "localhost:3000",
+            "a_b-c.example:1",
+            "unix:/run/x.sock",
+            "a.example.:80",
+        ] {
+            assert_eq!(EndpointAddress::parse(text).unwrap().to_string(), text);
+        }
+        assert_eq!(EndpointAddress::parse("APP:80").unwrap().to_string(), "app:80");
+    }
+
+    #[test]
+    fn what_cannot_be_connected_to_is_refused() {
+        let no_addresses = [
+            "",
+            "app",
+            "app:0",
+            "10.0.0.1:0",
+            "app:65536",
+            "a b:80",
+            "unix:",
+            "http://a:80",
+            "1.2.3:80",
+        ];
+        for text in no_addresses.into_iter().chain([":80", "a..b:80", "::1:80", "ä.example:80"]) {
+            assert!(EndpointAddress::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Types of other crates and of the plan, as they are written in a configuration.
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use http::{HeaderName, Method, StatusCode};
+use ipnet::IpNet;
+use schemars::{Schema, SchemaGenerator, json_schema};
+use serde::Serializer;
+
+use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
+use crate::plan::{EncodedSlash, LogLevel, LogTarget, UpstreamProtocol};
+
+/// Makes an enum a word out of a fixed list.
+macro_rules! words {
+    ($type:ty, $expected:literal: $($word:literal = $value:ident),+) => {
+        impl FromText for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn from_text(text: &str) -> Result<Self, Problem> {
+                match text {
+                    $($word => Ok(Self::$value),)+
+                    _ => {
+                        let problem = Problem::new(format!("`{text}` is not {}", Self::EXPECTED));
+                        Err(problem.hint(format!("one of {}", listed([$($word),+]))))
+                    }
+                }
+            }
+
+            fn to_text(&self) -> Cow<'_, str> {
+                Cow::Borrowed(match self { $(Self::$value => $word,)+ })
+            }
+
+            fn schema() -> Schema {
+                json_schema!({ "enum": [$($word),+] })
+            }
+        }
+    };
+}
+
+words!(LogLevel, "a log level": "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace);
+words!(EncodedSlash, "what to do with `%2f`": "keep" = Keep, "decode" = Decode, "refuse" = Refuse);
+words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
+
+impl Setting for LogTarget {
+    fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        Some(match &*decoder.text(node, "\"stdout\", \"stderr\" or a path")? {
+            "stdout" => Self::Stdout,
+            "stderr" => Self::Stderr,
+            _ => Self::File(PathBuf::decode(node, decoder)?),
+        })
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Stdout => serializer.serialize_str("stdout"),
+            Self::Stderr => serializer.serialize_str("stderr"),
+            Self::File(path) => path.write(serializer),
+        }
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "anyOf": [{ "enum": ["stdout", "stderr"] }, PathBuf::schema(generator)] })
+    }
+}
+
+impl FromText for HeaderName {
+    const EXPECTED: &'static str = "the name of a header";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        text.parse().map_err(|_| Problem::new(format!("`{text}` cannot be the name of a header")))
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "format": "header" })
+    }
+}
+
+impl FromText for Method {
+    const EXPECTED: &'static str = "a method such as \"GET\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        let method = text.parse().map_err(|_| Problem::new(format!("`{text}` is not a method")))?;
+        let capitals = text.to_ascii_uppercase();
+        if capitals != text {
+            let problem =
+                Problem::new(format!("`{text}` is not a method: methods are in capitals"));
+            return Err(problem.hint(format!("write \"{capitals}\"")));
+        }
+        Ok(method)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "format": "method" })
+    }
+}
+
+impl FromText for IpNet {
+    const EXPECTED: &'static str = "a network such as \"10.0.0.0/8\"";
+
+    /// A network, or the network of one address.
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        if let Ok(address) = text.parse::<IpAddr>() {
+            return Ok(address.into());
+        }
+        let problem = || Problem::new(format!("`{text}` is neither an address nor a network"));
+        let network: Self = text.parse().map_err(|_| problem().hint("as in 10.0.0.0/8 or ::1"))?;
+        if network.trunc() != network {
+            let problem =
+                Problem::new(format!("`{text}` says more than its {} bits", network.prefix_len()));
+            return Err(problem.hint(format!(
+                "write \"{}\" or \"{}\"",
+                network.trunc(),
+                network.addr()
+            )));
+        }
+        Ok(network)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        self.to_string().into()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "format": "network" })
+    }
+}
+
+/// The statuses that an answer can end with.
+const FINAL_STATUSES: std::ops::RangeInclusive<i64> = 200..=599;
+
+impl Setting for StatusCode {
+    fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let number = integer(node, FINAL_STATUSES, decoder)?;
+        u16::try_from(number).ok().and_then(|number| Self::from_u16(number).ok())
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(self.as_u16())
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "integer", "minimum": FINAL_STATUSES.start(), "maximum": FINAL_STATUSES.end() })
+    }
+}
+
+impl KeyText for StatusCode {
+    fn from_key(text: &str) -> Result<Self, Problem> {
+        let number =
+            text.parse().ok().filter(|number| FINAL_STATUSES.contains(&i64::from(*number)));
+        let status = number.and_then(|number: u16| Self::from_u16(number).ok());
+        status.ok_or_else(|| Problem::new(format!("`{text}` is not a status between 200 and 599")))
+    }
+
+    fn to_key(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
+    }
+}

@@ -1,0 +1,126 @@
+//! From what was said to what it means.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::path::Path;
+
+use super::{ListenerId, Plan, UpstreamId, listeners, process, sites, upstreams};
+use crate::at::At;
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::model::{Config, Name};
+use crate::native::{Gaps, listed};
+use crate::outcome::Outcome;
+use switchback_value::suggest::nearest;
+
+/// What `config` means, and everything that is wrong with it.
+///
+/// Certificates, keys and other files must be there and readable; what is in them is looked at when the plan is assembled.
+pub fn plan(config: &Config) -> Outcome<Plan> {
+    let (plan, diagnostics) = plan_with(config, &Gaps::default());
+    Outcome::new(plan, diagnostics)
+}
+
+/// The same for a configuration of which parts could not be read: what may follow from that is not told again.
+pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>) {
+    let mut findings = Findings { diagnostics: Vec::new(), gaps };
+    if let Some(include) = config.include.first() {
+        let message =
+            "includes are followed when files are read, not in a configuration built in code";
+        findings.error(Code::NoEffect, &include.at, message);
+    }
+    let (listeners, listener_names) = listeners::listeners(config, &mut findings);
+    let (upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
+    let names = Names { listeners: listener_names, upstreams: upstream_names };
+    let (sites, routes) = sites::sites(config, &names, &mut findings);
+    let plan = Plan {
+        process: process::process(config, &mut findings),
+        forwarding: process::forwarding(config, &mut findings),
+        log: process::log(config, &mut findings),
+        listeners,
+        sites,
+        routes,
+        upstreams,
+    };
+    (plan, findings.diagnostics)
+}
+
+/// The ids of what has a name.
+pub(super) struct Names<'a> {
+    pub(super) listeners: HashMap<&'a str, ListenerId>,
+    pub(super) upstreams: HashMap<&'a str, UpstreamId>,
+}
+
+/// What is wrong, as far as it has been found.
+pub(super) struct Findings<'a> {
+    diagnostics: Vec<Diagnostic>,
+    gaps: &'a Gaps,
+}
+
+impl Findings<'_> {
+    pub(super) fn report(&mut self, diagnostic: Diagnostic) {
+        self.diagnostics.push(diagnostic);
+    }
+
+    pub(super) fn error(&mut self, code: Code, at: &Location, message: impl Into<String>) {
+        self.report(Diagnostic::error(code, at.clone(), message));
+    }
+
+    /// That something is missing, unless it may be among what could not be read.
+    pub(super) fn missing(&mut self, diagnostic: Diagnostic) {
+        if !self.gaps.any() {
+            self.report(diagnostic);
+        }
+    }
+
+    /// That `name` is none of `defined`, which are called `plural`.
+    pub(super) fn unknown_name<'n>(
+        &mut self,
+        code: Code,
+        name: &At<Name>,
+        (noun, plural): (&str, &str),
+        defined: impl Iterator<Item = &'n str>,
+    ) {
+        if self.gaps.may_hide(name) {
+            return;
+        }
+        let mut defined: Vec<_> = defined.collect();
+        defined.sort_unstable();
+        let hint = match nearest(name, defined.iter().copied()) {
+            Some(meant) => Some(format!("did you mean `{meant}`?")),
+            None if !defined.is_empty() => {
+                Some(format!("defined {plural} are {}", listed(defined)))
+            }
+            None => (!self.gaps.any()).then(|| format!("there are no {plural}")),
+        };
+        let message = format!("{noun} `{}` is not defined", **name);
+        self.report(Diagnostic::error(code, name.at.clone(), message).maybe_hint(hint));
+    }
+
+    /// That a file which is needed cannot be read.
+    pub(super) fn readable(&mut self, path: &Path, at: &Location, what: &str) {
+        let opened = File::open(path).and_then(|file| file.metadata());
+        let reason = match opened {
+            Ok(metadata) if metadata.is_dir() => "it is a directory".to_owned(),
+            Ok(_) => return,
+            Err(error) => error.to_string(),
+        };
+        self.error(
+            Code::FileUnreadable,
+            at,
+            format!("cannot read the {what} {}: {reason}", path.display()),
+        );
+    }
+
+    /// That a path is too long for the address of a Unix socket.
+    pub(super) fn socket_path(&mut self, path: &Path, at: &Location) {
+        /// Of 108 bytes one is the zero at the end.
+        const MAX_SOCKET_PATH: usize = 107;
+        let length = path.as_os_str().len();
+        if length > MAX_SOCKET_PATH {
+            let message = format!(
+                "the path of a Unix socket has at most {MAX_SOCKET_PATH} bytes, this one has {length}"
+            );
+            self.error(Code::SocketPathTooLong, at, message);
+        }
+    }
+}

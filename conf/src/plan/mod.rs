@@ -1,0 +1,411 @@
+//! What a [`Config`](crate::Config) means: ids for names, inheritance flattened, impossible states gone.
+//!
+//! A plan holds no live object and opens no socket; the engine assembles a snapshot from it. Vectors are indexed by the
+//! ids beside them.
+
+mod actions;
+mod build;
+mod listeners;
+mod matchers;
+mod process;
+mod routes;
+mod sites;
+mod texts;
+mod upstreams;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::{HeaderName, StatusCode};
+use ipnet::IpNet;
+use switchback_value::{Condition, HostPattern, PathPattern, Template};
+
+pub use build::plan;
+pub(crate) use build::plan_with;
+
+use crate::diagnostic::Location;
+
+/// Index into [`Plan::listeners`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ListenerId(pub u32);
+
+/// Index into [`Plan::sites`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteId(pub u32);
+
+/// Index into [`Plan::routes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RouteId(pub u32);
+
+/// Index into [`Plan::upstreams`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct UpstreamId(pub u32);
+
+/// Everything the process is to do.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Threads, files and time-outs of the process.
+    pub process: ProcessPlan,
+    /// Who is believed and what is told about the client.
+    pub forwarding: ForwardingPlan,
+    /// Error and access logs.
+    pub log: LogPlan,
+    /// The bound addresses.
+    pub listeners: Vec<ListenerPlan>,
+    /// The hosts answered together.
+    pub sites: Vec<SitePlan>,
+    /// All routes of all sites; a site's routes are contiguous and in written order.
+    pub routes: Vec<RoutePlan>,
+    /// The named services.
+    pub upstreams: Vec<UpstreamPlan>,
+}
+
+/// Threads, files and time-outs of the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessPlan {
+    /// Worker threads; `None` is one per core.
+    pub workers: Option<u16>,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+    /// The control socket; `None` is off.
+    pub control_socket: Option<PathBuf>,
+    /// The longest a graceful stop waits for what runs.
+    pub shutdown_timeout: Duration,
+}
+
+/// Who is believed and what is told about the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardingPlan {
+    /// Peers whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether upstreams are sent `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+    pub x_forwarded: bool,
+    /// Whether upstreams are sent `Forwarded` (RFC 7239).
+    pub forwarded: bool,
+    /// Whether upstreams are sent `X-Request-ID`.
+    pub request_id: bool,
+    /// Our pseudonym in `Via` (RFC 9110, 7.6.3); `None` leaves the header out.
+    pub via: Option<Box<str>>,
+}
+
+/// Error and access logs.
+#[derive(Clone, Debug)]
+pub struct LogPlan {
+    /// The most detailed level written.
+    pub level: LogLevel,
+    /// Where the error log goes.
+    pub target: LogTarget,
+    /// Each a line per request.
+    pub access: Vec<AccessLogPlan>,
+}
+
+/// How detailed the error log is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Only what needs a person.
+    Error,
+    /// And what may need one soon.
+    Warn,
+    /// And what changed.
+    Info,
+    /// And why.
+    Debug,
+    /// And everything else.
+    Trace,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LogTarget {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Appended to this file, which is opened again on SIGUSR1.
+    File(PathBuf),
+}
+
+/// One access log.
+#[derive(Clone, Debug)]
+pub struct AccessLogPlan {
+    /// Where its lines go.
+    pub target: LogTarget,
+    /// A line without its newline. Values are escaped as nginx does; what is absent is `-`.
+    pub format: Template,
+    /// Which requests are logged.
+    pub when: Condition,
+}
+
+/// A bound address.
+#[derive(Clone, Debug)]
+pub struct ListenerPlan {
+    /// Its name, or its address where it has none.
+    pub name: Box<str>,
+    /// What is bound.
+    pub address: ListenAddress,
+    /// TLS, or plain text.
+    pub tls: Option<ListenerTlsPlan>,
+    /// Whether ALPN offers `h2`.
+    pub h2: bool,
+    /// Whether plain-text HTTP/2 with prior knowledge is understood.
+    pub h2c: bool,
+    /// Deadlines towards clients.
+    pub timeouts: ListenerTimeouts,
+    /// Bounds on what a client may send.
+    pub limits: ListenerLimits,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// What a listener binds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// TCP. `[::]` written as `:port` also takes IPv4 (`dual_stack`).
+    Tcp {
+        /// Address and port; port 0 lets the kernel choose.
+        address: SocketAddr,
+        /// Whether an IPv6 socket also takes IPv4 clients.
+        dual_stack: bool,
+    },
+    /// A Unix stream socket.
+    Unix {
+        /// The socket's file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+}
+
+/// The certificate of a listener.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ListenerTlsPlan {
+    /// PEM files.
+    Files {
+        /// Certificate chain, leaf first.
+        certificate: PathBuf,
+        /// Private key.
+        key: PathBuf,
+    },
+    /// Made when the listener starts, for these names and addresses.
+    SelfSigned(Vec<String>),
+}
+
+/// Deadlines towards clients. All finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListenerTimeouts {
+    /// For the whole TLS handshake.
+    pub handshake: Duration,
+    /// For a whole request head, from its first byte (or the connection's start).
+    pub header: Duration,
+    /// Between requests.
+    pub keepalive: Duration,
+    /// Between two reads of a request body.
+    pub body: Duration,
+    /// Between two writes of an answer.
+    pub write: Duration,
+}
+
+/// Bounds on what a client may send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListenerLimits {
+    /// Bytes of a request target; beyond it 414.
+    pub target: u64,
+    /// Bytes of all header lines together; beyond it 431.
+    pub headers: u64,
+    /// Number of header lines; beyond it 431.
+    pub fields: u32,
+    /// Requests on one connection before it is closed.
+    pub keepalive_requests: u32,
+}
+
+/// The hosts answered together.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    /// Which hosts. Never empty: a site without hosts answers [`HostPattern::Any`].
+    pub hosts: Vec<HostPattern>,
+    /// `$server_name`: the first host as written.
+    pub name: Box<str>,
+    /// On which listeners.
+    pub listeners: Vec<ListenerId>,
+    /// Whether it answers hosts that no site of its listeners claims.
+    pub is_default: bool,
+    /// What becomes of `%2f`.
+    pub encoded_slash: EncodedSlash,
+    /// Its routes in written order.
+    pub routes: std::ops::Range<u32>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// What becomes of an encoded slash in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// It stays encoded, distinct from `/`.
+    Keep,
+    /// It becomes `/`, as in nginx.
+    Decode,
+    /// The request is refused with 400.
+    Refuse,
+}
+
+/// Matcher and action.
+#[derive(Clone, Debug)]
+pub struct RoutePlan {
+    /// `$route`: its name, or its first path pattern.
+    pub name: Box<str>,
+    /// The site it belongs to.
+    pub site: SiteId,
+    /// Any of these paths.
+    pub paths: Vec<PathPattern>,
+    /// And this.
+    pub condition: Condition,
+    /// Higher first.
+    pub priority: i32,
+    /// Never matched, only reached from another route.
+    pub internal: bool,
+    /// What makes the response.
+    pub action: ActionPlan,
+    /// Changes to what the upstream receives.
+    pub request_headers: HeaderRules,
+    /// Changes to what the client receives.
+    pub response_headers: HeaderRules,
+    /// Upstream answers with these statuses are replaced by the answer of another route of the site.
+    pub errors: Vec<(StatusCode, RouteId)>,
+    /// Bytes of request body; beyond it 413. `None` is no limit.
+    pub body_limit: Option<u64>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// What makes the response.
+#[derive(Clone, Debug)]
+pub enum ActionPlan {
+    /// An upstream's answer.
+    Proxy(ProxyPlan),
+    /// A fixed answer.
+    Respond(RespondPlan),
+}
+
+/// An upstream's answer.
+#[derive(Clone, Debug)]
+pub struct ProxyPlan {
+    /// Whose.
+    pub upstream: UpstreamId,
+    /// Path and query sent upstream instead of those received.
+    pub rewrite: Option<Template>,
+    /// Whether the whole request body is taken in before the upstream is asked.
+    pub buffer_request: bool,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug)]
+pub struct RespondPlan {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers beside those computed.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// Its body.
+    pub body: Template,
+}
+
+/// Changes to a head: removals first, then settings, which replace.
+#[derive(Clone, Debug, Default)]
+pub struct HeaderRules {
+    /// These go.
+    pub remove: Vec<HeaderName>,
+    /// These are replaced or added; a value that renders empty removes the header.
+    pub set: Vec<(HeaderName, Template)>,
+}
+
+/// A named service.
+#[derive(Clone, Debug)]
+pub struct UpstreamPlan {
+    /// Its name.
+    pub name: Box<str>,
+    /// Interchangeable endpoints.
+    pub endpoints: Vec<EndpointPlan>,
+    /// What is spoken to it.
+    pub protocol: UpstreamProtocol,
+    /// TLS, or plain text.
+    pub tls: Option<UpstreamTlsPlan>,
+    /// Deadlines towards it.
+    pub timeouts: UpstreamTimeouts,
+    /// The most attempts for one request.
+    pub tries: u32,
+    /// How often host names are resolved again.
+    pub resolve_every: Duration,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// One address of a named service.
+#[derive(Clone, Debug)]
+pub struct EndpointPlan {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// Its share of the requests, 1 to 1,000.
+    pub weight: u32,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointAddress {
+    /// An address.
+    Ip(SocketAddr),
+    /// A name to resolve.
+    Name {
+        /// Host name.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+    },
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+impl EndpointAddress {
+    /// The address when no name has to be resolved for it.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            Self::Name { .. } | Self::Unix(_) => None,
+        }
+    }
+}
+
+/// What is spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, else with prior knowledge.
+    H2,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTlsPlan {
+    /// The name verified and sent as SNI; `None` is each endpoint's own host name. Never empty.
+    pub server_name: Option<Box<str>>,
+    /// PEM file of trusted roots; `None` is the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+}
+
+/// Deadlines towards an upstream. All finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpstreamTimeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// Between two reads.
+    pub read: Duration,
+    /// Between two writes.
+    pub write: Duration,
+    /// For a pooled connection that nobody uses.
+    pub idle: Duration,
+}

@@ -1,0 +1,87 @@
+//! The process, what it tells about clients, and what it writes down.
+
+use std::path::PathBuf;
+
+use switchback_value::Condition;
+
+use super::build::Findings;
+use super::texts::Captures;
+use super::{AccessLogPlan, ForwardingPlan, LogPlan, ProcessPlan};
+use crate::at::At;
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::model::{AccessLog, Config, OrOff, TemplateText, Workers};
+
+pub(super) fn process(config: &Config, findings: &mut Findings<'_>) -> ProcessPlan {
+    ProcessPlan {
+        workers: match config.workers {
+            Workers::Auto => None,
+            Workers::Count(count) => u16::try_from(count.value()).ok(),
+        },
+        pid_file: config.pid_file.as_ref().map(|path| path.value.clone()),
+        control_socket: control_socket(config, findings),
+        shutdown_timeout: config.shutdown_timeout.std(),
+    }
+}
+
+fn control_socket(config: &Config, findings: &mut Findings<'_>) -> Option<PathBuf> {
+    let (path, at): (PathBuf, &Location) = match (&config.control.socket, &config.pid_file) {
+        (Some(socket), _) => (socket.on()?.clone(), &socket.at),
+        (None, pid_file) => {
+            let pid_file = pid_file.as_ref()?;
+            (pid_file.with_extension("sock"), &pid_file.at)
+        }
+    };
+    findings.socket_path(&path, at);
+    Some(path)
+}
+
+pub(super) fn forwarding(config: &Config, findings: &mut Findings<'_>) -> ForwardingPlan {
+    let forwarding = &config.forwarding;
+    if let OrOff::On(name) = &forwarding.via.value
+        && !is_pseudonym(name)
+    {
+        let diagnostic = Diagnostic::error(
+            Code::BadValue,
+            forwarding.via.at.clone(),
+            format!("`{name}` cannot stand in `Via`"),
+        );
+        findings.report(diagnostic.hint("a word such as \"switchback\", or \"off\""));
+    }
+    ForwardingPlan {
+        trusted_proxies: config.trusted_proxies.clone(),
+        x_forwarded: forwarding.x_forwarded,
+        forwarded: forwarding.forwarded,
+        request_id: forwarding.request_id,
+        via: forwarding.via.on().cloned(),
+    }
+}
+
+/// Host and port, or a token: RFC 9110, section 7.6.3.
+fn is_pseudonym(text: &str) -> bool {
+    let is_allowed =
+        |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:[]".contains(&byte);
+    !text.is_empty() && text.bytes().all(is_allowed)
+}
+
+pub(super) fn log(config: &Config, findings: &mut Findings<'_>) -> LogPlan {
+    let access = config.log.access.iter().filter_map(|log| access_log(log, findings));
+    LogPlan { level: config.log.level, target: config.log.file.clone(), access: access.collect() }
+}
+
+/// nginx's format of that name.
+const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
+                        \"$http_referer\" \"$http_user_agent\"";
+
+fn access_log(log: &At<AccessLog>, findings: &mut Findings<'_>) -> Option<AccessLogPlan> {
+    let captures = Captures::default();
+    findings.no_controls(Code::Template, &log.format, "the format of a log");
+    let format = match log.format.value.as_ref() {
+        "combined" => findings.template(&TemplateText::from(COMBINED).into(), &captures),
+        _ => findings.template(&log.format, &captures),
+    };
+    let when = match &log.when {
+        Some(text) => findings.condition(text, &captures),
+        None => Some(Condition::always()),
+    };
+    Some(AccessLogPlan { target: log.file.clone(), format: format?, when: when? })
+}

@@ -1,0 +1,181 @@
+//! What is done with which request of a site.
+
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
+
+use http::StatusCode;
+use switchback_value::{Condition, PathPattern};
+
+use super::build::{Findings, Names};
+use super::{RouteId, RoutePlan, SiteId, actions, matchers};
+use crate::at::At;
+use crate::diagnostic::{Code, Diagnostic};
+use crate::model::{Name, Route, Site};
+
+/// The routes of one site.
+#[derive(Clone, Copy)]
+pub(super) struct OfSite<'a> {
+    pub(super) site: &'a At<Site>,
+    pub(super) id: SiteId,
+    pub(super) first_route: u32,
+    pub(super) names: &'a Names<'a>,
+}
+
+/// The ids of the routes of a site that have a name.
+type RouteNames<'a> = HashMap<&'a str, RouteId>;
+
+pub(super) fn of_site(of: OfSite<'_>, plans: &mut Vec<RoutePlan>, findings: &mut Findings<'_>) {
+    if of.site.routes.is_empty() {
+        let diagnostic =
+            Diagnostic::error(Code::NoRoutes, of.site.at.clone(), "this site has no routes");
+        findings.missing(diagnostic.hint("what is answered stands in `[[sites.routes]]`"));
+    }
+    let route_names = route_names(of, findings);
+    for route in &of.site.routes {
+        plans.extend(plan(route, of, &route_names, findings));
+    }
+    check_internal(of.site, findings);
+}
+
+fn route_names<'a>(of: OfSite<'a>, findings: &mut Findings<'_>) -> RouteNames<'a> {
+    let mut names = RouteNames::new();
+    for (route, id) in of.site.routes.iter().zip((of.first_route..).map(RouteId)) {
+        let Some(name) = &route.name else { continue };
+        match names.entry(name) {
+            Entry::Vacant(free) => {
+                free.insert(id);
+            }
+            Entry::Occupied(_) => {
+                let message = format!("two routes of this site are called `{}`", **name);
+                findings.error(Code::Duplicate, &name.at, message);
+            }
+        }
+    }
+    names
+}
+
+/// The plan of one route, or `None` after having told why there is none.
+fn plan(
+    route: &At<Route>,
+    of: OfSite<'_>,
+    route_names: &RouteNames<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<RoutePlan> {
+    check_effect(route, findings);
+    let matcher = route.matcher.as_ref().filter(|_| !route.internal);
+    let (paths, captures) = matchers::paths(matcher, findings);
+    let condition = matcher.map_or_else(Condition::always, |matcher| {
+        matchers::condition(matcher, &captures, findings)
+    });
+    let request_headers = route.request_headers.as_ref();
+    let request_headers =
+        request_headers.map(|rules| actions::header_rules(rules, &captures, findings));
+    let response_headers = actions::header_rules(&route.response_headers, &captures, findings);
+    let errors = plan_errors(route, route_names, findings);
+    let action = actions::action(route, of.names, &captures, findings)?;
+    Some(RoutePlan {
+        name: plan_name(route, &paths),
+        site: of.id,
+        paths: if route.internal { Vec::new() } else { paths },
+        condition,
+        priority: route.priority.value,
+        internal: route.internal,
+        action,
+        request_headers: request_headers.unwrap_or_default(),
+        response_headers,
+        errors,
+        body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
+            .filter(|limit| *limit > 0),
+        at: route.at.clone(),
+    })
+}
+
+fn plan_name(route: &Route, paths: &[PathPattern]) -> Box<str> {
+    match (&route.name, paths.first()) {
+        (Some(name), _) => (***name).into(),
+        (None, Some(path)) => path.to_string().into(),
+        (None, None) => Box::default(),
+    }
+}
+
+fn plan_errors(
+    route: &Route,
+    route_names: &RouteNames<'_>,
+    findings: &mut Findings<'_>,
+) -> Vec<(StatusCode, RouteId)> {
+    let mut errors = Vec::with_capacity(route.errors.len());
+    for (status, name) in route.errors.iter() {
+        match route_names.get(&***name) {
+            Some(id) => errors.push((*status, *id)),
+            None => {
+                let defined = route_names.keys().copied();
+                findings.unknown_name(
+                    Code::UnknownRoute,
+                    name,
+                    ("route", "routes of this site"),
+                    defined,
+                );
+            }
+        }
+    }
+    errors
+}
+
+/// Nothing is accepted and ignored without a word.
+fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
+    let mut no_effect =
+        |at, message: &str| findings.report(Diagnostic::warning(Code::NoEffect, at, message));
+    if route.internal {
+        if let Some(matcher) = &route.matcher {
+            no_effect(
+                matcher.at.clone(),
+                "`match` has no effect: an internal route is reached through `errors` alone",
+            );
+        }
+        if route.priority.value != 0 {
+            no_effect(
+                route.priority.at.clone(),
+                "`priority` has no effect: an internal route is never matched",
+            );
+        }
+    }
+    if route.respond.is_none() {
+        return;
+    }
+    if let Some((status, _)) = route.errors.entries().next() {
+        no_effect(
+            status.at.clone(),
+            "`errors` has no effect: it replaces answers of an upstream, and this route has none",
+        );
+    }
+    if let Some(rules) = &route.request_headers {
+        no_effect(rules.at.clone(), "`request_headers` has no effect: this route has no upstream");
+    }
+}
+
+/// An internal route needs a name, and another route that refers to it.
+fn check_internal(site: &Site, findings: &mut Findings<'_>) {
+    if !site.routes.iter().any(|route| route.internal) {
+        return;
+    }
+    let targets: HashSet<&Name> = site
+        .routes
+        .iter()
+        .flat_map(|route| route.errors.iter())
+        .map(|(_, name)| &name.value)
+        .collect();
+    for route in site.routes.iter().filter(|route| route.internal) {
+        match &route.name {
+            None => {
+                let message = "this internal route has no name by which `errors` could refer to it";
+                findings.error(Code::InternalWithoutName, &route.at, message);
+            }
+            Some(name) if !targets.contains(&name.value) => {
+                let message =
+                    format!("no route of this site leads to the internal route `{}`", **name);
+                findings.missing(Diagnostic::warning(Code::Unreachable, name.at.clone(), message));
+            }
+            Some(_) => {}
+        }
+    }
+}

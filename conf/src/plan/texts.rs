@@ -1,0 +1,128 @@
+//! Templates, conditions and header values, in the scope they stand in.
+
+use std::ops::Range;
+
+use http::HeaderName;
+use http::header;
+use switchback_value::{Condition, Scope, Template, TemplateErrorKind};
+
+use super::build::Findings;
+use crate::at::At;
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::model::{Table, TemplateText, Text};
+
+/// What texts may refer to beside the registry of variables.
+#[derive(Default)]
+pub(super) struct Captures {
+    pub(super) scope: Scope,
+    /// Whether the paths that capture are wrong themselves: then nobody can tell what is missing.
+    pub(super) are_unknown: bool,
+}
+
+/// A text with more mistakes has other troubles.
+const MAX_MISTAKES: usize = 16;
+
+impl Findings<'_> {
+    pub(super) fn template(
+        &mut self,
+        text: &At<TemplateText>,
+        captures: &Captures,
+    ) -> Option<Template> {
+        let first = match Template::parse(text.value.as_ref(), &captures.scope) {
+            Ok(template) => return Some(template),
+            Err(error) => error,
+        };
+        let mut rest = text.value.as_ref().to_owned();
+        let mut mistake = Some(first);
+        for _ in 0..MAX_MISTAKES {
+            let Some(error) = mistake else { break };
+            if !(captures.are_unknown && may_be_capture(&error.kind)) {
+                let at = text.within(error.at.clone());
+                let diagnostic = Diagnostic::error(Code::Template, at, error.to_string());
+                self.report(diagnostic.maybe_hint(error.hint()));
+            }
+            // The parser stops at the first mistake: blank it and look for the next.
+            let blank = " ".repeat(error.at.len());
+            rest.replace_range(error.at, &blank);
+            mistake = Template::parse(&rest, &captures.scope).err();
+        }
+        None
+    }
+
+    /// A template, or the content of a file as it is.
+    pub(super) fn text(&mut self, text: &At<Text>, captures: &Captures) -> Option<Template> {
+        match &text.value {
+            Text::Template(template) => {
+                self.template(&At::new(template.clone(), text.at.clone()), captures)
+            }
+            Text::File { content, .. } => Some(Template::literal(content.clone())),
+        }
+    }
+
+    pub(super) fn condition(
+        &mut self,
+        text: &At<Box<str>>,
+        captures: &Captures,
+    ) -> Option<Condition> {
+        match Condition::parse(text, &captures.scope) {
+            Ok(condition) => Some(condition),
+            Err(error) => {
+                let at = text.within(error.at.clone());
+                let diagnostic = Diagnostic::error(Code::Condition, at, error.to_string());
+                self.report(diagnostic.maybe_hint(error.hint()));
+                None
+            }
+        }
+    }
+
+    /// Headers with the templates of their values.
+    pub(super) fn headers(
+        &mut self,
+        headers: &Table<HeaderName, At<Text>>,
+        captures: &Captures,
+    ) -> Vec<(HeaderName, Template)> {
+        let mut planned = Vec::with_capacity(headers.len());
+        for (name, value) in headers.entries() {
+            self.changeable(name, &name.at);
+            self.no_controls(Code::HeaderValue, value, "a header value");
+            planned.extend(self.text(value, captures).map(|value| (name.value.clone(), value)));
+        }
+        planned
+    }
+
+    /// Refuses headers by which a message is framed: the proxy computes them.
+    pub(super) fn changeable(&mut self, name: &HeaderName, at: &Location) {
+        const FRAMING: [HeaderName; 6] = [
+            header::CONNECTION,
+            header::CONTENT_LENGTH,
+            header::TE,
+            header::TRAILER,
+            header::TRANSFER_ENCODING,
+            header::UPGRADE,
+        ];
+        if FRAMING.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection") {
+            let message =
+                format!("`{name}` belongs to the connection: the proxy sets it by itself");
+            self.error(Code::FramingHeader, at, message);
+        }
+    }
+
+    /// Refuses control characters other than the tabulator.
+    pub(super) fn no_controls<T: AsRef<str>>(&mut self, code: Code, text: &At<T>, what: &str) {
+        let Some(range) = control(text.value.as_ref()) else { return };
+        let message = format!("{what} must not hold line breaks or other control characters");
+        self.error(code, &text.within(range), message);
+    }
+}
+
+fn may_be_capture(kind: &TemplateErrorKind) -> bool {
+    use TemplateErrorKind::{NoSuchNumber, UnknownCapture, UnknownVariable};
+    matches!(kind, UnknownVariable { .. } | UnknownCapture { .. } | NoSuchNumber { .. })
+}
+
+/// The first control character that is not a tabulator.
+fn control(text: &str) -> Option<Range<usize>> {
+    let (at, found) =
+        text.char_indices().find(|(_, character)| character.is_control() && *character != '\t')?;
+    Some(at..at + found.len_utf8())
+}

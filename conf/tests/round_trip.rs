@@ -1,0 +1,309 @@
+//! A configuration that is written and read again is the same.
+
+#![cfg(test)]
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use http::{HeaderName, Method, StatusCode};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+use switchback_conf::model::{
+    AccessLog, BindAddress, Control, Count, Endpoint, Forwarding, HeaderRules, Limits, Listener,
+    ListenerTls, Log, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy, Respond, Route, Site,
+    Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+};
+use switchback_conf::plan::{EncodedSlash, EndpointAddress, LogLevel, LogTarget, UpstreamProtocol};
+use switchback_conf::units::{Bytes, Duration, Size, Timeout};
+use switchback_conf::{At, Config, read_text};
+
+/// Text that is hard to quote, but means nothing to environment variables.
+fn text() -> impl Strategy<Value = Box<str>> {
+    "[a-zA-Z0-9 äß€😀\"'\\\\\\\\#=\\[\\]{},.\\t\\n\\r\\u{1}\\u{7f}/*~-]{0,12}".prop_map(Into::into)
+}
+
+fn at<T: std::fmt::Debug>(value: impl Strategy<Value = T>) -> impl Strategy<Value = At<T>> {
+    value.prop_map(At::from)
+}
+
+fn name() -> impl Strategy<Value = Name> {
+    "[a-z0-9 .ä\"-]{1,6}".prop_map(|text| Name::new(&text).unwrap())
+}
+
+fn table<K: std::fmt::Debug + PartialEq, V: std::fmt::Debug>(
+    key: impl Strategy<Value = K>,
+    value: impl Strategy<Value = V>,
+) -> impl Strategy<Value = Table<K, V>> {
+    vec((key, value), 0..3).prop_map(|entries| entries.into_iter().collect())
+}
+
+fn template() -> impl Strategy<Value = TemplateText> {
+    text().prop_map(TemplateText)
+}
+
+fn timeout() -> impl Strategy<Value = Timeout> {
+    (1_u64..100_000_000)
+        .prop_map(|ms| Timeout::new(std::time::Duration::from_millis(ms).into()).unwrap())
+}
+
+fn size() -> impl Strategy<Value = Size> {
+    (1_u64..1 << 50).prop_map(|bytes| Size::new(Bytes(bytes)).unwrap())
+}
+
+fn header() -> impl Strategy<Value = HeaderName> {
+    select(vec!["x-a", "x-b", "content-type", "accept"]).prop_map(HeaderName::from_static)
+}
+
+fn status() -> impl Strategy<Value = StatusCode> {
+    (200_u16..600).prop_map(|status| StatusCode::from_u16(status).unwrap())
+}
+
+fn network() -> impl Strategy<Value = ipnet::IpNet> {
+    select(vec!["10.0.0.0/8", "::1/128", "2001:db8::/32", "192.0.2.7/32"])
+        .prop_map(|text| text.parse().unwrap())
+}
+
+fn socket() -> impl Strategy<Value = SocketAddr> {
+    (any::<bool>(), 1_u16..).prop_map(|(v6, port)| match v6 {
+        true => ([0, 0, 0, 0, 0, 0, 0, 1], port).into(),
+        false => ([10, 1, 2, 3], port).into(),
+    })
+}
+
+fn path() -> impl Strategy<Value = std::path::PathBuf> {
+    "[a-z./ ä\"]{0,6}z".prop_map(Into::into)
+}
+
+fn header_rules() -> impl Strategy<Value = HeaderRules> {
+    (table(header(), at(template().prop_map(Text::Template))), vec(at(header()), 0..3))
+        .prop_map(|(set, remove)| HeaderRules { set, remove })
+}
+
+fn matcher() -> impl Strategy<Value = Matcher> {
+    let list = || vec(at(text()), 0..3).prop_map(OneOrMany);
+    let values = || table(name(), at(text()));
+    let method = select(vec![Method::GET, Method::POST, Method::from_bytes(b"PURGE").unwrap()]);
+    let lists =
+        (list(), vec(method, 0..3).prop_map(OneOrMany), vec(network(), 0..3).prop_map(OneOrMany));
+    (lists, table(header(), at(text())), values(), values(), option::of(at(text()))).prop_map(
+        |((path, method, client), headers, query, cookies, when)| Matcher {
+            path,
+            method,
+            headers,
+            query,
+            cookies,
+            client,
+            when,
+        },
+    )
+}
+
+fn proxy() -> impl Strategy<Value = OrText<Proxy>> {
+    (at(name()), option::of(at(template())), any::<bool>()).prop_map(
+        |(upstream, rewrite, buffer_request)| OrText(Proxy { upstream, rewrite, buffer_request }),
+    )
+}
+
+fn respond() -> impl Strategy<Value = Respond> {
+    let text = || at(template().prop_map(Text::Template));
+    (status(), table(header(), text()), text()).prop_map(|(status, headers, body)| Respond {
+        status,
+        headers,
+        body,
+    })
+}
+
+fn route() -> impl Strategy<Value = Route> {
+    let names = (option::of(at(name())), table(status(), at(name())));
+    let actions = (option::of(at(proxy())), option::of(at(respond())));
+    let rules = (option::of(at(header_rules())), header_rules());
+    let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
+    (names, option::of(at(matcher())), actions, rules, rest).prop_map(
+        |((name, errors), matcher, (proxy, respond), (request_headers, response_headers), rest)| {
+            let (priority, internal, body_limit) = rest;
+            Route {
+                name,
+                matcher,
+                priority,
+                internal,
+                proxy,
+                respond,
+                request_headers,
+                response_headers,
+                errors,
+                body_limit,
+            }
+        },
+    )
+}
+
+fn site() -> impl Strategy<Value = Site> {
+    let slash = select(vec![EncodedSlash::Keep, EncodedSlash::Decode, EncodedSlash::Refuse]);
+    let limit = any::<u64>().prop_map(Bytes);
+    (
+        vec(at(text()), 0..3),
+        vec(at(name()), 0..3),
+        at(any::<bool>()),
+        slash,
+        limit,
+        vec(at(route()), 0..4),
+    )
+        .prop_map(|(hosts, listeners, is_default, encoded_slash, body_limit, routes)| Site {
+            hosts,
+            listeners,
+            is_default,
+            encoded_slash,
+            body_limit,
+            routes,
+        })
+}
+
+fn listener() -> impl Strategy<Value = Listener> {
+    let address = prop_oneof![
+        socket().prop_map(BindAddress::Tcp),
+        any::<u16>().prop_map(BindAddress::Any),
+        path().prop_map(BindAddress::Unix),
+    ];
+    let tls = (option::of(at(path())), option::of(at(path())), option::of(vec(at(text()), 0..3)))
+        .prop_map(|(certificate, key, self_signed)| ListenerTls { certificate, key, self_signed });
+    let timeouts = (timeout(), timeout(), timeout(), timeout(), timeout()).prop_map(
+        |(handshake, header, keepalive, body, write)| Timeouts {
+            handshake,
+            header,
+            keepalive,
+            body,
+            write,
+        },
+    );
+    let limits = (size(), size(), any::<u32>(), any::<u32>()).prop_map(
+        |(target, headers, fields, requests)| Limits {
+            target,
+            headers,
+            fields: Count::clamped(fields),
+            keepalive_requests: Count::clamped(requests),
+        },
+    );
+    let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
+    let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
+    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, limits).prop_map(
+        |(name, address, mode, tls, (h2, h2c), timeouts, limits)| Listener {
+            name,
+            address,
+            mode,
+            tls,
+            h2,
+            h2c,
+            timeouts,
+            limits,
+        },
+    )
+}
+
+fn upstream() -> impl Strategy<Value = Upstream> {
+    let address = prop_oneof![
+        socket().prop_map(EndpointAddress::Ip),
+        ("[a-z][a-z0-9-]{0,5}", 1_u16..)
+            .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
+        path().prop_map(EndpointAddress::Unix),
+    ];
+    let endpoint = (at(address), any::<u32>()).prop_map(|(address, weight)| {
+        OrText(Endpoint { address, weight: Count::clamped(weight % 4) })
+    });
+    let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
+        .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
+    let timeouts = (timeout(), timeout(), timeout(), timeout())
+        .prop_map(|(connect, read, write, idle)| UpstreamTimeouts { connect, read, write, idle });
+    let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
+    (vec(endpoint, 0..3), protocol, option::of(at(tls)), timeouts, any::<u32>(), timeout())
+        .prop_map(|(endpoints, protocol, tls, timeouts, tries, resolve_every)| Upstream {
+            endpoints,
+            protocol,
+            tls,
+            timeouts,
+            tries: Count::clamped(tries),
+            resolve_every,
+        })
+}
+
+fn log() -> impl Strategy<Value = Log> {
+    let target = || {
+        prop_oneof![
+            Just(LogTarget::Stdout),
+            Just(LogTarget::Stderr),
+            path().prop_map(LogTarget::File)
+        ]
+    };
+    let levels =
+        vec![LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
+    let access = (target(), at(template()), option::of(at(text())))
+        .prop_map(|(file, format, when)| At::from(AccessLog { file, format, when }));
+    (select(levels), target(), vec(access, 0..3)).prop_map(|(level, file, access)| Log {
+        level,
+        file,
+        access,
+    })
+}
+
+fn forwarding() -> impl Strategy<Value = Forwarding> {
+    let via = prop_oneof![Just(OrOff::Off), "[a-z]{0,3}".prop_map(|text| OrOff::On(text.into()))];
+    let via = via
+        .prop_filter("`off` is written for something else", |via| *via != OrOff::On("off".into()));
+    (any::<bool>(), any::<bool>(), any::<bool>(), at(via)).prop_map(
+        |(x_forwarded, forwarded, request_id, via)| Forwarding {
+            x_forwarded,
+            forwarded,
+            request_id,
+            via,
+        },
+    )
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let workers = prop_oneof![
+        Just(Workers::Auto),
+        any::<u32>().prop_map(|count| Workers::Count(Count::clamped(count)))
+    ];
+    let socket = option::of(at(prop_oneof![Just(OrOff::Off), path().prop_map(OrOff::On)]));
+    let shutdown =
+        (0_u64..100_000_000).prop_map(|ms| Duration::from(std::time::Duration::from_millis(ms)));
+    let process = (workers, option::of(at(path())), socket, shutdown, vec(network(), 0..3));
+    let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), table(name(), at(upstream())));
+    (process, forwarding(), log(), lists).prop_map(
+        |(process, forwarding, log, (listeners, sites, upstreams))| {
+            let (workers, pid_file, socket, shutdown_timeout, trusted_proxies) = process;
+            let control = Control { socket };
+            Config {
+                workers,
+                pid_file,
+                shutdown_timeout,
+                trusted_proxies,
+                control,
+                forwarding,
+                log,
+                listeners,
+                sites,
+                upstreams,
+                ..Config::default()
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn what_is_written_is_read_again(config in config()) {
+        let written = config.to_toml();
+        let read = read_text("", &written, &BTreeMap::new());
+        prop_assert!(read.diagnostics.is_empty(), "{}\n{written}", read.report());
+        prop_assert_eq!(read.value.unwrap(), config, "{}", written);
+    }
+}
+
+#[test]
+fn defaults_are_not_written() {
+    assert_eq!(Config::default().to_toml(), "");
+}

@@ -1,0 +1,3 @@
+//! Our small types in Pingora's terms.
+
+pub(crate) mod peer;

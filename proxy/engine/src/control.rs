@@ -1,0 +1,102 @@
+//! What an operator may ask of a running process. The control socket and the library's handle speak only this.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use switchback_conf::diagnostic::Diagnostic;
+
+/// A running process, as an operator sees it. Calls may block for as long as reading a configuration takes.
+pub trait Control: Send + Sync + 'static {
+    /// Which program this is.
+    fn version(&self) -> Version;
+    /// How it stands.
+    fn status(&self) -> Status;
+    /// Reads the configuration again and says what a reload would find, without acting.
+    fn check(&self) -> Verdict;
+    /// Reads the configuration again and, if it has no errors, swaps it in whole.
+    fn reload(&self) -> Verdict;
+    /// Begins to stop; returns at once.
+    fn stop(&self, mode: StopMode);
+    /// Appends the counters in the Prometheus text format.
+    fn metrics(&self, out: &mut String);
+    /// Opens all log files again (after rotation).
+    fn reopen_logs(&self);
+}
+
+/// Which program this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Version {
+    /// The product.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+}
+
+/// How a process stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Status {
+    /// Process id.
+    pub pid: u32,
+    /// The configuration file in force, where there is one.
+    pub config: Option<PathBuf>,
+    /// How many configurations have been in force, this one included.
+    pub generation: u64,
+    /// When the process began to serve.
+    pub started: SystemTime,
+    /// Since then, by the monotonic clock.
+    pub uptime: Duration,
+    /// Whether it accepts, drains or has stopped.
+    pub state: State,
+    /// Worker threads.
+    pub workers: usize,
+    /// What is bound.
+    pub listeners: Vec<ListenerStatus>,
+    /// Client connections open now.
+    pub connections: u64,
+    /// Requests in flight now.
+    pub requests_in_flight: u64,
+    /// Requests answered since the start.
+    pub requests: u64,
+}
+
+/// Whether a process accepts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It accepts connections.
+    Serving,
+    /// It finishes what runs and accepts nothing new.
+    Draining,
+    /// It serves nobody.
+    Stopped,
+}
+
+/// One bound address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenerStatus {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The address as bound: the port chosen by the kernel where 0 was asked for; `unix:/path` for a Unix socket.
+    pub address: String,
+    /// Whether it terminates TLS.
+    pub tls: bool,
+}
+
+/// What reading the configuration found.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Whether it can be, or has been, put in force.
+    pub accepted: bool,
+    /// The generation in force afterwards.
+    pub generation: u64,
+    /// Everything found, warnings too.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// How to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopMode {
+    /// Accept nothing new, finish what runs, exit as soon as idle or when the time-out has passed.
+    Graceful,
+    /// Drop everything now.
+    Fast,
+}

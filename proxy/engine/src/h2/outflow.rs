@@ -1,0 +1,261 @@
+//! The sending half of a stream, with a bound on what waits for the peer's window.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::{Reason, SendStream};
+use http::HeaderMap;
+use parking_lot::Mutex;
+use tokio::time::{Instant, timeout};
+
+/// Bytes that may wait for the peer's window before a writer has to wait too. Holds what Pingora's queue between the
+/// two directions can release at once (five frames of 16 KiB), so that a gated reader never makes a writer wait.
+const MAX_WAITING: usize = 128 * 1024;
+
+/// Why bytes could not be handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The peer has reset the stream, or its connection is gone.
+    Closed,
+    /// The peer opened no window for as long as it was given.
+    TimedOut,
+}
+
+/// How far the end of the stream has got.
+#[derive(Debug)]
+enum End {
+    /// More may follow.
+    Open,
+    /// Follows when all bytes have found a window: what was queued by then has been timed.
+    Due(Option<HeaderMap>),
+    /// END_STREAM or RST_STREAM is on its way, or the peer has closed.
+    Over,
+}
+
+/// Clones share one stream.
+#[derive(Clone, Debug)]
+pub(super) struct Outflow(Arc<Mutex<Flow>>);
+
+#[derive(Debug)]
+struct Flow {
+    stream: SendStream<Bytes>,
+    /// Bytes handed over since all of them last had a window.
+    waiting: usize,
+    /// Since when there are such bytes.
+    since: Instant,
+    last_write: Instant,
+    end: End,
+}
+
+impl Outflow {
+    pub(super) fn new(stream: SendStream<Bytes>) -> Self {
+        let now = Instant::now();
+        Self(Arc::new(Mutex::new(Flow {
+            stream,
+            waiting: 0,
+            since: now,
+            last_write: now,
+            end: End::Open,
+        })))
+    }
+
+    /// For a stream whose headers carried END_STREAM.
+    pub(super) fn ended(stream: SendStream<Bytes>) -> Self {
+        let outflow = Self::new(stream);
+        outflow.0.lock().end = End::Over;
+        outflow
+    }
+
+    /// Hands `data` over, waiting while too much waits already, at most for `limit`.
+    pub(super) async fn write(&self, data: Bytes, limit: Duration) -> Result<(), Refusal> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        let mut data = Some(data);
+        let written = std::future::poll_fn(|cx| self.0.lock().poll_write(cx, &mut data));
+        timeout(limit, written).await.unwrap_or(Err(Refusal::TimedOut))
+    }
+
+    /// Hands the last bytes over, with END_STREAM on them if there is a window for all of them now.
+    pub(super) async fn write_last(&self, data: Bytes, limit: Duration) -> Result<(), Refusal> {
+        if self.0.lock().send_whole(&data) {
+            return Ok(());
+        }
+        self.write(data, limit).await?;
+        self.end(None)
+    }
+
+    /// Ends the stream once all bytes have found a window, which [`Outflow::poll_flushed`] brings about.
+    pub(super) fn end(&self, trailers: Option<HeaderMap>) -> Result<(), Refusal> {
+        self.0.lock().end_with(trailers)
+    }
+
+    /// Ready when every byte has found a window and the end, if it is due, has been sent; or when the peer has closed.
+    pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        self.0.lock().poll_flushed(cx)
+    }
+
+    /// Waits for [`Outflow::poll_flushed`], at most for `limit`.
+    pub(super) async fn flushed(&self, limit: Duration) -> Result<(), Refusal> {
+        let flushed = std::future::poll_fn(|cx| self.poll_flushed(cx));
+        timeout(limit, flushed).await.unwrap_or(Err(Refusal::TimedOut))
+    }
+
+    /// Until when what waits has to find its window. `None` while nothing waits.
+    pub(super) fn deadline(&self, limit: Duration) -> Option<Instant> {
+        let flow = self.0.lock();
+        (flow.waiting > 0 && !flow.is_over()).then(|| flow.since + limit)
+    }
+
+    /// Whether the end or a reset has been sent, or the peer has closed.
+    pub(super) fn is_over(&self) -> bool {
+        self.0.lock().is_over()
+    }
+
+    /// When bytes were last handed over.
+    pub(super) fn last_write(&self) -> Instant {
+        self.0.lock().last_write
+    }
+
+    /// Gives the stream up. Does nothing when its end has been sent.
+    pub(super) fn reset(&self, reason: Reason) {
+        let mut flow = self.0.lock();
+        if !flow.is_over() {
+            flow.end = End::Over;
+            flow.stream.send_reset(reason);
+        }
+    }
+
+    /// Cancels what the peer has still to send, even when our side has ended.
+    pub(super) fn cancel(&self) {
+        let mut flow = self.0.lock();
+        flow.end = End::Over;
+        flow.stream.send_reset(Reason::CANCEL);
+    }
+
+    /// Ready when the peer has reset the stream or its connection is gone.
+    pub(super) fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<Result<Reason, h2::Error>> {
+        self.0.lock().stream.poll_reset(cx)
+    }
+}
+
+impl Flow {
+    fn is_over(&self) -> bool {
+        matches!(self.end, End::Over)
+    }
+
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        data: &mut Option<Bytes>,
+    ) -> Poll<Result<(), Refusal>> {
+        let Some(chunk) = data.take() else { return Poll::Ready(Ok(())) };
+        let fits = self.waiting + chunk.len() <= MAX_WAITING;
+        if !matches!(self.end, End::Open) {
+            return Poll::Ready(Err(Refusal::Closed));
+        }
+        if !fits && self.poll_window(cx)?.is_pending() {
+            *data = Some(chunk);
+            return Poll::Pending;
+        }
+        Poll::Ready(self.send(chunk))
+    }
+
+    fn send(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        let length = chunk.len();
+        self.last_write = Instant::now();
+        if self.waiting == 0 {
+            self.since = self.last_write;
+        }
+        self.waiting += length;
+        self.stream.send_data(chunk, false).map_err(|_| self.close())
+    }
+
+    /// Whether `data` went out at once, END_STREAM included.
+    fn send_whole(&mut self, data: &Bytes) -> bool {
+        if self.waiting > 0 || data.is_empty() || !matches!(self.end, End::Open) {
+            return false;
+        }
+        self.stream.reserve_capacity(data.len());
+        if self.stream.capacity() < data.len() {
+            return false;
+        }
+        self.end = End::Over;
+        self.last_write = Instant::now();
+        self.stream.send_data(data.clone(), true).is_ok()
+    }
+
+    fn end_with(&mut self, trailers: Option<HeaderMap>) -> Result<(), Refusal> {
+        if !matches!(self.end, End::Open) {
+            return Ok(());
+        }
+        if self.waiting > 0 && !self.has_window() {
+            self.end = End::Due(trailers);
+            return Ok(());
+        }
+        self.send_end(trailers)
+    }
+
+    fn send_end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Refusal> {
+        self.end = End::Over;
+        match trailers {
+            Some(trailers) => self.stream.send_trailers(trailers),
+            None => self.stream.send_data(Bytes::new(), true),
+        }
+        .map_err(|_| Refusal::Closed)
+    }
+
+    fn poll_flushed(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        if self.is_over() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.poll_window(cx)?.is_pending() {
+            return Poll::Pending;
+        }
+        match std::mem::replace(&mut self.end, End::Open) {
+            End::Due(trailers) => Poll::Ready(self.send_end(trailers)),
+            end @ (End::Open | End::Over) => {
+                self.end = end;
+                Poll::Ready(Ok(()))
+            }
+        }
+    }
+
+    /// Ready when every byte handed over has a window.
+    fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
+        if self.waiting == 0 || self.has_window() {
+            return Poll::Ready(Ok(()));
+        }
+        match self.stream.poll_capacity(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(Some(Ok(_))) => {
+                self.all_sent();
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(self.close())),
+        }
+    }
+
+    /// Asks for one byte more than waits: having it means that all before it have theirs.
+    fn has_window(&mut self) -> bool {
+        self.stream.reserve_capacity(1);
+        let has_window = self.stream.capacity() > 0;
+        if has_window {
+            self.all_sent();
+        }
+        has_window
+    }
+
+    fn all_sent(&mut self) {
+        self.waiting = 0;
+        // An idle stream keeps nothing of the window its siblings need.
+        self.stream.reserve_capacity(0);
+    }
+
+    fn close(&mut self) -> Refusal {
+        self.end = End::Over;
+        Refusal::Closed
+    }
+}

@@ -1,0 +1,267 @@
+//! A client's connection: handshake, streams, idleness and drain.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::server::{Builder, Connection, SendResponse};
+use h2::{Reason, RecvStream};
+use http::{Request, Response, StatusCode};
+use pingora_core::protocols::Digest;
+use pingora_http::RequestHeader;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+use tracing::debug;
+
+use super::downstream::{Accepted, Session};
+use super::fields::{self, Malformed};
+
+/// Malformed requests after which a connection is closed. Pingora's own limit.
+const MAX_MALFORMED: usize = 32;
+
+/// What every window starts with (RFC 9113 section 6.9.2). A smaller one would shrink under a client that has already
+/// sent, and `h2` then never opens it again: its receiver looks at the window only when the application gives some back.
+const LEAST_WINDOW: u32 = 65_535;
+
+/// Memory that frames of small messages may take beside their bytes, for all streams of a connection: some 16,000 waiting
+/// messages, after which `h2` ends the connection. Its own default of 2,000 is little for a call that streams.
+const FRAME_BUDGET: usize = 4 * 1024 * 1024;
+
+/// Limits of a client's connection. The defaults are Pingora's where it has one.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Streams a client may have open at once.
+    pub max_streams: u32,
+    /// Bytes of a request's decoded header.
+    pub max_header_bytes: u32,
+    /// Streams reset by the client that may wait to be accepted; one more closes the connection.
+    pub max_pending_resets: usize,
+    /// Request body bytes a client may send ahead on one stream; at least 65,535.
+    pub stream_window: u32,
+    /// Request body bytes a client may send ahead on all streams together; at least 65,535.
+    pub connection_window: u32,
+    /// How long the client may take for its preface.
+    pub handshake_timeout: Duration,
+    /// How long a connection without streams is kept.
+    pub idle_timeout: Duration,
+    /// How long streams may go on after a shutdown was announced.
+    pub drain_timeout: Duration,
+    /// How long a stream may stand still, in either direction, until its session is told otherwise.
+    pub stream_timeout: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_streams: 100,
+            max_header_bytes: 64 * 1024,
+            max_pending_resets: 20,
+            stream_window: 256 * 1024,
+            connection_window: 1024 * 1024,
+            handshake_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            drain_timeout: Duration::from_secs(30),
+            stream_timeout: Duration::from_secs(60),
+        }
+    }
+}
+
+impl Options {
+    fn builder(&self) -> Builder {
+        let mut builder = Builder::new();
+        builder
+            .max_concurrent_streams(self.max_streams)
+            .max_header_list_size(self.max_header_bytes)
+            .data_frame_budget(FRAME_BUDGET)
+            .max_pending_accept_reset_streams(self.max_pending_resets)
+            .initial_window_size(self.stream_window.max(LEAST_WINDOW))
+            .initial_connection_window_size(self.connection_window.max(LEAST_WINDOW));
+        builder
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Closed {
+    /// The client closed it, or it drained after a shutdown.
+    Clean,
+    /// It had no streams for the idle time-out.
+    Idle,
+    /// The client did not finish the handshake in time, or spoke something else.
+    Handshake,
+    /// The connection failed.
+    Failed,
+    /// The client sent too many malformed requests.
+    Abusive,
+    /// Streams were still open when the time to drain was over; they were cut off.
+    Undrained,
+}
+
+/// Serves a client over `io` until the connection ends.
+///
+/// `digest` is what every [`Session`] tells of the connection: socket addresses and TLS. `on_request` gets every
+/// request; it must not do the work itself but spawn it, since nothing moves on the connection before it returns. When
+/// `shutdown` turns true, the client is told to open no more streams and those open are served to their end, for at most
+/// the time to drain. Returning, or dropping this future, closes the connection with all its streams.
+pub async fn serve<IO, F>(
+    io: IO,
+    options: &Options,
+    digest: Arc<Digest>,
+    shutdown: watch::Receiver<bool>,
+    on_request: F,
+) -> Closed
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send,
+    F: FnMut(Session) + Send,
+{
+    let handshake = options.builder().handshake::<_, Bytes>(io);
+    let Ok(Ok(connection)) = timeout(options.handshake_timeout, handshake).await else {
+        return Closed::Handshake;
+    };
+    let streams = Streams {
+        digest,
+        timeout: options.stream_timeout,
+        open: Arc::default(),
+        malformed: 0,
+        on_request,
+    };
+    accept(connection, options, shutdown, streams).await
+}
+
+async fn accept<IO, F>(
+    mut connection: Connection<IO, Bytes>,
+    options: &Options,
+    mut shutdown: watch::Receiver<bool>,
+    mut streams: Streams<F>,
+) -> Closed
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send,
+    F: FnMut(Session) + Send,
+{
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = announced(&mut shutdown) => break,
+            accepted = connection.accept() => accepted,
+            () = streams.open.idle(options.idle_timeout) => return Closed::Idle,
+        };
+        if let Some(closed) = streams.take(accepted) {
+            return closed;
+        }
+    }
+    connection.graceful_shutdown();
+    let drain = async {
+        loop {
+            if let Some(closed) = streams.take(connection.accept().await) {
+                return closed;
+            }
+        }
+    };
+    timeout(options.drain_timeout, drain).await.unwrap_or(Closed::Undrained)
+}
+
+/// Waits for `shutdown` to turn true. A sender that is gone announces nothing any more.
+async fn announced(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|announced| *announced).await.is_err() {
+        std::future::pending().await
+    }
+}
+
+/// What the streams of a connection have in common.
+struct Streams<F> {
+    digest: Arc<Digest>,
+    timeout: Duration,
+    open: Arc<OpenStreams>,
+    malformed: usize,
+    on_request: F,
+}
+
+/// What `h2` hands out per stream.
+type Incoming = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
+
+impl<F: FnMut(Session) + Send> Streams<F> {
+    /// Serves one request. Says how the connection has ended, if it has.
+    fn take(&mut self, incoming: Incoming) -> Option<Closed> {
+        match incoming {
+            None => Some(Closed::Clean),
+            Some(Err(cause)) => {
+                debug!(%cause, "HTTP/2 connection failed");
+                Some(Closed::Failed)
+            }
+            Some(Ok((request, response))) => self.begin(request, response),
+        }
+    }
+
+    fn begin(
+        &mut self,
+        request: Request<RecvStream>,
+        mut response: SendResponse<Bytes>,
+    ) -> Option<Closed> {
+        let (parts, body) = request.into_parts();
+        let mut request = RequestHeader::from(parts);
+        if let Err(malformed) = fields::admit(&mut request) {
+            refuse(&mut response, malformed);
+            self.malformed += 1;
+            return (self.malformed >= MAX_MALFORMED).then_some(Closed::Abusive);
+        }
+        let (digest, timeout, open) = (self.digest.clone(), self.timeout, Open::new(&self.open));
+        (self.on_request)(Session::new(Accepted {
+            request,
+            body,
+            response,
+            digest,
+            timeout,
+            open,
+        }));
+        None
+    }
+}
+
+fn refuse(response: &mut SendResponse<Bytes>, malformed: Malformed) {
+    match malformed {
+        Malformed::Framing => response.send_reset(Reason::PROTOCOL_ERROR),
+        Malformed::Authority => {
+            let mut head = Response::new(());
+            *head.status_mut() = StatusCode::BAD_REQUEST;
+            // Fails only when the client has reset the stream itself.
+            let _ = response.send_response(head, true);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct OpenStreams {
+    count: AtomicUsize,
+    last_closed: Notify,
+}
+
+impl OpenStreams {
+    /// Waits until no stream has been open for `limit`; starts anew with every stream, as the accept loop does.
+    async fn idle(&self, limit: Duration) {
+        while self.count.load(Ordering::Acquire) > 0 {
+            self.last_closed.notified().await;
+        }
+        sleep(limit).await;
+    }
+}
+
+/// Counts a stream as open until dropped.
+#[derive(Debug)]
+pub(super) struct Open(Arc<OpenStreams>);
+
+impl Open {
+    fn new(streams: &Arc<OpenStreams>) -> Self {
+        streams.count.fetch_add(1, Ordering::AcqRel);
+        Self(streams.clone())
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.last_closed.notify_one();
+        }
+    }
+}

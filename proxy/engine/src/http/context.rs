@@ -1,0 +1,220 @@
+//! What is known of one request, gathered phase by phase.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{HeaderMap, StatusCode};
+use parking_lot::Mutex;
+use pingora_error::{Error, ErrorType};
+use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId};
+use switchback_route::{Captures, NormalPath};
+use switchback_upstream::Attempt;
+use switchback_value::Memo;
+
+use super::fault::Fault;
+use crate::listen::connection::Connection;
+use crate::snapshot::resident::Resident;
+use crate::snapshot::{Site, Snapshot};
+
+/// The state of one request; Pingora calls it `CTX`.
+#[derive(Debug)]
+pub(crate) struct Context {
+    /// What outlives snapshots.
+    pub(crate) resident: Arc<Resident>,
+    /// The snapshot it sees, from beginning to end.
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The connection it came on.
+    pub(crate) connection: Arc<Connection>,
+    /// When its head was complete.
+    pub(crate) started: Instant,
+    /// The same moment by the wall clock, for logs.
+    pub(crate) wall: SystemTime,
+    /// What receiving found.
+    pub(crate) request: Request,
+    /// What routing found.
+    pub(crate) place: Place,
+    /// Values of variables that cost something, once they were asked for.
+    pub(crate) memos: Memos,
+    /// What became of asking upstreams, shared with inner requests.
+    pub(crate) asked: Arc<Mutex<Asked>>,
+    /// The tries at the upstream in hand.
+    pub(crate) attempt: Attempt,
+    /// Whether it stands in for part of another request.
+    pub(crate) inner: bool,
+    /// Bytes of body received.
+    pub(crate) body_received: u64,
+    /// What went wrong, once something has.
+    pub(crate) fault: Option<Fault>,
+    /// Bytes and status of the answer, once it is out.
+    pub(crate) sent: Sent,
+}
+
+/// What receiving found.
+#[derive(Clone, Debug)]
+pub(crate) struct Request {
+    /// 32 hexadecimal digits, or what a trusted proxy said.
+    pub(crate) id: Box<str>,
+    /// The client, after trusted proxies were taken into account; `None` on a Unix socket.
+    pub(crate) client: Option<IpAddr>,
+    /// The host asked for: lower-case, without port; empty when the client named none.
+    pub(crate) host: Box<str>,
+    /// The one normalised path.
+    pub(crate) path: NormalPath<'static>,
+}
+
+/// Values of variables that cost something: computed when first asked for, then kept. All of them are settled by receiving.
+#[derive(Debug, Default)]
+pub(crate) struct Memos {
+    /// `$remote_addr`.
+    pub(crate) client: Memo<Vec<u8>>,
+    /// `$remote_user`.
+    pub(crate) user: Memo<Option<Vec<u8>>>,
+    /// `$request`.
+    pub(crate) line: Memo<Vec<u8>>,
+    /// `$time_local`.
+    pub(crate) time_local: Memo<String>,
+    /// `$time_iso8601`.
+    pub(crate) time_iso8601: Memo<String>,
+}
+
+/// What routing found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Place {
+    /// The site.
+    pub(crate) site: Option<SiteId>,
+    /// The route.
+    pub(crate) route: Option<RouteId>,
+    /// What the route's path pattern captured, in the normalised path.
+    pub(crate) captures: Captures,
+}
+
+/// What became of asking upstreams. Several tries are listed in order.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Each try.
+    pub(crate) tries: Vec<Try>,
+    /// Name of the upstream asked last.
+    pub(crate) upstream: Option<Box<str>>,
+    /// The last answer's headers, if a template needs them.
+    pub(crate) headers: Option<HeaderMap>,
+    /// Why an inner request failed, for the outer one.
+    pub(crate) fault: Option<Fault>,
+}
+
+/// One try at an endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Try {
+    /// Where.
+    pub(crate) address: Box<str>,
+    /// When it began.
+    pub(crate) began: Instant,
+    /// Until the connection stood.
+    pub(crate) connected: Option<Duration>,
+    /// Until the head of the answer.
+    pub(crate) answered: Option<Duration>,
+    /// Until its end.
+    pub(crate) ended: Option<Duration>,
+    /// Whether the connection had served others before.
+    pub(crate) reused: bool,
+    /// The answer's status.
+    pub(crate) status: Option<StatusCode>,
+    /// Bytes of the answer's body.
+    pub(crate) received: u64,
+}
+
+/// Bytes and status of an answer.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    /// The status; `None` before it is out.
+    pub(crate) status: Option<StatusCode>,
+    /// Bytes of its body.
+    pub(crate) body: u64,
+    /// Bytes of its head.
+    pub(crate) head: u64,
+}
+
+impl Context {
+    /// A request on `connection` that nothing is known of yet.
+    pub(crate) fn new(
+        resident: Arc<Resident>,
+        snapshot: Arc<Snapshot>,
+        connection: Arc<Connection>,
+    ) -> Self {
+        Self {
+            resident,
+            snapshot,
+            connection,
+            started: Instant::now(),
+            wall: SystemTime::now(),
+            request: Request::default(),
+            place: Place::default(),
+            memos: Memos::default(),
+            asked: Arc::default(),
+            attempt: Attempt::default(),
+            inner: false,
+            body_received: 0,
+            fault: None,
+            sent: Sent::default(),
+        }
+    }
+
+    /// The route it took.
+    pub(crate) fn route(&self) -> Option<&RoutePlan> {
+        self.place.route.and_then(|id| self.snapshot.route(id))
+    }
+
+    /// Whom it is passed on to, if to anybody.
+    pub(crate) fn proxy(&self) -> Option<&ProxyPlan> {
+        match &self.route()?.action {
+            ActionPlan::Proxy(plan) => Some(plan),
+            ActionPlan::Respond(_) => None,
+        }
+    }
+
+    /// Keeps `fault` for the phases to come, and says it in Pingora's terms.
+    pub(crate) fn fail(&mut self, fault: Fault) -> Box<Error> {
+        let error = Error::explain(
+            ErrorType::HTTPStatus(fault.status().as_u16()),
+            fault.reason().to_owned(),
+        );
+        self.fault = Some(fault);
+        error
+    }
+
+    /// The site it is for.
+    pub(crate) fn site(&self) -> Option<&Site> {
+        self.place.site.and_then(|id| self.snapshot.site(id))
+    }
+}
+
+impl Default for Request {
+    fn default() -> Self {
+        Self { id: "".into(), client: None, host: "".into(), path: NormalPath::root() }
+    }
+}
+
+impl Try {
+    /// A try that begins now.
+    pub(crate) fn at(address: impl Into<Box<str>>) -> Self {
+        Self {
+            address: address.into(),
+            began: Instant::now(),
+            connected: None,
+            answered: None,
+            ended: None,
+            reused: false,
+            status: None,
+            received: 0,
+        }
+    }
+}
+
+impl Asked {
+    /// Changes the try in hand, if there is one.
+    pub(crate) fn current(&mut self, change: impl FnOnce(&mut Try)) {
+        if let Some(current) = self.tries.last_mut() {
+            change(current);
+        }
+    }
+}

@@ -1,0 +1,363 @@
+//! The values that templates and conditions may refer to, taken from one request.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, SystemTime};
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use http::{HeaderMap, HeaderName, Method, Version, header};
+use pingora_http::RequestHeader;
+use switchback_value::{Facts, Known, Variable};
+
+use super::context::{Context, Try};
+use crate::clock;
+
+/// One request, as templates and conditions see it.
+pub(crate) struct RequestFacts<'r> {
+    head: &'r RequestHeader,
+    context: &'r Context,
+    /// The head of the answer to the client, once there is one.
+    sent: Option<&'r HeaderMap>,
+    /// The head of the upstream's answer, while it is at hand.
+    upstream: Option<&'r HeaderMap>,
+}
+
+type Value<'f> = Option<Cow<'f, [u8]>>;
+
+impl<'r> RequestFacts<'r> {
+    /// A request that has no answer yet.
+    pub(crate) fn new(head: &'r RequestHeader, context: &'r Context) -> Self {
+        Self { head, context, sent: None, upstream: None }
+    }
+
+    /// With the head of the answer to the client.
+    pub(crate) fn with_sent(self, sent: Option<&'r HeaderMap>) -> Self {
+        Self { sent, ..self }
+    }
+
+    /// With the head of the upstream's answer.
+    pub(crate) fn with_upstream(self, upstream: Option<&'r HeaderMap>) -> Self {
+        Self { upstream, ..self }
+    }
+
+    fn header(&self, name: &HeaderName) -> Value<'_> {
+        self.head.headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+    }
+
+    fn known(&self, known: Known) -> Value<'_> {
+        self.of_request(known)
+            .or_else(|| self.of_connection(known))
+            .or_else(|| self.of_answer(known))
+            .or_else(|| self.of_upstream(known))
+            .or_else(|| self.of_process(known))
+    }
+
+    fn of_request(&self, known: Known) -> Value<'_> {
+        match known {
+            Known::Host => Some(text(self.host())),
+            Known::Request => Some(Cow::Borrowed(self.request_line())),
+            Known::RequestMethod => Some(text(self.head.method.as_str())),
+            Known::RequestUri => Some(self.head.raw_path().into()),
+            Known::Uri => Some(text(self.context.request.path.as_str())),
+            Known::Args => query(self.head.raw_path()).map(Cow::Borrowed),
+            Known::IsArgs => {
+                Some(text(if query(self.head.raw_path()).is_some_and(|query| !query.is_empty()) {
+                    "?"
+                } else {
+                    ""
+                }))
+            }
+            Known::ServerProtocol => Some(text(protocol(self.head.version))),
+            Known::RequestId => Some(text(&self.context.request.id)),
+            Known::RequestLength => Some(number(self.request_length())),
+            Known::ContentLength => self.header(&header::CONTENT_LENGTH),
+            Known::ContentType => self.header(&header::CONTENT_TYPE),
+            Known::RemoteUser => self.user(),
+            Known::ProxyAddXForwardedFor => Some(self.forwarded_for().into()),
+            _ => None,
+        }
+    }
+
+    fn of_connection(&self, known: Known) -> Value<'_> {
+        let connection = &self.context.connection;
+        let tls = connection.tls.as_ref();
+        match known {
+            Known::Scheme => Some(text(connection.scheme())),
+            Known::Https => tls.map(|_| text("on")),
+            Known::RemoteAddr => Some(Cow::Borrowed(self.client_text())),
+            Known::BinaryRemoteAddr => self.context.request.client.map(|ip| octets(ip).into()),
+            Known::RemotePort => connection.peer.map(|peer| number(peer.port().into())),
+            Known::RealipRemoteAddr => Some(address_text(connection.peer).into()),
+            Known::ServerAddr => Some(address_text(connection.local).into()),
+            Known::ServerPort => connection.local.map(|local| number(local.port().into())),
+            Known::ServerName => self.context.site().map(|site| text(&site.name)),
+            Known::Connection => Some(number(connection.number)),
+            Known::ConnectionRequests => Some(number(connection.requests())),
+            Known::SslProtocol => tls.map(|tls| text(tls.protocol)),
+            Known::SslCipher => tls.map(|tls| text(tls.cipher)),
+            Known::SslServerName => tls.and_then(|tls| tls.server_name.as_deref()).map(text),
+            _ => None,
+        }
+    }
+
+    fn of_answer(&self, known: Known) -> Value<'_> {
+        let sent = &self.context.sent;
+        match known {
+            Known::Status => sent.status.map(|status| number(status.as_u16().into())),
+            Known::BodyBytesSent => Some(number(sent.body)),
+            Known::BytesSent => Some(number(sent.body + sent.head)),
+            Known::RequestTime => Some(seconds(self.context.started.elapsed()).into()),
+            Known::Route => self.context.route().map(|route| text(&route.name)),
+            _ => None,
+        }
+    }
+
+    fn of_upstream(&self, known: Known) -> Value<'_> {
+        match known {
+            Known::Upstream => self
+                .context
+                .asked
+                .lock()
+                .upstream
+                .as_ref()
+                .map(|name| name.as_bytes().to_vec().into()),
+            Known::UpstreamAddr => self.listed(|tried| Some(tried.address.to_string())),
+            Known::UpstreamStatus => {
+                self.listed(|tried| tried.status.map(|status| status.as_u16().to_string()))
+            }
+            Known::UpstreamConnectTime => self.listed(|tried| tried.connected.map(seconds_text)),
+            Known::UpstreamHeaderTime => self.listed(|tried| tried.answered.map(seconds_text)),
+            Known::UpstreamResponseTime => self.listed(|tried| tried.ended.map(seconds_text)),
+            Known::UpstreamResponseLength => self.listed(|tried| Some(tried.received.to_string())),
+            _ => None,
+        }
+    }
+
+    fn of_process(&self, known: Known) -> Value<'_> {
+        let (wall, memos) = (self.context.wall, &self.context.memos);
+        match known {
+            Known::TimeLocal => Some(text(memos.time_local.value_or(|| clock::common_log(wall)))),
+            Known::TimeIso8601 => Some(text(memos.time_iso8601.value_or(|| clock::iso8601(wall)))),
+            Known::Msec => Some(
+                seconds(wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()).into(),
+            ),
+            Known::Pid => Some(number(std::process::id().into())),
+            Known::Hostname => Some(clock::hostname().into()),
+            Known::SwitchbackVersion => Some(text(env!("CARGO_PKG_VERSION"))),
+            _ => None,
+        }
+    }
+
+    /// One value for each try, as nginx lists them; absent when nobody was asked.
+    fn listed(&self, part: impl Fn(&Try) -> Option<String>) -> Value<'_> {
+        let asked = self.context.asked.lock();
+        let parts: Vec<String> =
+            asked.tries.iter().map(|tried| part(tried).unwrap_or_else(|| "-".into())).collect();
+        (!parts.is_empty()).then(|| parts.join(", ").into_bytes().into())
+    }
+
+    fn host(&self) -> &str {
+        let host = &*self.context.request.host;
+        match self.context.site() {
+            Some(site) if host.is_empty() => &site.name,
+            _ => host,
+        }
+    }
+
+    fn request_line(&self) -> &[u8] {
+        self.context.memos.line.value_or(|| {
+            let (method, version) = (self.head.method.as_str(), protocol(self.head.version));
+            [method.as_bytes(), self.head.raw_path(), version.as_bytes()].join(&b' ')
+        })
+    }
+
+    fn user(&self) -> Value<'_> {
+        let user = self
+            .context
+            .memos
+            .user
+            .value_or(|| basic_user(self.head.headers.get(header::AUTHORIZATION)?.as_bytes()));
+        user.as_deref().map(Cow::Borrowed)
+    }
+
+    fn request_length(&self) -> u64 {
+        let fields: usize = self
+            .head
+            .headers
+            .iter()
+            .map(|(name, value)| name.as_str().len() + value.len() + 4)
+            .sum();
+        (self.request_line().len() + 2 + fields + 2) as u64 + self.context.body_received
+    }
+
+    fn client_text(&self) -> &[u8] {
+        let client = self.context.request.client;
+        self.context
+            .memos
+            .client
+            .value_or(|| client.map_or_else(|| b"unix:".to_vec(), |ip| ip.to_string().into_bytes()))
+    }
+
+    fn forwarded_for(&self) -> Vec<u8> {
+        let peer = address_text(self.context.connection.peer);
+        match self.head.headers.get("x-forwarded-for") {
+            Some(before) => [before.as_bytes(), b", ", &peer].concat(),
+            None => peer,
+        }
+    }
+
+    fn capture(&self, index: u8) -> Value<'_> {
+        let path = self.context.request.path.as_str();
+        self.context.place.captures.get(path, index).map(text)
+    }
+
+    fn upstream_header(&self, name: &HeaderName) -> Value<'_> {
+        if let Some(headers) = self.upstream {
+            return headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()));
+        }
+        let asked = self.context.asked.lock();
+        let value = asked.headers.as_ref()?.get(name)?;
+        Some(value.as_bytes().to_vec().into())
+    }
+}
+
+impl Facts for RequestFacts<'_> {
+    fn fact(&self, variable: &Variable) -> Option<Cow<'_, [u8]>> {
+        match variable {
+            Variable::Known(known) => self.known(*known),
+            Variable::Header(name) => self.header(name),
+            Variable::Argument(name) => query(self.head.raw_path())
+                .and_then(|query| argument(query, name))
+                .map(Cow::Borrowed),
+            Variable::Cookie(name) => cookie(&self.head.headers, name).map(Cow::Borrowed),
+            Variable::SentHeader(name) => {
+                self.sent?.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+            }
+            Variable::UpstreamHeader(name) => self.upstream_header(name),
+            Variable::Capture(index) => self.capture(*index),
+        }
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        self.context.request.client
+    }
+
+    fn method(&self) -> &Method {
+        &self.head.method
+    }
+}
+
+/// What stands behind the question mark; `None` without one.
+pub(crate) fn query(target: &[u8]) -> Option<&[u8]> {
+    let at = memchr::memchr(b'?', target)?;
+    target.get(at + 1..)
+}
+
+/// The first argument of that name, in any case, not decoded.
+fn argument<'q>(query: &'q [u8], name: &str) -> Option<&'q [u8]> {
+    query.split(|byte| *byte == b'&').find_map(|pair| {
+        let (key, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
+        key.eq_ignore_ascii_case(name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+    })
+}
+
+/// The first cookie of that name, in any case.
+fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let lines = headers.get_all(header::COOKIE).into_iter();
+    lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
+        let pair = pair.trim_ascii();
+        let (key, value) = pair.split_at(memchr::memchr(b'=', pair)?);
+        key.eq_ignore_ascii_case(name.as_bytes()).then(|| value.get(1..).unwrap_or_default())
+    })
+}
+
+/// The user name of Basic credentials (RFC 7617).
+fn basic_user(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, encoded) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
+    let end = memchr::memchr(b':', &decoded)?;
+    decoded.get(..end).map(<[u8]>::to_vec)
+}
+
+/// `HTTP/1.1` and the like.
+pub(crate) fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "HTTP/0.9",
+        Version::HTTP_10 => "HTTP/1.0",
+        Version::HTTP_2 => "HTTP/2.0",
+        Version::HTTP_3 => "HTTP/3.0",
+        _ => "HTTP/1.1",
+    }
+}
+
+fn text(text: &str) -> Cow<'_, [u8]> {
+    Cow::Borrowed(text.as_bytes())
+}
+
+fn number(number: u64) -> Cow<'static, [u8]> {
+    Cow::Owned(number.to_string().into_bytes())
+}
+
+fn octets(ip: IpAddr) -> Vec<u8> {
+    match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    }
+}
+
+fn address_text(address: Option<SocketAddr>) -> Vec<u8> {
+    address.map_or_else(|| b"unix:".to_vec(), |address| address.ip().to_string().into_bytes())
+}
+
+/// To the millisecond, as nginx writes times.
+fn seconds(duration: Duration) -> Vec<u8> {
+    seconds_text(duration).into_bytes()
+}
+
+fn seconds_text(duration: Duration) -> String {
+    let mut text = String::with_capacity(8);
+    // Writing to a String cannot fail.
+    let _ = write!(text, "{}.{:03}", duration.as_secs(), duration.subsec_millis());
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_are_found_in_any_case_and_not_decoded() {
+        assert_eq!(argument(b"a=1&Page=%32&page=3", "page"), Some(&b"%32"[..]));
+        assert_eq!(argument(b"flag&x=1", "flag"), Some(&b""[..]));
+        assert_eq!(argument(b"a=1", "b"), None);
+    }
+
+    #[test]
+    fn cookies_are_found_on_every_line() {
+        let mut headers = HeaderMap::new();
+        headers.append(header::COOKIE, "a=1; Session=x=y".parse().unwrap());
+        headers.append(header::COOKIE, "b=2".parse().unwrap());
+        assert_eq!(cookie(&headers, "session"), Some(&b"x=y"[..]));
+        assert_eq!(cookie(&headers, "b"), Some(&b"2"[..]));
+        assert_eq!(cookie(&headers, "c"), None);
+    }
+
+    #[test]
+    fn the_user_of_basic_credentials_is_read() {
+        assert_eq!(basic_user(b"Basic YWxpY2U6c2VjcmV0"), Some(b"alice".to_vec()));
+        assert_eq!(basic_user(b"Bearer abc"), None);
+        assert_eq!(basic_user(b"Basic !"), None);
+    }
+
+    #[test]
+    fn times_are_written_to_the_millisecond() {
+        assert_eq!(seconds_text(Duration::from_micros(1_002_900)), "1.002");
+        assert_eq!(query(b"/a?b?c"), Some(&b"b?c"[..]));
+        assert_eq!(query(b"/a"), None);
+    }
+}

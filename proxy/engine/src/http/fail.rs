@@ -1,0 +1,105 @@
+//! Phase 10: what went wrong, in the log and to the client.
+
+use std::io;
+
+use pingora_error::{Error, ErrorSource, ErrorType};
+use pingora_proxy::{FailToProxy, Session};
+
+use super::answer;
+use super::context::Context;
+use super::fault::{Fault, Kind, Side};
+
+/// Ends a request that cannot be answered as asked: an error page if nothing was sent yet.
+pub(crate) async fn fail(
+    session: &mut Session,
+    error: &Error,
+    context: &mut Context,
+) -> FailToProxy {
+    let fault = context.fault.take().unwrap_or_else(|| judge(error));
+    log(&fault, context);
+    let status = fault.status().as_u16();
+    if context.inner {
+        // The outer request decides: another route's answer, or the error page.
+        context.asked.lock().fault = Some(fault);
+        return FailToProxy { error_code: status, can_reuse_downstream: false };
+    }
+    if session.response_written().is_none() && fault.kind() != Kind::ClientClosed {
+        respond(session, &fault, context).await;
+    }
+    context.fault = Some(fault);
+    FailToProxy { error_code: status, can_reuse_downstream: false }
+}
+
+async fn respond(session: &mut Session, fault: &Fault, context: &mut Context) {
+    // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
+    session.set_keepalive(None);
+    let sent = match answer::fault(fault, context) {
+        Ok(page) => answer::send(session, page, context).await,
+        Err(fault) => Err(context.fail(fault)),
+    };
+    if let Err(error) = sent {
+        tracing::debug!(%error, request = %context.request.id, "the client did not take the error page");
+    }
+}
+
+/// What an error of Pingora's means.
+pub(crate) fn judge(error: &Error) -> Fault {
+    let reason = error.to_string();
+    match error.esource() {
+        ErrorSource::Upstream => Fault::upstream(upstream_kind(error.etype()), reason),
+        ErrorSource::Downstream => Fault::client(client_kind(error), reason),
+        ErrorSource::Internal | ErrorSource::Unset => Fault::ours(Kind::Internal, reason),
+    }
+}
+
+fn upstream_kind(error: &ErrorType) -> Kind {
+    match error {
+        ErrorType::ConnectTimedout
+        | ErrorType::ReadTimedout
+        | ErrorType::WriteTimedout
+        | ErrorType::TLSHandshakeTimedout => Kind::UpstreamTimeout,
+        ErrorType::ConnectRefused
+        | ErrorType::ConnectNoRoute
+        | ErrorType::ConnectError
+        | ErrorType::BindError
+        | ErrorType::SocketError => Kind::ConnectFailed,
+        ErrorType::InvalidCert | ErrorType::TLSHandshakeFailure | ErrorType::TLSWantX509Lookup => {
+            Kind::UpstreamTls
+        }
+        _ => Kind::BadAnswer,
+    }
+}
+
+fn client_kind(error: &Error) -> Kind {
+    if is_malformed(error) {
+        return Kind::BadRequest;
+    }
+    match error.etype() {
+        ErrorType::ReadTimedout => Kind::RequestTimeout,
+        ErrorType::InvalidHTTPHeader | ErrorType::H1Error | ErrorType::InvalidH2 => {
+            Kind::BadRequest
+        }
+        _ => Kind::ClientClosed,
+    }
+}
+
+/// Whether the client's stream refused to go on because of what came on it.
+fn is_malformed(error: &Error) -> bool {
+    error
+        .root_cause()
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+}
+
+/// Once, where it is handled.
+pub(crate) fn log(fault: &Fault, context: &Context) {
+    let asked = context.asked.lock();
+    let upstream = asked.upstream.as_deref().unwrap_or("-");
+    let endpoint = asked.tries.last().map_or("-", |tried| &tried.address);
+    let (request, status, reason) = (&*context.request.id, fault.status().as_u16(), fault.reason());
+    match fault.side() {
+        Side::Client => tracing::info!(request, status, "client: {reason}"),
+        Side::Upstream => tracing::warn!(request, status, upstream, endpoint, "upstream: {reason}"),
+        Side::Us => tracing::error!(request, status, "{reason}"),
+    }
+}

@@ -1,0 +1,146 @@
+//! What went wrong with a request, whose side it was on, and what the client is told.
+
+use std::borrow::Cow;
+
+use http::StatusCode;
+
+/// Why a request cannot be answered as asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub(crate) struct Fault {
+    side: Side,
+    kind: Kind,
+    reason: Cow<'static, str>,
+}
+
+/// Whose fault it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The client sent it.
+    Client,
+    /// The upstream, or the way to it.
+    Upstream,
+    /// The configuration, or this program.
+    Us,
+}
+
+/// What went wrong; decides the status and the `Proxy-Status` error token (RFC 9209, 2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// 400.
+    BadRequest,
+    /// 404: no site or route.
+    NotFound,
+    /// 405.
+    MethodNotAllowed,
+    /// 408.
+    RequestTimeout,
+    /// 413.
+    BodyTooLarge,
+    /// 414.
+    TargetTooLong,
+    /// 431.
+    HeadersTooLarge,
+    /// 499, only ever seen in logs: the client went away.
+    ClientClosed,
+    /// 500.
+    Internal,
+    /// 502: no connection.
+    ConnectFailed,
+    /// 502: the connection broke, or what came is not HTTP.
+    BadAnswer,
+    /// 502: certificate refused.
+    UpstreamTls,
+    /// 502: nobody to ask.
+    NoEndpoint,
+    /// 504.
+    UpstreamTimeout,
+    /// 508: re-entered too often.
+    TooManyReentries,
+}
+
+impl Fault {
+    /// The client's fault.
+    pub(crate) fn client(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { side: Side::Client, kind, reason: reason.into() }
+    }
+
+    /// The upstream's fault.
+    pub(crate) fn upstream(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { side: Side::Upstream, kind, reason: reason.into() }
+    }
+
+    /// Our fault.
+    pub(crate) fn ours(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
+        Self { side: Side::Us, kind, reason: reason.into() }
+    }
+
+    /// A step of our own that failed where it should not.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        Self::ours(Kind::Internal, error.to_string())
+    }
+
+    /// Whose fault it is.
+    pub(crate) fn side(&self) -> Side {
+        self.side
+    }
+
+    /// What went wrong.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// For logs: never sent to a client.
+    pub(crate) fn reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// What the client is told.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.kind.status()
+    }
+}
+
+impl Kind {
+    /// What the client is told.
+    pub(crate) fn status(self) -> StatusCode {
+        match self {
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            // nginx's number for it; nothing is sent.
+            Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::ConnectFailed | Self::BadAnswer | Self::UpstreamTls | Self::NoEndpoint => {
+                StatusCode::BAD_GATEWAY
+            }
+            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::TooManyReentries => StatusCode::LOOP_DETECTED,
+        }
+    }
+
+    /// The error token of `Proxy-Status`, where the registry has one for it.
+    pub(crate) fn proxy_status(self) -> Option<&'static str> {
+        match self {
+            Self::ConnectFailed => Some("connection_refused"),
+            Self::BadAnswer => Some("http_protocol_error"),
+            Self::UpstreamTls => Some("tls_certificate_error"),
+            Self::NoEndpoint => Some("destination_unavailable"),
+            Self::UpstreamTimeout => Some("http_response_timeout"),
+            Self::TooManyReentries => Some("proxy_loop_detected"),
+            Self::Internal => Some("proxy_internal_error"),
+            Self::BadRequest
+            | Self::NotFound
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::BodyTooLarge
+            | Self::TargetTooLong
+            | Self::HeadersTooLarge
+            | Self::ClientClosed => None,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! The request path on Pingora: each callback calls one phase, and nothing else.
+//!
+//! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`inner`] (re-entry), [`select`], [`forward`], [`reply`],
+//! [`fail`], [`finish`].
+
+pub(crate) mod answer;
+mod body;
+pub(crate) mod context;
+pub(crate) mod facts;
+pub(crate) mod fail;
+pub(crate) mod fault;
+pub(crate) mod finish;
+pub(crate) mod forward;
+mod inner;
+pub(crate) mod receive;
+pub(crate) mod reply;
+pub(crate) mod route;
+mod rules;
+pub(crate) mod select;
+pub(crate) mod upgrade;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use pingora_core::modules::http::HttpModules;
+use pingora_core::protocols::Digest;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::{Error, Result};
+use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
+use switchback_conf::plan::ActionPlan;
+
+use context::Context;
+use fault::{Fault, Kind};
+use inner::Inherited;
+use select::Again;
+
+use crate::h2;
+use crate::listen::connection::Connection;
+use crate::snapshot::SnapshotCell;
+use crate::snapshot::resident::Resident;
+
+tokio::task_local! {
+    /// The connection whose request is in hand. Pingora makes a request's context without saying whose it is.
+    pub(crate) static CONNECTION: Arc<Connection>;
+}
+
+/// The phases, as Pingora calls them.
+pub(crate) struct Phases {
+    /// Where the snapshot in force is found.
+    pub(crate) cell: Arc<SnapshotCell>,
+    /// What outlives snapshots.
+    pub(crate) resident: Arc<Resident>,
+    /// Stands in where a request has no connection, until it inherits one.
+    pub(crate) nobody: Arc<Connection>,
+}
+
+#[async_trait]
+impl ProxyHttp for Phases {
+    type CTX = Box<Context>;
+
+    fn new_ctx(&self) -> Self::CTX {
+        let connection =
+            CONNECTION.try_with(Arc::clone).unwrap_or_else(|_| Arc::clone(&self.nobody));
+        Box::new(Context::new(Arc::clone(&self.resident), self.cell.load(), connection))
+    }
+
+    /// Pingora's compression does not obey q-values and never ends a Brotli stream: no modules.
+    fn init_downstream_modules(&self, _modules: &mut HttpModules) {}
+
+    /// 1 receive, 2 route.
+    async fn early_request_filter(
+        &self,
+        session: &mut Session,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        if let Some(inherited) = inherited(session) {
+            **context = inherited.into_context();
+            return Ok(());
+        }
+        connection_settings(session, context);
+        let head = session.req_header_mut();
+        let routed = receive::receive(head, context).and_then(|()| route::route(head, context));
+        routed
+            .and_then(|()| body_allowed(session.req_header(), context))
+            .map_err(|fault| context.fail(fault))
+    }
+
+    fn allow_spawning_subrequest(&self, _session: &Session, context: &Self::CTX) -> bool {
+        !context.inner && needs_inner(context)
+    }
+
+    /// 4 answer, and re-entry.
+    async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> Result<bool> {
+        if let Some(ActionPlan::Respond(plan)) = context.route().map(|route| &route.action) {
+            let answer = answer::fixed(plan, session.req_header(), context);
+            let answer = answer.map_err(|fault| context.fail(fault))?;
+            answer::send(session, answer, context).await?;
+            return Ok(true);
+        }
+        if !context.inner && needs_inner(context) {
+            inner::run(session, context).await?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    /// 6 select.
+    async fn upstream_peer(
+        &self,
+        _session: &mut Session,
+        context: &mut Self::CTX,
+    ) -> Result<Box<HttpPeer>> {
+        select::select(context).map_err(|fault| context.fail(fault))
+    }
+
+    async fn connected_to_upstream(
+        &self,
+        _session: &mut Session,
+        reused: bool,
+        _peer: &HttpPeer,
+        _fd: std::os::unix::io::RawFd,
+        _digest: Option<&Digest>,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        if reused {
+            context.resident.metrics.upstream_reuses.add();
+        }
+        context.asked.lock().current(|tried| {
+            tried.connected = Some(tried.began.elapsed());
+            tried.reused = reused;
+        });
+        Ok(())
+    }
+
+    /// 7 forward.
+    async fn upstream_request_filter(
+        &self,
+        session: &mut Session,
+        head: &mut RequestHeader,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        forward::forward(head, session.req_header(), context).map_err(|fault| context.fail(fault))
+    }
+
+    async fn request_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        context.body_received += body.as_ref().map_or(0, Bytes::len) as u64;
+        let limit = context.route().and_then(|route| route.body_limit).filter(|_| !context.inner);
+        if limit.is_some_and(|limit| context.body_received > limit) {
+            return Err(context
+                .fail(Fault::client(Kind::BodyTooLarge, "request body larger than `body_limit`")));
+        }
+        Ok(())
+    }
+
+    /// Pingora counts only what HTTP/1 upstreams send.
+    fn upstream_response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        _end: bool,
+        context: &mut Self::CTX,
+    ) -> Result<Option<Duration>> {
+        let length = body.as_ref().map_or(0, Bytes::len) as u64;
+        context.asked.lock().current(|tried| tried.received += length);
+        Ok(None)
+    }
+
+    /// 9 reply.
+    async fn response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        reply::proxied(head, session.req_header(), context).map_err(|fault| context.fail(fault))
+    }
+
+    /// A try that could not connect has sent nothing, so another endpoint may have the request, whatever its method.
+    fn fail_to_connect(
+        &self,
+        _session: &mut Session,
+        _peer: &HttpPeer,
+        context: &mut Self::CTX,
+        mut error: Box<Error>,
+    ) -> Box<Error> {
+        context.resident.metrics.upstream_connect_failures.add();
+        context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
+        error.set_retry(select::may_try_again(context));
+        error.as_up();
+        error
+    }
+
+    /// A pooled connection that the endpoint had closed meanwhile is no try of the endpoint's; a request that may be sent
+    /// twice is sent again, and Pingora still has all of its body.
+    fn error_while_proxy(
+        &self,
+        peer: &HttpPeer,
+        session: &mut Session,
+        error: Box<Error>,
+        context: &mut Self::CTX,
+        reused: bool,
+    ) -> Box<Error> {
+        // The endpoint said that it has not begun: even a POST may go again.
+        let is_refused = *error.etype() == h2::REFUSED_STREAM;
+        let mut error = error.more_context(format!("peer: {peer}"));
+        let retry = if session.as_ref().retry_buffer_truncated() {
+            Again::No
+        } else if is_refused {
+            select::after_refusal(context)
+        } else if session.req_header().method.is_idempotent() {
+            error.retry.decide_reuse(reused);
+            if error.retry() { Again::SameEndpoint } else { Again::No }
+        } else {
+            Again::No
+        };
+        if retry == Again::SameEndpoint {
+            context.attempt.take_back();
+        }
+        error.set_retry(retry != Again::No);
+        context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
+        error
+    }
+
+    /// 10 fail.
+    async fn fail_to_proxy(
+        &self,
+        session: &mut Session,
+        error: &Error,
+        context: &mut Self::CTX,
+    ) -> FailToProxy {
+        fail::fail(session, error, context).await
+    }
+
+    /// 11 finish.
+    async fn logging(
+        &self,
+        session: &mut Session,
+        _error: Option<&Error>,
+        context: &mut Self::CTX,
+    ) {
+        finish::finish(session, context);
+    }
+
+    /// Faults are logged once, by [`fail`].
+    fn suppress_error_log(&self, _session: &Session, _context: &Self::CTX, _error: &Error) -> bool {
+        true
+    }
+
+    fn suppress_proxy_warn_log(
+        &self,
+        _session: &Session,
+        context: &Self::CTX,
+        error: &Error,
+        _kind: ProxyWarnLogContext,
+    ) -> bool {
+        let asked = context.asked.lock();
+        let upstream = asked.upstream.as_deref().unwrap_or("-");
+        let endpoint = asked.tries.last().map_or("-", |tried| &tried.address);
+        tracing::warn!(
+            request = &*context.request.id,
+            upstream,
+            endpoint,
+            "no answer, trying next: {error}"
+        );
+        true
+    }
+}
+
+/// The state that an inner request takes over, once.
+fn inherited(session: &mut Session) -> Option<Inherited> {
+    let carried = session.subrequest_ctx.as_mut()?.user_ctx_mut()?;
+    let inherited = carried.downcast_mut::<Option<Inherited>>()?;
+    inherited.take()
+}
+
+/// A route whose plan can start again after an answer, or that takes the body in first, is proxied as an inner request.
+fn needs_inner(context: &Context) -> bool {
+    let Some(route) = context.route() else { return false };
+    !route.errors.is_empty() || context.proxy().is_some_and(|proxy| proxy.buffer_request)
+}
+
+/// Deadlines and reuse of the client's connection.
+fn connection_settings(session: &mut Session, context: &Context) {
+    let connection = &context.connection;
+    connection.count_request();
+    let timeouts = connection.listener.plan.timeouts;
+    session.set_read_timeout(Some(timeouts.body));
+    session.set_write_timeout(Some(timeouts.write));
+    if !connection.may_go_on() {
+        session.set_keepalive(None);
+    }
+}
+
+/// A body that is announced as too large is refused before a byte of it is read.
+fn body_allowed(head: &RequestHeader, context: &Context) -> Result<(), Fault> {
+    let limit = context.route().and_then(|route| route.body_limit);
+    let announced = head
+        .headers
+        .get(http::header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+    match (limit, announced) {
+        (Some(limit), Some(announced)) if announced > limit => {
+            Err(Fault::client(Kind::BodyTooLarge, "Content-Length larger than `body_limit`"))
+        }
+        _ => Ok(()),
+    }
+}

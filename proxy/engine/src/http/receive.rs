@@ -1,0 +1,254 @@
+//! Phase 1: who asks, for which host, and for which path.
+
+use std::net::IpAddr;
+
+use http::{HeaderMap, HeaderName, header};
+use ipnet::IpNet;
+use pingora_http::RequestHeader;
+use switchback_route::NormalPath;
+
+use super::context::{Context, Request};
+use super::fault::{Fault, Kind};
+
+/// Fills [`Context::request`], the path excepted, and takes out of the head what an untrusted client may not say.
+pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d; logs and rules say a.b.c.d.
+    let peer = context.connection.peer.map(|peer| peer.ip().to_canonical());
+    let snapshot = std::sync::Arc::clone(&context.snapshot);
+    let trusted = is_trusted(peer, &snapshot.forwarding.trusted_proxies);
+    let request = Request {
+        id: request_id(head, trusted).unwrap_or_else(|| context.resident.request_ids.next()),
+        client: if trusted {
+            forwarded_client(&head.headers, peer, &snapshot.forwarding.trusted_proxies)
+        } else {
+            peer
+        },
+        host: host(head)?,
+        path: context.request.path.clone(),
+    };
+    if !trusted {
+        drop_forwarded(head);
+    } else {
+        drop_aliases(head);
+    }
+    context.request = request;
+    Ok(())
+}
+
+/// The normalised path; what becomes of `%2f` is the site's affair, so the site is known by now.
+pub(crate) fn normal_path(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    let slash = context.site().map(|site| site.encoded_slash).unwrap_or_default();
+    let raw = head.raw_path();
+    let path = path_of(raw);
+    let path = std::str::from_utf8(path)
+        .map_err(|_| Fault::client(Kind::BadRequest, "request target is not ASCII"))?;
+    let normal = NormalPath::parse(path, slash)
+        .map_err(|error| Fault::client(Kind::BadRequest, error.to_string()))?;
+    context.request.path = normal.into_owned();
+    Ok(())
+}
+
+/// The path of a request target in origin or absolute form; `*` is the root.
+fn path_of(target: &[u8]) -> &[u8] {
+    let target = target
+        .get(..memchr::memchr2(b'?', b'#', target).unwrap_or(target.len()))
+        .unwrap_or_default();
+    if target == b"*" {
+        return b"/";
+    }
+    let Some(scheme) = memchr::memmem::find(target, b"://").filter(|_| !target.starts_with(b"/"))
+    else {
+        return target;
+    };
+    let after = target.get(scheme + 3..).unwrap_or_default();
+    memchr::memchr(b'/', after).and_then(|at| after.get(at..)).unwrap_or(b"/")
+}
+
+/// The host asked for (RFC 9112, 3.2): the target's authority before `Host`; lower-case, without port and final dot.
+fn host(head: &RequestHeader) -> Result<Box<str>, Fault> {
+    let named = match head.uri.authority() {
+        Some(authority) => authority.as_str().as_bytes(),
+        None => head.headers.get(header::HOST).map_or(&b""[..], |host| host.as_bytes()),
+    };
+    let valid = named.iter().all(|byte| {
+        matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
+            || byte.is_ascii_alphanumeric()
+    });
+    let text = std::str::from_utf8(named).ok().filter(|_| valid);
+    let text = text.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid host"))?;
+    let name = without_port(text).ok_or_else(|| Fault::client(Kind::BadRequest, "invalid host"))?;
+    Ok(name.trim_end_matches('.').to_ascii_lowercase().into())
+}
+
+/// `host` of `host:port`; `None` when the port is not a number or a bracket is not closed.
+fn without_port(host: &str) -> Option<&str> {
+    let end = if host.starts_with('[') {
+        host.find(']')? + 1
+    } else {
+        host.find(':').unwrap_or(host.len())
+    };
+    let (name, port) = host.split_at(end);
+    let port_is_valid = match port.strip_prefix(':') {
+        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    port_is_valid.then_some(name)
+}
+
+fn is_trusted(peer: Option<IpAddr>, proxies: &[IpNet]) -> bool {
+    peer.is_some_and(|peer| contains(proxies, peer))
+}
+
+fn contains(nets: &[IpNet], ip: IpAddr) -> bool {
+    // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d; operators write a.b.c.d.
+    let ip = ip.to_canonical();
+    nets.iter().any(|net| net.contains(&ip))
+}
+
+/// The last address in `X-Forwarded-For` that is not itself a trusted proxy.
+fn forwarded_client(
+    headers: &HeaderMap,
+    peer: Option<IpAddr>,
+    proxies: &[IpNet],
+) -> Option<IpAddr> {
+    let lines: Vec<&[u8]> =
+        headers.get_all("x-forwarded-for").into_iter().map(|line| line.as_bytes()).collect();
+    let mut client = peer;
+    for item in lines.iter().rev().flat_map(|line| line.rsplit(|byte| *byte == b',')) {
+        let Some(address) = address(item.trim_ascii()) else { break };
+        client = Some(address);
+        if !contains(proxies, address) {
+            break;
+        }
+    }
+    client
+}
+
+/// `192.0.2.1`, `192.0.2.1:80`, `2001:db8::1` or `[2001:db8::1]:80`.
+fn address(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let ip: Option<IpAddr> = text.parse().ok();
+    ip.or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip()))
+        .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
+}
+
+/// What a trusted proxy calls the request, if it is fit for logs.
+fn request_id(head: &RequestHeader, trusted: bool) -> Option<Box<str>> {
+    let id = head.headers.get("x-request-id").filter(|_| trusted)?.to_str().ok()?;
+    let fit = !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
+    fit.then(|| id.into())
+}
+
+/// A field that tells of the client's way to us.
+fn is_forwarded(name: &str) -> bool {
+    const ALONE: [&str; 4] = ["forwarded", "via", "x-request-id", "x-real-ip"];
+    let dashed = name.replace('_', "-");
+    dashed.starts_with("x-forwarded-")
+        || dashed == "x-forwarded"
+        || ALONE.contains(&dashed.as_str())
+}
+
+/// Takes out everything that an untrusted client says of its way to us, spelled with dashes or underscores.
+fn drop_forwarded(head: &mut RequestHeader) {
+    remove_where(head, is_forwarded);
+}
+
+/// Takes out what is spelled with underscores: many servers read `X_Forwarded_For` as if it had dashes.
+fn drop_aliases(head: &mut RequestHeader) {
+    remove_where(head, |name| name.contains('_') && is_forwarded(name));
+}
+
+fn remove_where(head: &mut RequestHeader, unwanted: impl Fn(&str) -> bool) {
+    let names: Vec<HeaderName> =
+        head.headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
+    for name in names {
+        head.remove_header(&name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{host as host_of, *};
+
+    fn nets(texts: &[&str]) -> Vec<IpNet> {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    #[test]
+    fn the_path_is_found_in_every_form_of_target() {
+        for (target, path) in [
+            ("/a?b", "/a"),
+            ("/a#b", "/a"),
+            ("*", "/"),
+            ("http://h/a?b", "/a"),
+            ("http://h", "/"),
+            ("http://h?x", "/"),
+            ("/x://y", "/x://y"),
+        ] {
+            assert_eq!(path_of(target.as_bytes()), path.as_bytes(), "{target}");
+        }
+    }
+
+    #[test]
+    fn hosts_lose_their_port_and_keep_their_brackets() {
+        assert_eq!(without_port("a.example:80"), Some("a.example"));
+        assert_eq!(without_port("a.example"), Some("a.example"));
+        assert_eq!(without_port("[::1]:80"), Some("[::1]"));
+        for bad in ["a:b", "a:123456", "[::1", "[::1]x", "a:1:2"] {
+            assert_eq!(without_port(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_host_of_the_target_wins_and_strange_hosts_are_refused() {
+        let head = |host: &str| {
+            let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+            head.insert_header("host", host).unwrap();
+            head
+        };
+        assert_eq!(&*host_of(&head("Shop.Example.:8080")).unwrap(), "shop.example");
+        assert!(host_of(&head("a b")).is_err());
+        assert!(host_of(&head("user@a")).is_err());
+        assert!(host_of(&head("a/b")).is_err());
+    }
+
+    #[test]
+    fn the_client_is_the_last_address_that_no_trusted_proxy_has() {
+        let proxies = nets(&["10.0.0.0/8"]);
+        let client = |line: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-forwarded-for", line.parse().unwrap());
+            forwarded_client(&headers, Some("10.0.0.1".parse().unwrap()), &proxies)
+                .unwrap()
+                .to_string()
+        };
+        assert_eq!(client("1.1.1.1, 2.2.2.2, 10.0.0.9"), "2.2.2.2");
+        assert_eq!(client("1.1.1.1, junk, 10.0.0.9"), "10.0.0.9");
+        assert_eq!(client("[2001:db8::1]:80"), "2001:db8::1");
+        assert_eq!(client("10.0.0.7"), "10.0.0.7");
+    }
+
+    #[test]
+    fn dual_stack_peers_are_compared_as_ipv4() {
+        assert!(is_trusted(Some("::ffff:10.1.1.1".parse().unwrap()), &nets(&["10.0.0.0/8"])));
+        assert!(!is_trusted(None, &nets(&["0.0.0.0/0"])));
+    }
+
+    #[test]
+    fn whole_families_of_forwarded_fields_are_known_with_their_aliases() {
+        for name in [
+            "x-forwarded-for",
+            "x_forwarded_for",
+            "x-forwarded_proto",
+            "forwarded",
+            "via",
+            "x_request_id",
+            "x-real-ip",
+        ] {
+            assert!(is_forwarded(name), "{name}");
+        }
+        for name in ["x-forward", "user-agent", "x_custom", "viable"] {
+            assert!(!is_forwarded(name), "{name}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Phase 9: what the client is told.
+
+use http::{HeaderName, StatusCode, Version, header};
+use pingora_http::{RequestHeader, ResponseHeader};
+
+use super::context::Context;
+use super::facts::RequestFacts;
+use super::fault::{Fault, Kind};
+use super::rules;
+
+/// Makes the head of an upstream's answer into what the client receives.
+pub(crate) fn proxied(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        return Err(Fault::upstream(Kind::BadAnswer, "status 101 that nobody asked for"));
+    }
+    if head.status.is_informational() {
+        return Ok(());
+    }
+    of_its_own_hop(head);
+    record(head, context);
+    // The version is the hop's own (RFC 9110, 2.5): an HTTP/1.0 origin does not make us one.
+    head.set_version(Version::HTTP_11);
+    apply(head, request, context)
+}
+
+/// What the upstream said of its own connection ends here (RFC 9110, 7.6.1).
+fn of_its_own_hop(head: &mut ResponseHeader) {
+    let options =
+        head.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    let named: Vec<HeaderName> = options
+        .flat_map(|options| options.split(','))
+        .filter_map(|option| HeaderName::try_from(option.trim()).ok())
+        .filter(|name| !FRAMING.contains(name))
+        .collect();
+    for name in &named {
+        head.remove_header(name);
+    }
+    head.remove_header(&header::CONNECTION);
+    head.remove_header("keep-alive");
+    head.remove_header("proxy-connection");
+}
+
+/// No `Connection` field may take these away.
+const FRAMING: [HeaderName; 2] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+
+/// The same for an answer that agrees to change protocols; its `Connection` and `Upgrade` are what the client waits for.
+pub(crate) fn switched(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    record(head, context);
+    apply(head, request, context)
+}
+
+/// The same for an answer made here.
+pub(crate) fn own(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> pingora_error::Result<()> {
+    apply(head, request, context).map_err(|fault| context.fail(fault))
+}
+
+fn apply(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &Context,
+) -> Result<(), Fault> {
+    let Some(route) = context.route() else { return Ok(()) };
+    let rules = &route.response_headers;
+    if rules.remove.is_empty() && rules.set.is_empty() {
+        return Ok(());
+    }
+    let facts = RequestFacts::new(request, context)
+        .with_sent(Some(&head.headers))
+        .with_upstream(Some(&head.headers));
+    let values = rules::values(rules, &facts)?;
+    rules::apply(head, rules, values)
+}
+
+/// Notes status and time of the upstream's answer.
+fn record(head: &ResponseHeader, context: &Context) {
+    let mut asked = context.asked.lock();
+    asked.current(|tried| {
+        tried.status = Some(head.status);
+        tried.answered = Some(tried.began.elapsed());
+    });
+    if context.snapshot.logs_upstream_headers {
+        asked.headers = Some(head.headers.clone());
+    }
+}

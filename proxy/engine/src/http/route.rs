@@ -1,0 +1,44 @@
+//! Phase 2: which site, which route.
+
+use pingora_http::RequestHeader;
+use switchback_conf::plan::{RouteId, SiteId};
+use switchback_route::Captures;
+
+use super::context::{Context, Place};
+use super::facts::RequestFacts;
+use super::fault::{Fault, Kind};
+use super::receive;
+
+/// Fills [`Context::place`] and the request's normalised path.
+pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    let site = find_site(context).ok_or_else(|| {
+        Fault::client(
+            Kind::NotFound,
+            format!("no site of this listener answers host `{}`", context.request.host),
+        )
+    })?;
+    context.place = Place { site: Some(site), ..Place::default() };
+    receive::normal_path(head, context)?;
+    let mut captures = Captures::default();
+    let found = find_route(head, context, &mut captures);
+    let route = found.ok_or_else(|| {
+        Fault::client(Kind::NotFound, format!("no route for `{}`", context.request.path.as_str()))
+    })?;
+    context.place = Place { site: Some(site), route: Some(route), captures };
+    Ok(())
+}
+
+/// The site of the host, by the listener as the snapshot in force has it.
+fn find_site(context: &Context) -> Option<SiteId> {
+    let listener = context.snapshot.listeners.get(&context.connection.listener.plan.address);
+    // A listener that a reload removed serves its last requests by the snapshot that it was accepted under.
+    let listener = listener.unwrap_or(&context.connection.listener);
+    let host = &*context.request.host;
+    listener.hosts.find(host).or(listener.default)
+}
+
+fn find_route(head: &RequestHeader, context: &Context, captures: &mut Captures) -> Option<RouteId> {
+    let facts = RequestFacts::new(head, context);
+    let site = context.site()?;
+    site.table.find(context.request.path.as_str(), &facts, captures).map(|route| RouteId(route.0))
+}

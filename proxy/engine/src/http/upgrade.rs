@@ -1,0 +1,400 @@
+//! WebSockets over HTTP/1.1 (RFC 6455), tunnelled by ourselves: Pingora cuts a quiet tunnel after its read time-out, and can
+//! lose a fast `101` (its issue 946).
+//!
+//! The request goes through the same phases as any other; bytes of the client pass only after the upstream has agreed.
+
+use std::time::Duration;
+
+use bytes::{Buf, BytesMut};
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use pingora_core::connectors::TransportConnector;
+use pingora_core::protocols::Stream;
+use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::{RequestHeader, ResponseHeader};
+use switchback_conf::plan::{UpstreamProtocol, UpstreamTimeouts};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::context::{Context, Sent};
+use super::fault::{Fault, Kind};
+use super::{answer, fail, finish, forward, reply, select};
+use crate::listen::chunked::{ChunkedScan, Scanned};
+use crate::listen::head::has_token;
+use crate::listen::stream::ClientStream;
+
+/// A client's request to change protocols.
+pub(crate) struct Handshake {
+    /// The head, as received.
+    pub(crate) head: RequestHeader,
+    /// What the client sent after it, too early.
+    pub(crate) ahead: BytesMut,
+    /// The client.
+    pub(crate) client: ClientStream,
+}
+
+/// The largest head of an answer that is read here.
+const MOST_HEAD: usize = 64 * 1024;
+/// Bytes in flight in each direction of a tunnel.
+const WINDOW: usize = 16 * 1024;
+
+/// Whether the request in `context` can be tunnelled; others go the usual way.
+pub(crate) fn is_tunnel(context: &Context) -> bool {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    upstream.is_some_and(|upstream| upstream.plan.protocol == UpstreamProtocol::Http1)
+}
+
+/// Asks the upstream, and tunnels if it agrees; otherwise its answer, or an error page, is the last on the connection.
+pub(crate) async fn run(
+    mut handshake: Handshake,
+    context: &mut Context,
+    connector: &TransportConnector,
+) {
+    if let Err(fault) = exchange(&mut handshake, context, connector).await {
+        refuse(&mut handshake, fault, context).await;
+    }
+    finish::record(&handshake.head, None, context);
+}
+
+async fn exchange(
+    handshake: &mut Handshake,
+    context: &mut Context,
+    connector: &TransportConnector,
+) -> Result<(), Fault> {
+    let (mut upstream, timeouts) = connect(context, connector).await?;
+    let request = request(handshake, context)?;
+    within(timeouts.write, upstream.write_all(&request)).await?;
+    within(timeouts.write, upstream.flush()).await?;
+    let mut received = BytesMut::new();
+    let mut answer = read_head(&mut upstream, &mut received, timeouts).await?;
+    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        reply::switched(&mut answer.head, &handshake.head, context)?;
+    } else {
+        reply::proxied(&mut answer.head, &handshake.head, context)?;
+    }
+    send_head(handshake, &mut answer, context).await?;
+    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        tunnel(handshake, upstream, received, context).await;
+        return Ok(());
+    }
+    relay_body(handshake, &mut upstream, received, (&answer.head, timeouts), context).await
+}
+
+/// Dials endpoints until one answers or the tries are used up.
+async fn connect(
+    context: &mut Context,
+    connector: &TransportConnector,
+) -> Result<(Stream, UpstreamTimeouts), Fault> {
+    let proxy = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let timeouts = proxy.map(|upstream| upstream.plan.timeouts);
+    let timeouts =
+        timeouts.ok_or_else(|| Fault::ours(Kind::Internal, "no upstream to tunnel to"))?;
+    loop {
+        let peer: Box<HttpPeer> = select::select(context)?;
+        match connector.new_stream(&*peer).await {
+            Ok(stream) => {
+                context.asked.lock().current(|tried| tried.connected = Some(tried.began.elapsed()));
+                return Ok((stream, timeouts));
+            }
+            Err(mut error) => {
+                error.as_up();
+                context.resident.metrics.upstream_connect_failures.add();
+                if !select::may_try_again(context) {
+                    return Err(fail::judge(&error));
+                }
+                tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");
+            }
+        }
+    }
+}
+
+/// The request as the upstream receives it.
+fn request(handshake: &Handshake, context: &Context) -> Result<Vec<u8>, Fault> {
+    let mut head = handshake.head.clone();
+    remove_hop_by_hop(&mut head);
+    forward::forward(&mut head, &handshake.head, context)?;
+    head.insert_header(header::CONNECTION, "upgrade").map_err(Fault::internal)?;
+    head.insert_header(header::UPGRADE, "websocket").map_err(Fault::internal)?;
+    let mut bytes = Vec::with_capacity(512);
+    bytes.extend_from_slice(head.method.as_str().as_bytes());
+    bytes.push(b' ');
+    bytes.extend_from_slice(head.raw_path());
+    bytes.extend_from_slice(b" HTTP/1.1\r\n");
+    head.header_to_h1_wire(&mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    Ok(bytes)
+}
+
+/// Takes out what concerns the client's connection alone (RFC 9110, 7.6.1).
+fn remove_hop_by_hop(head: &mut RequestHeader) {
+    let lines: Vec<HeaderValue> =
+        head.headers.get_all(header::CONNECTION).into_iter().cloned().collect();
+    let names: Vec<HeaderName> = head.headers.keys().cloned().collect();
+    for name in names {
+        let nominated =
+            lines.iter().any(|line| has_token(line.as_bytes(), name.as_str().as_bytes()));
+        // A client may not have Host or the proxy's own fields taken out by nominating them.
+        let protected = name == header::HOST
+            || name.as_str().starts_with("x-forwarded")
+            || name == header::FORWARDED;
+        if nominated && !protected {
+            head.remove_header(&name);
+        }
+    }
+    for name in [
+        "connection",
+        "upgrade",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+    ] {
+        head.remove_header(name);
+    }
+}
+
+/// The head of an answer, and how its body is framed.
+struct Reply {
+    head: ResponseHeader,
+}
+
+async fn read_head(
+    upstream: &mut Stream,
+    received: &mut BytesMut,
+    timeouts: UpstreamTimeouts,
+) -> Result<Reply, Fault> {
+    loop {
+        if let Some(head) = parse_head(received)? {
+            // Interim answers say nothing about the tunnel.
+            if head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS {
+                continue;
+            }
+            return Ok(Reply { head });
+        }
+        if received.len() > MOST_HEAD {
+            return Err(Fault::upstream(Kind::BadAnswer, "head of the answer larger than 64 KiB"));
+        }
+        if within(timeouts.read, upstream.read_buf(received)).await? == 0 {
+            return Err(Fault::upstream(
+                Kind::BadAnswer,
+                "connection closed before the head of the answer",
+            ));
+        }
+    }
+}
+
+fn parse_head(received: &mut BytesMut) -> Result<Option<ResponseHeader>, Fault> {
+    let bad = |reason: String| Fault::upstream(Kind::BadAnswer, reason);
+    let mut fields = [const { std::mem::MaybeUninit::uninit() }; 256];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    let parsed = config.parse_response_with_uninit_headers(&mut response, received, &mut fields);
+    let length = match parsed.map_err(|error| bad(error.to_string()))? {
+        httparse::Status::Partial => return Ok(None),
+        httparse::Status::Complete(length) => length,
+    };
+    let mut head = ResponseHeader::build(response.code.unwrap_or(0), Some(response.headers.len()))
+        .map_err(|error| bad(error.to_string()))?;
+    for field in response.headers.iter() {
+        let value = HeaderValue::from_bytes(field.value).map_err(|error| bad(error.to_string()))?;
+        head.append_header(field.name.to_owned(), value).map_err(|error| bad(error.to_string()))?;
+    }
+    received.advance(length);
+    Ok(Some(head))
+}
+
+/// Sends the head of the upstream's answer to the client.
+async fn send_head(
+    handshake: &mut Handshake,
+    answer: &mut Reply,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    let head = &mut answer.head;
+    if head.status != StatusCode::SWITCHING_PROTOCOLS {
+        // Nothing follows a handshake that failed.
+        head.insert_header(header::CONNECTION, "close").map_err(Fault::internal)?;
+    }
+    context.sent = Sent { status: Some(head.status), body: 0, head: finish::head_length(head) };
+    write_client(handshake, &wire(head), context).await
+}
+
+/// A head as HTTP/1.1 writes it.
+pub(crate) fn wire(head: &ResponseHeader) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(512);
+    let reason = head.get_reason_phrase().unwrap_or("");
+    bytes.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16()).as_bytes());
+    head.header_to_h1_wire(&mut bytes);
+    bytes.extend_from_slice(b"\r\n");
+    bytes
+}
+
+async fn write_client(
+    handshake: &mut Handshake,
+    bytes: &[u8],
+    context: &Context,
+) -> Result<(), Fault> {
+    let patience = context.connection.listener.plan.timeouts.write;
+    let gone = |reason: String| Fault::client(Kind::ClientClosed, reason);
+    let write = async {
+        handshake.client.write_all(bytes).await?;
+        handshake.client.flush().await
+    };
+    match tokio::time::timeout(patience, write).await {
+        Ok(written) => written.map_err(|error| gone(error.to_string())),
+        Err(_) => Err(gone("the client takes nothing".to_owned())),
+    }
+}
+
+/// Both directions until both have ended. No time-out: a quiet WebSocket is a healthy one; a drain ends it.
+async fn tunnel(
+    handshake: &mut Handshake,
+    mut upstream: Stream,
+    received: BytesMut,
+    context: &mut Context,
+) {
+    context.resident.metrics.tunnels.add();
+    let begin = async {
+        upstream.write_all(&handshake.ahead).await?;
+        upstream.flush().await?;
+        handshake.client.write_all(&received).await?;
+        handshake.client.flush().await
+    };
+    let ahead = received.len() as u64;
+    if begin.await.is_err() {
+        return;
+    }
+    // How it ended, by a reset or in order, makes no difference to anybody any more.
+    let both = tokio::io::copy_bidirectional_with_sizes(
+        &mut handshake.client,
+        &mut upstream,
+        WINDOW,
+        WINDOW,
+    )
+    .await;
+    if let Ok((up, down)) = both {
+        context.body_received = up + handshake.ahead.len() as u64;
+        context.sent.body = ahead + down;
+    }
+    context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
+}
+
+/// The body of an answer that did not agree.
+async fn relay_body(
+    handshake: &mut Handshake,
+    upstream: &mut Stream,
+    mut received: BytesMut,
+    (head, timeouts): (&ResponseHeader, UpstreamTimeouts),
+    context: &mut Context,
+) -> Result<(), Fault> {
+    let mut frame = Frame::of(head)?;
+    loop {
+        let piece = frame.take(&mut received)?;
+        context.sent.body += piece.len() as u64;
+        write_client(handshake, &piece, context).await?;
+        if frame.is_over() {
+            return Ok(());
+        }
+        if within(timeouts.read, upstream.read_buf(&mut received)).await? == 0 {
+            return match frame {
+                Frame::UntilClose => Ok(()),
+                _ => Err(Fault::upstream(
+                    Kind::BadAnswer,
+                    "connection closed before the end of the answer",
+                )),
+            };
+        }
+    }
+}
+
+/// Where the body of an answer ends.
+enum Frame {
+    Bytes(u64),
+    Chunks(ChunkedScan),
+    UntilClose,
+    Over,
+}
+
+impl Frame {
+    fn of(head: &ResponseHeader) -> Result<Self, Fault> {
+        if head.status == StatusCode::NO_CONTENT || head.status == StatusCode::NOT_MODIFIED {
+            return Ok(Self::Over);
+        }
+        let chunked = head
+            .headers
+            .get(header::TRANSFER_ENCODING)
+            .map(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        let lengths: Vec<&HeaderValue> =
+            head.headers.get_all(header::CONTENT_LENGTH).into_iter().collect();
+        match (chunked, lengths.as_slice()) {
+            (Some(true), []) => Ok(Self::Chunks(ChunkedScan::default())),
+            (None, []) => Ok(Self::UntilClose),
+            (None, [length]) => {
+                let length = length.to_str().ok().and_then(|text| text.parse().ok());
+                length
+                    .map(Self::Bytes)
+                    .ok_or_else(|| Fault::upstream(Kind::BadAnswer, "invalid Content-Length"))
+            }
+            _ => Err(Fault::upstream(Kind::BadAnswer, "ambiguous framing of the answer")),
+        }
+    }
+
+    /// Splits off what belongs to the body.
+    fn take(&mut self, received: &mut BytesMut) -> Result<BytesMut, Fault> {
+        match self {
+            Self::Over => Ok(BytesMut::new()),
+            Self::UntilClose => Ok(received.split()),
+            Self::Bytes(left) => {
+                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
+                *left -= here as u64;
+                Ok(received.split_to(here))
+            }
+            Self::Chunks(scan) => {
+                let scanned = scan
+                    .scan(received)
+                    .map_err(|error| Fault::upstream(Kind::BadAnswer, error.to_string()))?;
+                Ok(match scanned {
+                    Scanned::Open => received.split(),
+                    Scanned::End(end) => {
+                        *self = Self::Over;
+                        received.split_to(end)
+                    }
+                })
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        matches!(self, Self::Over | Self::Bytes(0))
+    }
+}
+
+/// The error page, if nothing was sent yet.
+async fn refuse(handshake: &mut Handshake, fault: Fault, context: &mut Context) {
+    fail::log(&fault, context);
+    let silent = context.sent.status.is_some() || fault.kind() == Kind::ClientClosed;
+    if let Some(mut page) = answer::fault(&fault, context).ok().filter(|_| !silent) {
+        // A header rule that fails here leaves the page as it was.
+        let _ = reply::own(&mut page.head, &handshake.head, context);
+        let _ = page.head.insert_header(header::CONNECTION, "close");
+        context.sent = Sent {
+            status: Some(page.head.status),
+            body: page.body.len() as u64,
+            head: finish::head_length(&page.head),
+        };
+        let _ =
+            write_client(handshake, &[wire(&page.head).as_slice(), &page.body].concat(), context)
+                .await;
+    }
+    context.fault = Some(fault);
+}
+
+/// Waits for the upstream, no longer than `patience`.
+async fn within<T>(
+    patience: Duration,
+    step: impl Future<Output = std::io::Result<T>>,
+) -> Result<T, Fault> {
+    match tokio::time::timeout(patience, step).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(Fault::upstream(Kind::BadAnswer, error.to_string())),
+        Err(_) => Err(Fault::upstream(Kind::UpstreamTimeout, "the upstream takes too long")),
+    }
+}

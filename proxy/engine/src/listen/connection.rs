@@ -1,0 +1,82 @@
+//! What is known of a client's connection, whatever requests it carries.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::snapshot::Listener;
+
+/// One accepted connection. Its settings are those of the snapshot at accept.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    /// The listener that took it.
+    pub(crate) listener: Arc<Listener>,
+    /// The client's address; `None` on a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// The address that took it; `None` on a Unix socket.
+    pub(crate) local: Option<SocketAddr>,
+    /// What was agreed on in the TLS handshake.
+    pub(crate) tls: Option<TlsFacts>,
+    /// Serial number in this process.
+    pub(crate) number: u64,
+    requests: AtomicU64,
+}
+
+/// What was agreed on in a TLS handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsFacts {
+    /// `TLSv1.3`.
+    pub(crate) protocol: &'static str,
+    /// The cipher suite's name.
+    pub(crate) cipher: &'static str,
+    /// The name that the client asked for.
+    pub(crate) server_name: Option<Box<str>>,
+}
+
+impl Connection {
+    /// A connection that has carried nothing yet.
+    pub(crate) fn new(
+        listener: Arc<Listener>,
+        ends: Ends,
+        tls: Option<TlsFacts>,
+        number: u64,
+    ) -> Self {
+        Self {
+            listener,
+            peer: ends.peer,
+            local: ends.local,
+            tls,
+            number,
+            requests: AtomicU64::new(0),
+        }
+    }
+
+    /// Counts one more request, and says how many there were with it.
+    pub(crate) fn count_request(&self) -> u64 {
+        self.requests.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// Requests carried so far.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Whether it may carry another request.
+    pub(crate) fn may_go_on(&self) -> bool {
+        self.requests() < u64::from(self.listener.plan.limits.keepalive_requests)
+    }
+
+    /// `https` over TLS, else `http`.
+    pub(crate) fn scheme(&self) -> &'static str {
+        if self.tls.is_some() { "https" } else { "http" }
+    }
+}
+
+/// The two ends of a connection; `None` on a Unix socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    /// The client's.
+    pub(crate) peer: Option<SocketAddr>,
+    /// Ours.
+    pub(crate) local: Option<SocketAddr>,
+}

@@ -1,0 +1,288 @@
+//! Between accept and the phases: one head at a time, within its deadline and strictly framed, then a loan of the stream.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::HeaderValue;
+use pingora_core::apps::HttpServerApp;
+use pingora_core::protocols::http::ServerSession;
+use pingora_http::RequestHeader;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::head::{self, Head, Parsed, Upgrade};
+use super::lent::{Lent, linger};
+use super::stream::ClientStream;
+use super::worker::Worker;
+use crate::http::context::{Context, Sent};
+use crate::http::fault::{Fault, Kind};
+use crate::http::upgrade::{self, Handshake};
+use crate::http::{CONNECTION, answer, finish, receive, route};
+
+/// The connection preface of HTTP/2 (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// What one read may bring; a head is mostly smaller.
+const READ: usize = 4 * 1024;
+
+/// Serves a plain-text connection: HTTP/1, or HTTP/2 with prior knowledge where the listener speaks it.
+pub(crate) async fn plain(worker: &Arc<Worker>, stream: ClientStream, connection: Arc<Connection>) {
+    Visit::new(worker, connection).http1(stream).await;
+}
+
+/// Serves a connection whose TLS handshake is done.
+pub(crate) async fn secured(
+    worker: &Arc<Worker>,
+    stream: ClientStream,
+    connection: Arc<Connection>,
+    is_h2: bool,
+) {
+    let visit = Visit::new(worker, connection);
+    if is_h2 { visit.http2(stream, BytesMut::new()).await } else { visit.http1(stream).await }
+}
+
+/// A connection as long as it lasts.
+struct Visit<'w> {
+    worker: &'w Arc<Worker>,
+    connection: Arc<Connection>,
+    drain: watch::Receiver<bool>,
+    /// Received and not yet used.
+    received: BytesMut,
+}
+
+/// What came next on a connection.
+enum Next {
+    Head(Head),
+    Preface,
+    Refused(Fault),
+    Closed,
+}
+
+impl<'w> Visit<'w> {
+    fn new(worker: &'w Arc<Worker>, connection: Arc<Connection>) -> Self {
+        Self { worker, connection, drain: worker.drain.clone(), received: BytesMut::new() }
+    }
+
+    /// Request after request, until somebody has had enough.
+    async fn http1(mut self, mut stream: ClientStream) {
+        loop {
+            let head = match self.next(&mut stream).await {
+                Next::Head(head) => head,
+                Next::Preface => {
+                    let received = std::mem::take(&mut self.received);
+                    return self.http2(stream, received).await;
+                }
+                Next::Refused(fault) => return self.refuse(stream, &fault).await,
+                Next::Closed => return,
+            };
+            let served = if head.upgrade == Upgrade::WebSocket {
+                self.upgrade(stream, head).await
+            } else {
+                self.lend(stream, head).await
+            };
+            match served {
+                Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
+                    stream = returned
+                }
+                _ => return,
+            }
+        }
+    }
+
+    /// The next head, or why there is none.
+    async fn next(&mut self, stream: &mut ClientStream) -> Next {
+        if self.received.is_empty() {
+            // An idle connection holds no buffer.
+            self.received = BytesMut::new();
+            if !self.first_bytes(stream).await {
+                return Next::Closed;
+            }
+        }
+        let deadline = Instant::now() + self.connection.listener.plan.timeouts.header;
+        match tokio::time::timeout_at(deadline, self.whole_head(stream)).await {
+            Ok(next) => next,
+            Err(_) => {
+                Next::Refused(Fault::client(Kind::RequestTimeout, "the request head took too long"))
+            }
+        }
+    }
+
+    /// Waits for a request to begin. A drain ends the wait: nothing was asked yet.
+    async fn first_bytes(&mut self, stream: &mut ClientStream) -> bool {
+        let timeouts = self.connection.listener.plan.timeouts;
+        let patience =
+            if self.connection.requests() == 0 { timeouts.header } else { timeouts.keepalive };
+        self.received.reserve(READ);
+        tokio::select! {
+            biased;
+            read = stream.read_buf(&mut self.received) => read.is_ok_and(|read| read > 0),
+            _ = self.drain.wait_for(|drain| *drain) => false,
+            () = tokio::time::sleep(patience) => false,
+        }
+    }
+
+    async fn whole_head(&mut self, stream: &mut ClientStream) -> Next {
+        loop {
+            match self.judge() {
+                Ok(Some(next)) => return next,
+                Ok(None) => {}
+                Err(fault) => return Next::Refused(fault),
+            }
+            self.received.reserve(READ);
+            match stream.read_buf(&mut self.received).await {
+                Ok(read) if read > 0 => {}
+                _ => return Next::Closed,
+            }
+        }
+    }
+
+    /// `None` while more bytes are needed.
+    fn judge(&self) -> Result<Option<Next>, Fault> {
+        let listener = &self.connection.listener.plan;
+        if listener.h2c && self.connection.tls.is_none() {
+            let known = self.received.len().min(PREFACE.len());
+            if self.received.get(..known) == PREFACE.get(..known) {
+                return Ok((known == PREFACE.len()).then_some(Next::Preface));
+            }
+        }
+        match head::parse(&self.received, &listener.limits)? {
+            Parsed::Partial => Ok(None),
+            Parsed::Complete(head) => Ok(Some(Next::Head(head))),
+        }
+    }
+
+    /// Lends the stream to Pingora for one request. Gives it back if the connection may go on.
+    async fn lend(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
+        let mut request = std::mem::take(&mut self.received);
+        let ahead = request.split_off(head.length);
+        let (lent, body) = match Lent::new(stream, head.body, ahead) {
+            Ok(lent) => lent,
+            Err((stream, malformed)) => {
+                self.refuse_head(
+                    stream,
+                    &request,
+                    &Fault::client(Kind::BadRequest, malformed.to_string()),
+                )
+                .await;
+                return None;
+            }
+        };
+        request.unsplit(body);
+        let mut session = ServerSession::new_http1(Box::new(lent));
+        session.set_pipelined_prefix(request);
+        let metrics = &self.worker.shared.resident.metrics;
+        let in_flight = metrics.in_flight.hold();
+        let work = self.worker.proxy.process_new_http(session, &self.drain);
+        // Pingora's future is 14 KB: on the heap for the time of a request, not in every idle connection.
+        let returned = CONNECTION.scope(Arc::clone(&self.connection), Box::pin(work)).await;
+        drop(in_flight);
+        let (stream, _) = returned?.consume();
+        let lent = stream.into_any().downcast::<Lent>().ok()?;
+        let (stream, rest) = lent.into_parts()?;
+        self.received = rest;
+        Some(stream)
+    }
+
+    /// Tunnels, if that is what the route is for; else the request goes the usual way.
+    async fn upgrade(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
+        let Some(request) = self.received.get(..head.length).and_then(request_head) else {
+            return self.lend(stream, head).await;
+        };
+        let shared = &self.worker.shared;
+        let mut context = Context::new(
+            Arc::clone(&shared.resident),
+            shared.cell.load(),
+            Arc::clone(&self.connection),
+        );
+        let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client: stream };
+        let routed = receive::receive(&mut handshake.head, &mut context)
+            .and_then(|()| route::route(&handshake.head, &mut context));
+        if routed.is_err() || !upgrade::is_tunnel(&context) {
+            return self.lend(handshake.client, head).await;
+        }
+        self.connection.count_request();
+        handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
+        let _in_flight = shared.resident.metrics.in_flight.hold();
+        Box::pin(upgrade::run(handshake, &mut context, &self.worker.connector)).await;
+        None
+    }
+
+    /// Answers a head that cannot be passed on, and ends the connection.
+    async fn refuse(self, stream: ClientStream, fault: &Fault) {
+        let received = self.received.clone();
+        self.refuse_head(stream, &received, fault).await;
+    }
+
+    async fn refuse_head(&self, mut stream: ClientStream, received: &[u8], fault: &Fault) {
+        let shared = &self.worker.shared;
+        shared.resident.metrics.refused_heads.add();
+        self.connection.count_request();
+        let mut context = Context::new(
+            Arc::clone(&shared.resident),
+            shared.cell.load(),
+            Arc::clone(&self.connection),
+        );
+        context.request.id = shared.resident.request_ids.next();
+        context.request.client = self.connection.peer.map(|peer| peer.ip());
+        tracing::info!(request = &*context.request.id, status = fault.status().as_u16(), peer = ?self.connection.peer, "client: {fault}");
+        let Ok(page) = answer::fault(fault, &context) else { return };
+        let mut head = page.head;
+        // Our own text: it is a valid header.
+        let _ = head.insert_header(http::header::CONNECTION, "close");
+        context.sent = Sent {
+            status: Some(head.status),
+            body: page.body.len() as u64,
+            head: finish::head_length(&head),
+        };
+        let bytes = [upgrade::wire(&head).as_slice(), &page.body].concat();
+        let patience = self.connection.listener.plan.timeouts.write;
+        let sent = tokio::time::timeout(patience, async {
+            stream.write_all(&bytes).await?;
+            stream.flush().await
+        });
+        let is_sent = matches!(sent.await, Ok(Ok(())));
+        finish::record(&unreadable(received), Some(&head.headers), &mut context);
+        if is_sent {
+            linger(stream).await;
+        }
+    }
+
+    /// HTTP/2, whose streams are requests side by side.
+    async fn http2(self, stream: ClientStream, received: BytesMut) {
+        super::h2::serve(self.worker, stream, received, self.connection).await;
+    }
+}
+
+/// A head that the front door has judged, as Pingora's type.
+fn request_head(bytes: &[u8]) -> Option<RequestHeader> {
+    let mut fields = [const { std::mem::MaybeUninit::uninit() }; 256];
+    let mut request = httparse::Request::new(&mut []);
+    request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
+    let mut head = RequestHeader::build(
+        request.method?,
+        request.path?.as_bytes(),
+        Some(request.headers.len()),
+    )
+    .ok()?;
+    for field in request.headers.iter() {
+        let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value)).ok()?;
+        head.append_header(field.name.to_owned(), value).ok()?;
+    }
+    Some(head)
+}
+
+/// As much of a refused head as can be told, for the log.
+fn unreadable(received: &[u8]) -> RequestHeader {
+    let line = received
+        .get(..memchr::memchr2(b'\r', b'\n', received).unwrap_or(received.len()))
+        .unwrap_or_default();
+    let mut parts = line.split(|byte| *byte == b' ');
+    let method = parts
+        .next()
+        .filter(|method| !method.is_empty())
+        .and_then(|method| std::str::from_utf8(method).ok());
+    let target = parts.next().filter(|target| target.starts_with(b"/")).unwrap_or(b"/");
+    let blank = || RequestHeader::from(http::Request::new(()).into_parts().0);
+    RequestHeader::build(method.unwrap_or("GET"), target, None).unwrap_or_else(|_| blank())
+}

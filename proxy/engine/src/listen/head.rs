@@ -1,0 +1,325 @@
+//! The head of an HTTP/1 request, judged before Pingora sees it (RFC 9112).
+//!
+//! Pingora's parser accepts what two servers could frame differently: a bare LF, `Content-Length` beside
+//! `Transfer-Encoding`, repeated lengths. Here such a head is refused, so that nothing behind us has to agree with us on it.
+
+use switchback_conf::plan::ListenerLimits;
+
+use crate::http::fault::{Fault, Kind};
+
+/// What the front door has to know of a head that passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Head {
+    /// Its bytes, the empty line included.
+    pub(crate) length: usize,
+    /// How its body is framed.
+    pub(crate) body: BodyFraming,
+    /// The protocol that the client asks to change to.
+    pub(crate) upgrade: Upgrade,
+}
+
+/// How the body of a request is framed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFraming {
+    /// So many bytes; 0 without a body.
+    Length(u64),
+    /// Chunked.
+    Chunked,
+}
+
+/// What a request asks the connection to become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Upgrade {
+    /// Nothing.
+    None,
+    /// A WebSocket (RFC 6455).
+    WebSocket,
+}
+
+/// How far a head has come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// More bytes are needed.
+    Partial,
+    /// It is whole.
+    Complete(Head),
+}
+
+/// Header lines that can be looked at; limits beyond it are cut to it, because Pingora refuses more.
+const MOST_FIELDS: usize = 256;
+
+/// Judges the bytes received so far.
+pub(crate) fn parse(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
+    let mut fields = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut request = httparse::Request::new(&mut []);
+    let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return too_long(bytes, limits).map(|()| Parsed::Partial),
+        Err(error) => return Err(too_long(bytes, limits).err().unwrap_or_else(|| refused(error))),
+    };
+    let Some(head) = bytes.get(..length) else { return Ok(Parsed::Partial) };
+    too_long(head, limits)?;
+    if request.headers.len() > limits.fields as usize {
+        return Err(Fault::client(Kind::HeadersTooLarge, "too many header lines"));
+    }
+    no_bare_line_feed(head)?;
+    target_form(&request, limits)?;
+    Ok(Parsed::Complete(Fields::read(&request)?.judge(length, request.version)?))
+}
+
+fn refused(error: httparse::Error) -> Fault {
+    match error {
+        httparse::Error::TooManyHeaders => {
+            Fault::client(Kind::HeadersTooLarge, "too many header lines")
+        }
+        httparse::Error::Version => Fault::client(Kind::BadRequest, "not HTTP/1.0 or HTTP/1.1"),
+        httparse::Error::Token => Fault::client(Kind::BadRequest, "invalid method or target"),
+        _ => Fault::client(Kind::BadRequest, "invalid header line"),
+    }
+}
+
+/// 414 for a request line, 431 for the rest of a head that outgrows its limit.
+fn too_long(bytes: &[u8], limits: &ListenerLimits) -> Result<(), Fault> {
+    let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
+    // Method, version, two spaces and CR beside the target.
+    const AROUND_THE_TARGET: u64 = 32;
+    if line as u64 > limits.target + AROUND_THE_TARGET {
+        return Err(Fault::client(Kind::TargetTooLong, "request target too long"));
+    }
+    if (bytes.len() - line) as u64 > limits.headers {
+        return Err(Fault::client(Kind::HeadersTooLarge, "header lines too long"));
+    }
+    Ok(())
+}
+
+fn no_bare_line_feed(head: &[u8]) -> Result<(), Fault> {
+    let bare =
+        memchr::memchr_iter(b'\n', head).any(|at| at == 0 || head.get(at - 1) != Some(&b'\r'));
+    if bare {
+        Err(Fault::client(Kind::BadRequest, "line feed without carriage return"))
+    } else {
+        Ok(())
+    }
+}
+
+fn target_form(request: &httparse::Request<'_, '_>, limits: &ListenerLimits) -> Result<(), Fault> {
+    let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
+    if target.len() as u64 > limits.target {
+        return Err(Fault::client(Kind::TargetTooLong, "request target too long"));
+    }
+    if method == "CONNECT" {
+        return Err(Fault::client(Kind::MethodNotAllowed, "CONNECT is not supported"));
+    }
+    let absolute = || {
+        let scheme = target.get(..8).unwrap_or(target).to_ascii_lowercase();
+        scheme.starts_with("http://") || scheme.starts_with("https://")
+    };
+    let known_form =
+        target.starts_with('/') || (target == "*" && method == "OPTIONS") || absolute();
+    if !known_form {
+        return Err(Fault::client(
+            Kind::BadRequest,
+            "request target is neither a path nor an absolute URI",
+        ));
+    }
+    if target.contains('#') {
+        return Err(Fault::client(Kind::BadRequest, "fragment in request target"));
+    }
+    Ok(())
+}
+
+/// The fields that decide framing.
+#[derive(Default)]
+struct Fields<'h> {
+    hosts: usize,
+    content_length: Option<&'h [u8]>,
+    transfer_encoding: Option<&'h [u8]>,
+    upgrade: Option<&'h [u8]>,
+    connection_upgrade: bool,
+}
+
+impl<'h> Fields<'h> {
+    fn read(request: &httparse::Request<'_, 'h>) -> Result<Self, Fault> {
+        let mut fields = Self::default();
+        for header in request.headers.iter() {
+            let (name, value) = (header.name, header.value);
+            if name.eq_ignore_ascii_case("host") {
+                fields.hosts += 1;
+            } else if name.eq_ignore_ascii_case("content-length") {
+                if fields.content_length.replace(value).is_some() {
+                    return Err(Fault::client(Kind::BadRequest, "repeated Content-Length"));
+                }
+            } else if name.eq_ignore_ascii_case("transfer-encoding") {
+                if fields.transfer_encoding.replace(value).is_some() {
+                    return Err(Fault::client(Kind::BadRequest, "repeated Transfer-Encoding"));
+                }
+            } else if name.eq_ignore_ascii_case("upgrade") {
+                fields.upgrade = Some(value);
+            } else if name.eq_ignore_ascii_case("connection") {
+                fields.connection_upgrade |= has_token(value, b"upgrade");
+            }
+        }
+        Ok(fields)
+    }
+
+    fn judge(&self, length: usize, version: Option<u8>) -> Result<Head, Fault> {
+        let http11 = version == Some(1);
+        if self.hosts > 1 || (http11 && self.hosts == 0) {
+            return Err(Fault::client(Kind::BadRequest, "exactly one Host is required"));
+        }
+        let body = match (self.content_length, self.transfer_encoding) {
+            (Some(_), Some(_)) => {
+                return Err(Fault::client(
+                    Kind::BadRequest,
+                    "Content-Length beside Transfer-Encoding",
+                ));
+            }
+            (None, None) => BodyFraming::Length(0),
+            (Some(value), None) => BodyFraming::Length(content_length(value)?),
+            (None, Some(value)) if http11 && value.eq_ignore_ascii_case(b"chunked") => {
+                BodyFraming::Chunked
+            }
+            (None, Some(_)) => {
+                return Err(Fault::client(Kind::BadRequest, "unknown Transfer-Encoding"));
+            }
+        };
+        let websocket = http11
+            && self.connection_upgrade
+            && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+            && body == BodyFraming::Length(0);
+        let upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::None };
+        Ok(Head { length, body, upgrade })
+    }
+}
+
+/// Digits and nothing else: no sign, no list, no blank (RFC 9110, 8.6).
+fn content_length(value: &[u8]) -> Result<u64, Fault> {
+    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let number =
+        std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
+    number.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid Content-Length"))
+}
+
+/// Whether a comma-separated list has `token`, in any case.
+pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
+    list.split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMITS: ListenerLimits =
+        ListenerLimits { target: 100, headers: 300, fields: 10, keepalive_requests: 10 };
+
+    fn complete(head: &str) -> Head {
+        match parse(head.as_bytes(), &LIMITS) {
+            Ok(Parsed::Complete(head)) => head,
+            other => panic!("{head:?}: {other:?}"),
+        }
+    }
+
+    fn refusal(head: &str) -> u16 {
+        match parse(head.as_bytes(), &LIMITS) {
+            Err(fault) => fault.status().as_u16(),
+            other => panic!("{head:?}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn framing_is_read_from_the_head() {
+        assert_eq!(complete("GET / HTTP/1.1\r\nHost: a\r\n\r\n").body, BodyFraming::Length(0));
+        assert_eq!(
+            complete("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n").body,
+            BodyFraming::Length(12)
+        );
+        let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\nrest";
+        assert_eq!(
+            complete(chunked),
+            Head { length: chunked.len() - 4, body: BodyFraming::Chunked, upgrade: Upgrade::None }
+        );
+        assert_eq!(complete("GET / HTTP/1.0\r\n\r\n").body, BodyFraming::Length(0));
+        assert_eq!(complete("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").length, 31);
+        assert_eq!(complete("GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n").upgrade, Upgrade::None);
+    }
+
+    #[test]
+    fn a_websocket_handshake_is_recognised() {
+        let ask =
+            |fields: &str| complete(&format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n")).upgrade;
+        assert_eq!(
+            ask("Connection: keep-alive, Upgrade\r\nUpgrade: WebSocket\r\n"),
+            Upgrade::WebSocket
+        );
+        assert_eq!(ask("Connection: keep-alive\r\nUpgrade: websocket\r\n"), Upgrade::None);
+        assert_eq!(ask("Connection: upgrade\r\nUpgrade: h2c\r\n"), Upgrade::None);
+        assert_eq!(
+            ask("Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 3\r\n"),
+            Upgrade::None
+        );
+    }
+
+    #[test]
+    fn what_two_servers_could_frame_differently_is_refused() {
+        for head in [
+            "GET / HTTP/1.1\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
+            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+            "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
+        ] {
+            assert_eq!(refusal(head), 400, "{head:?}");
+        }
+        assert_eq!(refusal("CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n"), 405);
+    }
+
+    #[test]
+    fn limits_hold_before_and_after_the_head_is_whole() {
+        let target = "/".repeat(140);
+        assert_eq!(refusal(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")), 414);
+        assert_eq!(refusal(&format!("GET {target}")), 414);
+        let line = "x".repeat(300);
+        assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}\r\n\r\n")), 431);
+        assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}")), 431);
+        let many = "A: b\r\n".repeat(10);
+        assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")), 431);
+        complete(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(9)));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse(&bytes, &LIMITS);
+        }
+
+        #[test]
+        fn a_head_is_partial_until_its_last_byte(cut in 1_usize..52) {
+            let head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1234\r\n\r\n";
+            let expected = if cut == head.len() { None } else { Some(Parsed::Partial) };
+            let parsed = parse(&head[..cut.min(head.len())], &LIMITS).unwrap();
+            if let Some(expected) = expected {
+                prop_assert_eq!(parsed, expected);
+            }
+        }
+    }
+}

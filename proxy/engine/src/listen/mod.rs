@@ -1,0 +1,12 @@
+//! From a bound address to a judged request: sockets, workers, accept, TLS, the front door.
+
+pub(crate) mod chunked;
+pub(crate) mod connection;
+pub(crate) mod front_door;
+mod h2;
+pub(crate) mod head;
+mod lent;
+pub(crate) mod socket;
+pub(crate) mod stream;
+pub(crate) mod tls;
+pub(crate) mod worker;

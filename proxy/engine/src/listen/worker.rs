@@ -1,0 +1,271 @@
+//! Worker threads: one per core, each with its own runtime, sockets and connection pools. They share nothing that waits.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use pingora_core::connectors::{ConnectorOptions, TransportConnector};
+use pingora_core::server::configuration::ServerConf;
+use pingora_proxy::HttpProxy;
+use switchback_conf::plan::ListenAddress;
+use tokio::sync::{mpsc, watch};
+
+use super::connection::{Connection, Ends};
+use super::front_door;
+use super::socket::Bound;
+use super::stream::{ClientStream, PlainStream};
+use crate::h2;
+use crate::http::Phases;
+use crate::metrics::Gauge;
+use crate::snapshot::resident::Resident;
+use crate::snapshot::{Listener, SnapshotCell};
+
+/// What all workers share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Where the snapshot in force is found.
+    pub(crate) cell: Arc<SnapshotCell>,
+    /// What outlives snapshots.
+    pub(crate) resident: Arc<Resident>,
+    /// Stands in where a request has no connection.
+    pub(crate) nobody: Arc<Connection>,
+    /// Whether everything is to come to its end.
+    pub(crate) drain: watch::Sender<bool>,
+    /// The last connection's serial number.
+    pub(crate) connections: AtomicU64,
+    /// Sockets that are accepted from.
+    pub(crate) accepting: Gauge,
+}
+
+impl Shared {
+    /// Whether anything is accepted or served. A connection counts from its accept, and its socket counts until the
+    /// kernel's queue is empty, so there is no moment between the two.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.accepting.value() > 0 || self.resident.metrics.open_connections.value() > 0
+    }
+}
+
+/// An open connection, for the count.
+struct Open(Arc<Resident>);
+
+impl Open {
+    fn count(resident: &Arc<Resident>) -> Self {
+        resident.metrics.connections.add();
+        resident.metrics.open_connections.up();
+        Self(Arc::clone(resident))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.metrics.open_connections.down();
+    }
+}
+
+/// What one worker has for itself.
+pub(crate) struct Worker {
+    /// What all share.
+    pub(crate) shared: Arc<Shared>,
+    /// Pingora with the phases. One for each worker: a shared pool wakes other threads about once a request.
+    pub(crate) proxy: Arc<HttpProxy<Phases, h2::Connector>>,
+    /// Dials for tunnels.
+    pub(crate) connector: TransportConnector,
+    /// Told of the drain.
+    pub(crate) drain: watch::Receiver<bool>,
+}
+
+/// What a worker is told.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Accept from this socket.
+    Listen(Arc<ListenAddress>, Bound),
+    /// Stop accepting at this address.
+    Unlisten(Arc<ListenAddress>),
+    /// End at once, whatever runs.
+    Stop,
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub(crate) struct WorkerHandle {
+    /// How it is told things.
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
+    /// How its end is waited for.
+    pub(crate) thread: Option<JoinHandle<()>>,
+}
+
+/// Upstream connections that one worker keeps for use again.
+const POOLED: usize = 1024;
+
+/// Starts worker number `number`.
+pub(crate) fn start(number: usize, shared: Arc<Shared>) -> io::Result<WorkerHandle> {
+    let (orders, inbox) = mpsc::unbounded_channel();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let thread = std::thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+        runtime.block_on(async move { Worker::new(shared).run(inbox).await });
+        // Whatever still runs is dropped here, within bounds: a blocking task that hangs does not hold the exit.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+    })?;
+    Ok(WorkerHandle { orders, thread: Some(thread) })
+}
+
+impl Worker {
+    fn new(shared: Arc<Shared>) -> Arc<Self> {
+        let conf = Arc::new(ServerConf {
+            threads: 1,
+            upstream_keepalive_pool_size: POOLED,
+            // Our own tries bound it; Pingora only has to let them.
+            max_retries: 32,
+            ..ServerConf::default()
+        });
+        let phases = Phases {
+            cell: Arc::clone(&shared.cell),
+            resident: Arc::clone(&shared.resident),
+            nobody: Arc::clone(&shared.nobody),
+        };
+        let mut proxy = h2::http_proxy(
+            &conf,
+            phases,
+            h2::Connector::new(Some(ConnectorOptions::from_server_conf(&conf))),
+        );
+        proxy.handle_init_modules();
+        let proxy = Arc::new(proxy);
+        let drain = shared.drain.subscribe();
+        Arc::new(Self { shared, proxy, connector: TransportConnector::new(None), drain })
+    }
+
+    /// Obeys orders until told to stop.
+    async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        let mut accepting: Vec<(Arc<ListenAddress>, watch::Sender<bool>)> = Vec::new();
+        while let Some(order) = inbox.recv().await {
+            match order {
+                Order::Listen(address, socket) => {
+                    let (stop, stopped) = watch::channel(false);
+                    tokio::spawn(Arc::clone(&self).accept(Arc::clone(&address), socket, stopped));
+                    accepting.push((address, stop));
+                }
+                // Dropping the sender ends the accept loop.
+                Order::Unlisten(address) => accepting.retain(|(accepted, _)| *accepted != address),
+                Order::Stop => return,
+            }
+        }
+    }
+
+    /// Accepts until the listener is removed or everything drains; then takes what the kernel has queued, and closes.
+    async fn accept(
+        self: Arc<Self>,
+        address: Arc<ListenAddress>,
+        socket: Bound,
+        mut stopped: watch::Receiver<bool>,
+    ) {
+        let socket = match Acceptor::new(socket) {
+            Ok(socket) => socket,
+            Err(error) => {
+                tracing::error!(?address, %error, "cannot accept on a bound socket");
+                return;
+            }
+        };
+        let _accepting = self.shared.accepting.hold();
+        let mut drain = self.drain.clone();
+        loop {
+            let accepted = tokio::select! {
+                accepted = socket.accept() => accepted,
+                _ = stopped.changed() => break,
+                _ = drain.wait_for(|drain| *drain) => break,
+            };
+            match accepted {
+                Ok((stream, ends)) => self.serve(&address, stream, ends),
+                Err(error) => self.wait_out(&error).await,
+            }
+        }
+        while let Some(Ok((stream, ends))) = futures::FutureExt::now_or_never(socket.accept()) {
+            self.serve(&address, stream, ends);
+        }
+    }
+
+    /// Without descriptors or memory accepting fails at once: wait a little, so as not to spin.
+    async fn wait_out(&self, error: &io::Error) {
+        const SHORT_OF_SOMETHING: [i32; 4] =
+            [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
+        if error.raw_os_error().is_some_and(|code| SHORT_OF_SOMETHING.contains(&code)) {
+            self.shared.resident.metrics.accept_failures.add();
+            tracing::warn!(%error, "cannot accept");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    /// Serves a connection in a task of its own, with the settings of the snapshot in force.
+    fn serve(self: &Arc<Self>, address: &ListenAddress, stream: PlainStream, ends: Ends) {
+        let snapshot = self.shared.cell.load();
+        let Some(listener) = snapshot.listeners.get(address).map(Arc::clone) else { return };
+        let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
+        let worker = Arc::clone(self);
+        let open = Open::count(&self.shared.resident);
+        tokio::spawn(async move {
+            worker.connection(listener, stream, ends, number).await;
+            drop(open);
+        });
+    }
+
+    async fn connection(
+        self: &Arc<Self>,
+        listener: Arc<Listener>,
+        stream: PlainStream,
+        ends: Ends,
+        number: u64,
+    ) {
+        let Some(config) = listener.tls.clone() else {
+            let connection = Arc::new(Connection::new(listener, ends, None, number));
+            return front_door::plain(self, ClientStream::from(stream), connection).await;
+        };
+        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+        // The handshake's state is large and short-lived.
+        match tokio::time::timeout(listener.plan.timeouts.handshake, Box::pin(handshake)).await {
+            Ok(Ok(stream)) => {
+                let facts = super::tls::facts(stream.get_ref().1);
+                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+                let connection = Arc::new(Connection::new(listener, ends, Some(facts), number));
+                front_door::secured(self, ClientStream::Tls(Box::new(stream)), connection, is_h2)
+                    .await;
+            }
+            Ok(Err(error)) => self.handshake_failed(&error.to_string(), ends),
+            Err(_) => self.handshake_failed("deadline passed", ends),
+        }
+    }
+
+    fn handshake_failed(&self, reason: &str, ends: Ends) {
+        self.shared.resident.metrics.failed_handshakes.add();
+        tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
+    }
+}
+
+/// A socket that tokio watches.
+enum Acceptor {
+    Tcp(tokio::net::TcpListener),
+    Unix(tokio::net::UnixListener),
+}
+
+impl Acceptor {
+    fn new(socket: Bound) -> io::Result<Self> {
+        match socket {
+            Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Self::Tcp),
+            Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Self::Unix),
+        }
+    }
+
+    async fn accept(&self) -> io::Result<(PlainStream, Ends)> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, peer) = listener.accept().await?;
+                let local = stream.local_addr().ok();
+                Ok((PlainStream::Tcp(stream), Ends { peer: Some(peer), local }))
+            }
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((PlainStream::Unix(stream), Ends { peer: None, local: None }))
+            }
+        }
+    }
+}

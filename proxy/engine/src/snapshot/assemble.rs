@@ -1,0 +1,213 @@
+//! Plan to snapshot: the one place where configuration meets machinery. All findings at once; on any error nothing changes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use pingora_core::protocols::tls::CaType;
+use pingora_core::utils::tls::{WrappedX509, parse_x509};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
+use switchback_conf::plan::{
+    self, AccessLogPlan, EndpointAddress, ListenAddress, ListenerId, Plan, SiteId, SitePlan,
+    UpstreamPlan,
+};
+use switchback_conf::{Code, Diagnostic, Location, Severity};
+use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
+use switchback_upstream::{Address, Endpoint, Pool};
+use switchback_value::Variable;
+
+use super::resident::Resident;
+use super::{Listener, Site, Snapshot, Upstream};
+use crate::access_log::AccessLog;
+use crate::adapt;
+use crate::listen::tls;
+
+/// Makes the snapshot of `plan`. Returns it with the warnings.
+///
+/// # Errors
+/// Everything that keeps it from being served.
+pub(crate) fn assemble(
+    plan: Plan,
+    resident: &Resident,
+    generation: u64,
+) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
+    let mut found = Vec::new();
+    let sites: Box<[Site]> =
+        plan.sites.iter().map(|site| assemble_site(site, &plan, &mut found)).collect();
+    let listeners = assemble_listeners(&plan, &mut found);
+    let upstreams = plan
+        .upstreams
+        .iter()
+        .map(|upstream| assemble_upstream(upstream, resident, &mut found))
+        .collect();
+    let access_logs = assemble_logs(plan.log.access, resident, &mut found);
+    if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
+        return Err(found);
+    }
+    let snapshot = Snapshot {
+        generation,
+        process: plan.process,
+        forwarding: plan.forwarding,
+        listeners,
+        sites,
+        routes: plan.routes.into_boxed_slice(),
+        upstreams,
+        logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers),
+        access_logs,
+    };
+    Ok((snapshot, found))
+}
+
+fn assemble_site(site: &SitePlan, plan: &Plan, found: &mut Vec<Diagnostic>) -> Site {
+    let ids = site.routes.clone();
+    let routes = plan.routes.get(ids.start as usize..ids.end as usize).unwrap_or_default();
+    // An internal route is reached by its id alone.
+    let specs = ids.zip(routes).filter(|(_, route)| !route.internal).map(|(id, route)| RouteSpec {
+        id: RouteId(id),
+        paths: route.paths.clone(),
+        condition: route.condition.clone(),
+        priority: route.priority,
+    });
+    let table = RouteTable::new(specs.collect());
+    for (hidden, by) in table.unreachable() {
+        found.extend(unreachable(plan, hidden, by));
+    }
+    let encoded_slash = match site.encoded_slash {
+        plan::EncodedSlash::Keep => EncodedSlash::Keep,
+        plan::EncodedSlash::Decode => EncodedSlash::Decode,
+        plan::EncodedSlash::Refuse => EncodedSlash::Refuse,
+    };
+    Site { name: site.name.clone(), encoded_slash, table }
+}
+
+fn unreachable(plan: &Plan, hidden: RouteId, by: RouteId) -> Option<Diagnostic> {
+    let route = |id: RouteId| plan.routes.get(id.0 as usize);
+    let (hidden, by) = (route(hidden)?, route(by)?);
+    let message = format!(
+        "route `{}` is never reached: route `{}` answers all its requests",
+        hidden.name, by.name
+    );
+    let place =
+        by.at.line().map_or_else(String::new, |line| format!(", which stands in line {line}"));
+    Some(
+        Diagnostic::warning(Code::Unreachable, hidden.at.clone(), message)
+            .hint(format!("give it a higher `priority`, or a condition to `{}`{place}", by.name)),
+    )
+}
+
+fn assemble_listeners(
+    plan: &Plan,
+    found: &mut Vec<Diagnostic>,
+) -> HashMap<ListenAddress, Arc<Listener>> {
+    let mut listeners = HashMap::with_capacity(plan.listeners.len());
+    for (index, listener) in plan.listeners.iter().enumerate() {
+        let tls = tls::config(listener).unwrap_or_else(|diagnostic| {
+            found.push(diagnostic);
+            None
+        });
+        let id = ListenerId(u32::try_from(index).unwrap_or(u32::MAX));
+        let (hosts, default) = host_table(plan, id);
+        listeners.insert(
+            listener.address.clone(),
+            Arc::new(Listener { plan: listener.clone(), tls, hosts, default }),
+        );
+    }
+    listeners
+}
+
+/// The hosts answered on one listener.
+fn host_table(plan: &Plan, listener: ListenerId) -> (HostTable<SiteId>, Option<SiteId>) {
+    let mut hosts = HostTable::new();
+    let mut default = None;
+    for (index, site) in plan.sites.iter().enumerate() {
+        if !site.listeners.contains(&listener) {
+            continue;
+        }
+        let id = SiteId(u32::try_from(index).unwrap_or(u32::MAX));
+        for pattern in &site.hosts {
+            // The plan has refused hosts that two sites of one listener claim.
+            let _ = hosts.insert(pattern, id);
+        }
+        if site.is_default {
+            default = Some(id);
+        }
+    }
+    (hosts, default)
+}
+
+fn assemble_upstream(
+    upstream: &UpstreamPlan,
+    resident: &Resident,
+    found: &mut Vec<Diagnostic>,
+) -> Upstream {
+    let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
+    let ca = ca.and_then(|path| {
+        authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
+    });
+    let peers = upstream
+        .endpoints
+        .iter()
+        .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
+    let peers = peers.collect();
+    let endpoint =
+        |address: &EndpointAddress| resident.endpoint(&upstream.name, address_of(address));
+    let endpoints: Vec<(Arc<Endpoint>, u32)> =
+        upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
+    Upstream { plan: upstream.clone(), pool: Pool::new(endpoints, upstream.tries), peers }
+}
+
+fn address_of(address: &EndpointAddress) -> Address {
+    match address {
+        EndpointAddress::Ip(address) => Address::Ip(*address),
+        EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },
+        EndpointAddress::Unix(path) => Address::Unix(path.clone()),
+    }
+}
+
+/// The certificates in a PEM file, each checked: Pingora panics on one that does not parse.
+fn authorities(path: &Path, at: &Location) -> Result<Arc<CaType>, Diagnostic> {
+    let refuse = |reason: String| {
+        Diagnostic::error(
+            Code::CertificateAuthority,
+            at.clone(),
+            format!("authorities `{}`: {reason}", path.display()),
+        )
+        .hint("a PEM file with the certificates of the authorities to trust")
+    };
+    let certificates =
+        CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = certificates.map_err(|error| refuse(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(refuse("it holds no PEM certificate".to_owned()));
+    }
+    let mut store = rustls::RootCertStore::empty();
+    for certificate in &certificates {
+        store.add(certificate.clone()).map_err(|error| refuse(error.to_string()))?;
+    }
+    let wrapped = certificates
+        .into_iter()
+        .map(|certificate| WrappedX509::new(certificate.to_vec(), parse_x509));
+    Ok(wrapped.collect::<Vec<_>>().into())
+}
+
+fn assemble_logs(
+    plans: Vec<AccessLogPlan>,
+    resident: &Resident,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<AccessLog> {
+    let logs = plans.into_iter().filter_map(|plan| match resident.log_writer(&plan.target) {
+        Ok(writer) => Some(AccessLog::new(plan, writer)),
+        Err(error) => {
+            let message = format!("access log {:?} cannot be opened: {error}", plan.target);
+            found.push(Diagnostic::error(Code::LogFile, Location::none(), message));
+            None
+        }
+    });
+    logs.collect()
+}
+
+/// Whether `variable` can only be told while the upstream's head is at hand.
+pub(crate) fn is_upstream_header(variable: &Variable) -> bool {
+    matches!(variable, Variable::UpstreamHeader(_))
+}

@@ -1,0 +1,135 @@
+//! What runs: live objects made from a plan, swapped whole.
+
+pub(crate) mod assemble;
+pub(crate) mod resident;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use pingora_core::upstreams::peer::HttpPeer;
+use switchback_conf::plan::{
+    ForwardingPlan, ListenAddress, ListenerPlan, ProcessPlan, RouteId, RoutePlan, SiteId,
+    UpstreamId, UpstreamPlan,
+};
+use switchback_route::{EncodedSlash, HostTable, RouteTable};
+use switchback_upstream::Pool;
+
+use crate::access_log::AccessLog;
+
+/// Everything that a request is judged by. A request sees exactly one.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// How many snapshots there have been, this one included.
+    pub(crate) generation: u64,
+    /// Threads, files and time-outs of the process.
+    pub(crate) process: ProcessPlan,
+    /// Who is believed and what is told about the client.
+    pub(crate) forwarding: ForwardingPlan,
+    /// By what they bind.
+    pub(crate) listeners: HashMap<ListenAddress, Arc<Listener>>,
+    /// Indexed by [`SiteId`].
+    pub(crate) sites: Box<[Site]>,
+    /// Indexed by [`RouteId`].
+    pub(crate) routes: Box<[RoutePlan]>,
+    /// Indexed by [`UpstreamId`].
+    pub(crate) upstreams: Box<[Upstream]>,
+    /// Each gets a line per request.
+    pub(crate) access_logs: Vec<AccessLog>,
+    /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.
+    pub(crate) logs_upstream_headers: bool,
+}
+
+/// A listener with the hosts it answers.
+pub(crate) struct Listener {
+    /// Its settings.
+    pub(crate) plan: ListenerPlan,
+    /// TLS, or plain text.
+    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whose hosts they are.
+    pub(crate) hosts: HostTable<SiteId>,
+    /// Who answers hosts that nobody claims.
+    pub(crate) default: Option<SiteId>,
+}
+
+impl std::fmt::Debug for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listener").field("name", &self.plan.name).finish_non_exhaustive()
+    }
+}
+
+/// The hosts answered together.
+pub(crate) struct Site {
+    /// `$server_name`.
+    pub(crate) name: Box<str>,
+    /// What becomes of `%2f`.
+    pub(crate) encoded_slash: EncodedSlash,
+    /// Its routes in final order.
+    pub(crate) table: RouteTable,
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// A named service with its live endpoints.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// Its settings.
+    pub(crate) plan: UpstreamPlan,
+    /// Its endpoints, shared with other snapshots.
+    pub(crate) pool: Pool,
+    /// A peer for each endpoint, complete but for the address.
+    pub(crate) peers: Box<[HttpPeer]>,
+}
+
+impl Snapshot {
+    /// The route of that id. Ids are made with the snapshot, so it is there.
+    pub(crate) fn route(&self, id: RouteId) -> Option<&RoutePlan> {
+        self.routes.get(id.0 as usize)
+    }
+
+    /// The site of that id.
+    pub(crate) fn site(&self, id: SiteId) -> Option<&Site> {
+        self.sites.get(id.0 as usize)
+    }
+
+    /// The upstream of that id.
+    pub(crate) fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
+        self.upstreams.get(id.0 as usize)
+    }
+}
+
+/// Where the snapshot in force is found, and swapped.
+#[derive(Debug)]
+pub(crate) struct SnapshotCell {
+    current: ArcSwap<Snapshot>,
+    generation: AtomicU64,
+}
+
+impl SnapshotCell {
+    /// A cell with its first snapshot.
+    pub(crate) fn new(snapshot: Snapshot) -> Self {
+        let generation = AtomicU64::new(snapshot.generation);
+        Self { current: ArcSwap::from_pointee(snapshot), generation }
+    }
+
+    /// The snapshot in force, for one request or one accept.
+    pub(crate) fn load(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts another in force; the old one goes with its last request.
+    pub(crate) fn swap(&self, snapshot: Snapshot) {
+        self.generation.store(snapshot.generation, Ordering::Release);
+        self.current.store(Arc::new(snapshot));
+    }
+
+    /// How many snapshots there have been.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Acquire)
+    }
+}

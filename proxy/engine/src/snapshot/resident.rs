@@ -1,0 +1,78 @@
+//! What outlives snapshots, by identity: what a thing is, not how it is tuned.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use switchback_conf::plan::LogTarget;
+use switchback_upstream::{Address, Endpoint};
+
+use crate::access_log::LogWriter;
+use crate::metrics::Metrics;
+use crate::request_id::RequestIds;
+
+/// The one owner of everything that survives a reload.
+#[derive(Debug, Default)]
+pub(crate) struct Resident {
+    /// Counters of the process.
+    pub(crate) metrics: Metrics,
+    /// Where request ids come from.
+    pub(crate) request_ids: RequestIds,
+    endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
+}
+
+/// An endpoint is its upstream and its address.
+type EndpointKey = (Box<str>, Address);
+
+impl Resident {
+    /// The endpoint of `upstream` at `address`, new or known already.
+    pub(crate) fn endpoint(&self, upstream: &str, address: Address) -> Arc<Endpoint> {
+        let mut endpoints = self.endpoints.lock();
+        let key = (upstream.into(), address);
+        let endpoint = endpoints
+            .entry(key)
+            .or_insert_with_key(|(_, address)| Arc::new(Endpoint::new(address.clone())));
+        Arc::clone(endpoint)
+    }
+
+    /// The writer of `target`, new or open already.
+    ///
+    /// # Errors
+    /// The target cannot be opened.
+    pub(crate) fn log_writer(&self, target: &LogTarget) -> std::io::Result<Arc<LogWriter>> {
+        let mut writers = self.log_writers.lock();
+        if let Some(writer) = writers.get(target) {
+            return Ok(Arc::clone(writer));
+        }
+        let writer = Arc::new(LogWriter::start(target.clone())?);
+        writers.insert(target.clone(), Arc::clone(&writer));
+        Ok(writer)
+    }
+
+    /// Lets go of what no snapshot refers to any more.
+    pub(crate) fn forget_unused(&self) {
+        self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
+    }
+
+    /// Opens all log files again.
+    pub(crate) fn reopen_logs(&self) {
+        for writer in self.log_writers.lock().values() {
+            writer.reopen();
+        }
+    }
+
+    /// Lines that were dropped because their log could not keep up.
+    pub(crate) fn dropped_log_lines(&self) -> u64 {
+        self.log_writers.lock().values().map(|writer| writer.dropped()).sum()
+    }
+
+    /// Waits until the lines handed over so far are written.
+    pub(crate) fn flush_logs(&self) {
+        let writers: Vec<_> = self.log_writers.lock().values().cloned().collect();
+        for writer in writers {
+            writer.flush();
+        }
+    }
+}

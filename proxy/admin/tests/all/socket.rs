@@ -1,0 +1,264 @@
+//! Asked with our own client and with raw bytes; behind it, a `Control` that only records.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime};
+
+use switchback_admin::message::StopMode;
+use switchback_admin::{CallError, Client, ControlSocket};
+use switchback_engine::control::{self, Control, ListenerStatus, State, Status, Verdict, Version};
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+/// Records what it is asked; accepts reloads unless told otherwise.
+#[derive(Default)]
+struct FakeControl {
+    refuses: AtomicBool,
+    generation: AtomicU64,
+    graceful_stops: AtomicU64,
+    fast_stops: AtomicU64,
+    reopened: AtomicU64,
+}
+
+impl FakeControl {
+    fn verdict(&self) -> Verdict {
+        let accepted = !self.refuses.load(Ordering::Relaxed);
+        Verdict {
+            accepted,
+            generation: self.generation.load(Ordering::Relaxed),
+            diagnostics: Vec::new(),
+        }
+    }
+}
+
+impl Control for FakeControl {
+    fn version(&self) -> Version {
+        Version { name: "switchback", version: "1.2.3" }
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            pid: 42,
+            config: Some(PathBuf::from("/etc/switchback/switchback.toml")),
+            generation: self.generation.load(Ordering::Relaxed),
+            started: SystemTime::UNIX_EPOCH + Duration::from_secs(1_000),
+            uptime: Duration::from_millis(61_900),
+            state: State::Draining,
+            workers: 2,
+            listeners: vec![ListenerStatus {
+                name: "main".into(),
+                address: "127.0.0.1:8443".into(),
+                tls: true,
+            }],
+            connections: 3,
+            requests_in_flight: 1,
+            requests: 99,
+        }
+    }
+
+    fn check(&self) -> Verdict {
+        self.verdict()
+    }
+
+    fn reload(&self) -> Verdict {
+        if !self.refuses.load(Ordering::Relaxed) {
+            self.generation.fetch_add(1, Ordering::Relaxed);
+        }
+        self.verdict()
+    }
+
+    fn stop(&self, mode: control::StopMode) {
+        match mode {
+            control::StopMode::Graceful => self.graceful_stops.fetch_add(1, Ordering::Relaxed),
+            control::StopMode::Fast => self.fast_stops.fetch_add(1, Ordering::Relaxed),
+        };
+    }
+
+    fn metrics(&self, out: &mut String) {
+        out.push_str("switchback_requests_total 99\n");
+    }
+
+    fn reopen_logs(&self) {
+        self.reopened.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A control socket that answers on its own thread until it is dropped.
+struct Running {
+    folder: TempDir,
+    control: Arc<FakeControl>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Running {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let control = Arc::new(FakeControl::default());
+        let socket = ControlSocket::bind(&folder.path().join("control.sock")).unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let asked: Arc<dyn Control> = control.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(socket.serve(asked, async { drop(stopped.await) })).unwrap();
+        });
+        Self { folder, control, stop: Some(stop), thread: Some(thread) }
+    }
+
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("control.sock")
+    }
+
+    fn client(&self) -> Client {
+        Client::new(self.path())
+    }
+
+    fn raw(&self, request: &str) -> String {
+        let mut stream = UnixStream::connect(self.path()).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn close(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+#[test]
+fn version_names_the_program() {
+    let running = Running::start();
+    let version = running.client().version().unwrap();
+    assert_eq!((version.name.as_str(), version.version.as_str()), ("switchback", "1.2.3"));
+}
+
+#[test]
+fn status_has_the_documented_form() {
+    let running = Running::start();
+    let answer = running.raw("GET /status HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("HTTP/1.1 200"), "{head}");
+    assert!(head.contains("content-type: application/json"), "{head}");
+    let expected = serde_json::json!({
+        "pid": 42, "config": "/etc/switchback/switchback.toml", "generation": 0, "started": 1000, "uptime_seconds": 61,
+        "state": "draining", "workers": 2,
+        "listeners": [{"name": "main", "address": "127.0.0.1:8443", "tls": true}],
+        "connections": 3, "requests_in_flight": 1, "requests": 99,
+    });
+    assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
+}
+
+#[test]
+fn the_client_reads_what_the_socket_says() {
+    let running = Running::start();
+    let status = running.client().status().unwrap();
+    assert_eq!(status.listeners.len(), 1);
+    assert_eq!(running.client().metrics().unwrap(), "switchback_requests_total 99\n");
+}
+
+#[test]
+fn an_accepted_reload_answers_with_the_new_generation() {
+    let running = Running::start();
+    let verdict = running.client().reload().unwrap();
+    assert!(verdict.accepted);
+    assert_eq!(verdict.generation, 1);
+}
+
+#[test]
+fn a_refused_reload_is_422_and_still_a_verdict() {
+    let running = Running::start();
+    running.control.refuses.store(true, Ordering::Relaxed);
+    assert!(!running.client().reload().unwrap().accepted);
+    assert!(!running.client().check().unwrap().accepted);
+    let answer = running
+        .raw("POST /reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+}
+
+#[test]
+fn stop_is_graceful_unless_fast_is_asked_for() {
+    let running = Running::start();
+    let answer = running
+        .raw("POST /stop HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 202"), "{answer}");
+    running.client().stop(StopMode::Graceful).unwrap();
+    running.client().stop(StopMode::Fast).unwrap();
+    assert_eq!(running.control.graceful_stops.load(Ordering::Relaxed), 2);
+    assert_eq!(running.control.fast_stops.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_stop_that_is_not_understood_stops_nothing() {
+    let running = Running::start();
+    let body = r#"{"mode":"gently"}"#;
+    let answer = running.raw(&format!(
+        "POST /stop HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    ));
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
+    assert!(answer.contains("graceful") && answer.contains("fast"), "{answer}");
+    assert_eq!(running.control.graceful_stops.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn a_body_beyond_the_limit_is_413() {
+    let running = Running::start();
+    let answer = running.raw(
+        "POST /stop HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n",
+    );
+    assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
+    assert!(answer.contains("\"error\""), "{answer}");
+}
+
+#[test]
+fn logs_are_reopened_when_asked() {
+    let running = Running::start();
+    running.client().reopen_logs().unwrap();
+    assert_eq!(running.control.reopened.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn unknown_paths_and_methods_are_refused_in_json() {
+    let running = Running::start();
+    let unknown = running.raw("GET /nothing HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(unknown.starts_with("HTTP/1.1 404"), "{unknown}");
+    assert!(
+        unknown.ends_with("{\"error\":\"the control socket knows no /nothing\"}\n"),
+        "{unknown}"
+    );
+    let wrong = running.raw("GET /reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert!(wrong.starts_with("HTTP/1.1 405"), "{wrong}");
+    assert!(wrong.ends_with("{\"error\":\"/reload does not take GET\"}\n"), "{wrong}");
+}
+
+#[test]
+fn asking_a_process_that_is_gone_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = Client::new(folder.path().join("control.sock")).status().unwrap_err();
+    assert!(matches!(error, CallError::NotRunning { .. }), "{error}");
+}
+
+#[test]
+fn a_connection_that_says_nothing_does_not_hold_up_the_end() {
+    let mut running = Running::start();
+    let mut idle = UnixStream::connect(running.path()).unwrap();
+    running.client().version().unwrap();
+    running.close();
+    assert!(!running.path().exists());
+    assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
+}

@@ -1,0 +1,135 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+/// A reverse proxy that runs from one file.
+#[derive(Debug, Parser)]
+#[command(
+    name = "switchback",
+    disable_version_flag = true,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true,
+    group = ArgGroup::new("instead").required(false).multiple(false),
+    after_help = "Exit codes: 0 done; 1 configuration or start-up error; 2 usage; 3 stopped, but connections were dropped."
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Checks the configuration, as `check` does.
+    #[arg(short = 't', group = "instead")]
+    pub(crate) test: bool,
+    /// The configuration to check with `-t`.
+    #[arg(short, long, value_name = "FILE", requires = "test")]
+    pub(crate) config: Option<PathBuf>,
+    /// Prints the version.
+    #[arg(short = 'v', long = "version", group = "instead")]
+    pub(crate) version: bool,
+    /// Prints the version and how it was built.
+    #[arg(short = 'V', group = "instead")]
+    pub(crate) build: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Serves what the configuration says, in the foreground.
+    Run(ConfigFile),
+    /// Reports everything that is wrong with the configuration, without starting anything.
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Prints the findings as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Has the running process read its configuration again and put it in force.
+    Reload {
+        #[command(flatten)]
+        process: Process,
+        /// Prints the verdict as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Has the running process stop.
+    Stop {
+        #[command(flatten)]
+        process: Process,
+        /// Drops what runs instead of waiting for it.
+        #[arg(long)]
+        fast: bool,
+    },
+    /// Shows how the running process stands.
+    Status {
+        #[command(flatten)]
+        process: Process,
+        /// Prints it as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prints the JSON Schema of the configuration, for editors.
+    Schema,
+    /// Lays a configuration out in the usual way; comments stay.
+    Fmt(Fmt),
+    /// Prints the version.
+    Version,
+    /// Proxies one address to another, without a file.
+    Proxy(Proxy),
+    /// Starts the demo site with origins of its own (`make run`).
+    Demo(ConfigFile),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ConfigFile {
+    /// The configuration [default: ./switchback.toml, else /etc/switchback/switchback.toml]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+/// Which process, by its control socket.
+#[derive(Args, Debug)]
+pub(crate) struct Process {
+    #[command(flatten)]
+    pub(crate) file: ConfigFile,
+    /// The control socket of the process, instead of the one its configuration names.
+    #[arg(long, value_name = "SOCKET", conflicts_with = "config")]
+    pub(crate) control: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Fmt {
+    /// Writes the file instead of printing it.
+    #[arg(short, long)]
+    pub(crate) write: bool,
+    /// Prints nothing; exits with 1 when the file is laid out differently.
+    #[arg(long, conflicts_with = "write")]
+    pub(crate) check: bool,
+    /// The file, `-` for standard input [default: as for `run`]
+    #[arg(value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Proxy {
+    /// Where to listen: `127.0.0.1:8080`, `:8080` for all addresses, `unix:/path`.
+    #[arg(value_name = "ADDRESS")]
+    pub(crate) address: String,
+    /// Where to: `localhost:3000`, `https://app.example`, `unix:/path`.
+    #[arg(long, value_name = "TARGET")]
+    pub(crate) to: String,
+    /// Terminates TLS with a certificate made on the spot.
+    #[arg(long)]
+    pub(crate) tls_self_signed: bool,
+    /// Also takes HTTP/2 without TLS.
+    #[arg(long, conflicts_with = "tls_self_signed")]
+    pub(crate) h2c: bool,
+    /// Writes a line per request to this file, `-` for standard output.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Prints the configuration instead of serving it.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}

@@ -1,0 +1,55 @@
+//! What each command does; one file per command.
+
+use switchback::VERSION;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Exit;
+use crate::output::show;
+
+mod check;
+mod control;
+mod demo;
+mod format;
+mod proxy;
+mod run;
+mod schema;
+mod serve;
+
+/// Does what the command line says.
+pub(crate) fn obey(cli: Cli) -> Exit {
+    let Some(command) = cli.command else { return obey_flags(cli) };
+    match command {
+        Command::Run(file) => run::run(file.config),
+        Command::Check { file, json } => check::check(file.config, json),
+        Command::Reload { process, json } => control::reload(process, json),
+        Command::Stop { process, fast } => control::stop(process, fast),
+        Command::Status { process, json } => control::status(process, json),
+        Command::Schema => schema::schema(),
+        Command::Fmt(wanted) => format::format(wanted),
+        Command::Version => version(),
+        Command::Proxy(wanted) => proxy::proxy(&wanted),
+        Command::Demo(file) => demo::demo(file.config),
+    }
+}
+
+/// The forms that nginx's users have in their fingers.
+fn obey_flags(cli: Cli) -> Exit {
+    if cli.test {
+        check::check(cli.config, false)
+    } else if cli.build {
+        show(format_args!(
+            "{} {}\nbuilt for {} {}\nlooks for {}\n",
+            VERSION.name,
+            VERSION.version,
+            std::env::consts::ARCH,
+            std::env::consts::OS,
+            crate::config_search::PLACES.join(", ")
+        ))
+    } else {
+        version()
+    }
+}
+
+fn version() -> Exit {
+    show(format_args!("{} {}\n", VERSION.name, VERSION.version))
+}

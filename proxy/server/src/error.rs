@@ -1,0 +1,38 @@
+//! Why a server does not start.
+
+use std::io;
+use std::path::PathBuf;
+
+use switchback_admin::BindError;
+use switchback_conf::{Diagnostic, report};
+use thiserror::Error;
+
+use crate::pid_file::PidFileError;
+
+/// Why a server does not start. Nothing is left bound, running or written.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The configuration cannot be served; everything that was found, warnings too.
+    #[error("{}", report(.0).trim_end())]
+    Config(Vec<Diagnostic>),
+    /// The pid file cannot be had.
+    #[error(transparent)]
+    PidFile(#[from] PidFileError),
+    /// The control socket cannot be had.
+    #[error(transparent)]
+    ControlSocket(#[from] BindError),
+    /// The error log cannot be opened.
+    #[error("error log {}: {source}; check `log.file`", path.display())]
+    ErrorLog {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// The process has a logger already, though [`Server::logger`](crate::Server::logger) was asked to set one.
+    #[error("this process has a logger already: leave out `Server::logger`")]
+    LoggerTaken,
+    /// The system gives no thread, runtime or signal handler.
+    #[error("cannot start the control thread: {0}")]
+    Thread(io::Error),
+}

@@ -1,0 +1,221 @@
+//! A running server, as operators meet it: the one implementation of [`Control`].
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant, SystemTime};
+
+use parking_lot::Mutex;
+use switchback_conf::plan::{LogPlan, Plan, ProcessPlan};
+use switchback_conf::{Code, Diagnostic, Location, Outcome, Severity};
+use switchback_engine::Engine;
+use switchback_engine::control::{Control, Status, StopMode, Verdict, Version};
+use tracing::{error, info, warn};
+
+use crate::VERSION;
+use crate::error_log::ErrorLog;
+use crate::notify::Notifier;
+use crate::source::Source;
+use crate::stop::Event;
+
+/// A running server.
+pub(crate) struct Live {
+    parts: Parts,
+    started: SystemTime,
+    started_at: Instant,
+    stopping: AtomicBool,
+    shutdown_timeout: Mutex<Duration>,
+    /// Held during a reload: one at a time, in the order they were asked for.
+    reloading: Mutex<()>,
+}
+
+/// What a server is made of.
+pub(crate) struct Parts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) source: Source,
+    /// As at the start: files and threads of the process do not change with a reload.
+    pub(crate) process: ProcessPlan,
+    pub(crate) error_log: Option<ErrorLog>,
+    pub(crate) notifier: Notifier,
+    pub(crate) stopper: Sender<Event>,
+}
+
+impl Live {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let shutdown_timeout = Mutex::new(parts.process.shutdown_timeout);
+        Self {
+            parts,
+            started: SystemTime::now(),
+            started_at: Instant::now(),
+            stopping: AtomicBool::new(false),
+            shutdown_timeout,
+            reloading: Mutex::new(()),
+        }
+    }
+
+    pub(crate) fn engine(&self) -> &Arc<Engine> {
+        &self.parts.engine
+    }
+
+    pub(crate) fn control_socket(&self) -> Option<&Path> {
+        self.parts.process.control_socket.as_deref()
+    }
+
+    /// The longest a graceful stop may take, as the configuration in force says.
+    pub(crate) fn shutdown_timeout(&self) -> Duration {
+        *self.shutdown_timeout.lock()
+    }
+
+    /// Tells the service manager that every listener is bound.
+    pub(crate) fn ready(&self) {
+        let generation = self.generation();
+        self.parts.notifier.ready(generation);
+        info!(generation, "serving");
+    }
+
+    /// Refuses whatever is still asked.
+    pub(crate) fn stopped(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    fn generation(&self) -> u64 {
+        self.parts.engine.status().generation
+    }
+
+    fn verdict(&self, accepted: bool, diagnostics: Vec<Diagnostic>) -> Verdict {
+        Verdict { accepted, generation: self.generation(), diagnostics }
+    }
+
+    /// The plan that a reload would put in force, and what it would leave as it is.
+    fn next_plan(&self, read: Outcome<Plan>) -> Outcome<Plan> {
+        read.and_then(|plan| {
+            let unmoved = unmoved(&self.parts.process, &plan.process);
+            Outcome::new(plan, unmoved)
+        })
+    }
+
+    fn swap(&self) -> Verdict {
+        if self.stopping.load(Ordering::Acquire) {
+            let refusal = "the process is stopping, it takes no new configuration";
+            return self.verdict(
+                false,
+                vec![Diagnostic::error(Code::Assemble, Location::none(), refusal)],
+            );
+        }
+        let outcome = self.next_plan(self.parts.source.plan());
+        let mut found = outcome.diagnostics;
+        let Some(plan) = outcome.value else { return self.verdict(false, found) };
+        let (log, timeout) = (plan.log.clone(), plan.process.shutdown_timeout);
+        match self.parts.engine.reload(plan) {
+            Ok(warnings) => found.extend(warnings),
+            Err(errors) => {
+                found.extend(errors);
+                return self.verdict(false, found);
+            }
+        }
+        *self.shutdown_timeout.lock() = timeout;
+        found.extend(self.follow_log(&log));
+        self.verdict(true, found)
+    }
+
+    /// Moves the error log where the new plan wants it. If that fails it stays where it is.
+    fn follow_log(&self, plan: &LogPlan) -> Option<Diagnostic> {
+        let failed = self.parts.error_log.as_ref()?.follow(plan).err()?;
+        let message = format!("{failed}; the error log stays where it was");
+        Some(Diagnostic::warning(Code::LogFile, Location::none(), message))
+    }
+}
+
+impl Control for Live {
+    fn version(&self) -> Version {
+        VERSION
+    }
+
+    fn status(&self) -> Status {
+        let engine = self.parts.engine.status();
+        Status {
+            pid: std::process::id(),
+            config: self.parts.source.path().map(Into::into),
+            generation: engine.generation,
+            started: self.started,
+            uptime: self.started_at.elapsed(),
+            state: engine.state,
+            workers: engine.workers,
+            listeners: engine.listeners,
+            connections: engine.connections,
+            requests_in_flight: engine.requests_in_flight,
+            requests: engine.requests,
+        }
+    }
+
+    fn check(&self) -> Verdict {
+        let outcome = self.next_plan(self.parts.source.check());
+        self.verdict(outcome.value.is_some(), outcome.diagnostics)
+    }
+
+    fn reload(&self) -> Verdict {
+        let _one_at_a_time = self.reloading.lock();
+        self.parts.notifier.reloading();
+        let verdict = self.swap();
+        tell(&verdict);
+        self.parts.notifier.ready(verdict.generation);
+        verdict
+    }
+
+    fn stop(&self, mode: StopMode) {
+        if !self.stopping.swap(true, Ordering::AcqRel) {
+            info!(?mode, "stopping");
+            self.parts.notifier.stopping();
+        }
+        // It fails only when the supervisor has ended, and with it everything else.
+        let _ = self.parts.stopper.send(Event::Asked(mode));
+    }
+
+    fn metrics(&self, out: &mut String) {
+        self.parts.engine.metrics(out);
+    }
+
+    fn reopen_logs(&self) {
+        self.parts.engine.reopen_logs();
+        if let Some(error_log) = &self.parts.error_log
+            && let Err(error) = error_log.reopen()
+        {
+            error!(%error, "the error log goes on in the old file");
+        }
+    }
+}
+
+/// Warnings for what the process keeps until it is started again. The engine tells of its own.
+fn unmoved(now: &ProcessPlan, next: &ProcessPlan) -> Vec<Diagnostic> {
+    let keys = [
+        ("pid_file", now.pid_file != next.pid_file),
+        ("control.socket", now.control_socket != next.control_socket),
+    ];
+    let changed = keys.into_iter().filter(|(_, changed)| *changed);
+    changed
+        .map(|(key, _)| {
+            let message =
+                format!("`{key}` has changed, but stays as it was at the start of the process");
+            Diagnostic::warning(Code::NoEffect, Location::none(), message)
+                .hint("start the process again to have it act")
+        })
+        .collect()
+}
+
+/// Logs what came of a reload.
+fn tell(verdict: &Verdict) {
+    for found in &verdict.diagnostics {
+        let (code, at) = (found.code, &found.at);
+        match found.severity {
+            Severity::Error => error!(%code, %at, "{}", found.message),
+            Severity::Warning => warn!(%code, %at, "{}", found.message),
+        }
+    }
+    let generation = verdict.generation;
+    if verdict.accepted {
+        info!(generation, "reloaded");
+    } else {
+        error!(generation, "reload refused, the old configuration keeps serving");
+    }
+}

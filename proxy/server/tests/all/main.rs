@@ -1,0 +1,20 @@
+//! The command line and the documents, one module per theme.
+
+#[cfg(test)]
+mod check;
+#[cfg(test)]
+mod command;
+#[cfg(test)]
+mod finding_the_config;
+#[cfg(test)]
+mod format;
+#[cfg(test)]
+mod library;
+#[cfg(test)]
+mod proxy;
+#[cfg(test)]
+mod reaching_a_process;
+#[cfg(test)]
+mod readme;
+#[cfg(test)]
+mod start_up;

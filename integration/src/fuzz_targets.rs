@@ -1,0 +1,170 @@
+//! What the fuzzer runs, as plain functions: the same bodies replay the committed corpora in an ordinary test.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use http::Method;
+use switchback_conf::{format, load_text, read_text};
+use switchback_route::{
+    Captures, EncodedSlash, HostTable, NormalPath, RouteId, RouteSpec, RouteTable,
+};
+use switchback_value::{Condition, Facts, HostPattern, PathPattern, Scope, Template, Variable};
+
+/// A fuzz target.
+#[derive(Clone, Copy)]
+pub struct Target {
+    /// The name of the target and of its corpus.
+    pub name: &'static str,
+    /// Takes any bytes; panics when a promise is broken.
+    pub run: fn(&[u8]),
+}
+
+/// All of them.
+pub const TARGETS: [Target; 6] = [
+    Target { name: "normal_path", run: normal_path },
+    Target { name: "path_pattern", run: path_pattern },
+    Target { name: "host_pattern", run: host_pattern },
+    Target { name: "template", run: template },
+    Target { name: "condition", run: condition },
+    Target { name: "config_toml", run: config_toml },
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+/// When there is none, or a promise is broken.
+pub fn fuzz(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
+    (target.run)(data);
+}
+
+/// A normal path is normal: it begins with a slash, holds no `//`, `.` or `..`, and written down it is itself again.
+fn normal_path(data: &[u8]) {
+    let Ok(raw) = std::str::from_utf8(data) else { return };
+    for slash in [EncodedSlash::Keep, EncodedSlash::Decode, EncodedSlash::Refuse] {
+        let Ok(path) = NormalPath::parse(raw, slash) else { continue };
+        let text = path.as_str();
+        assert!(text.starts_with('/') && !text.contains("//") && !text.contains('\0'), "{text:?}");
+        assert!(text.split('/').all(|segment| segment != "." && segment != ".."), "{text:?}");
+        let encoded = path.to_encoded();
+        let again = NormalPath::parse(&encoded, slash).map(|path| path.as_str().to_owned());
+        assert_eq!(again.as_deref(), Ok(text), "{raw:?} as {slash:?}, encoded as {encoded:?}");
+    }
+}
+
+/// First line: a pattern. Second: a path. What the pattern alone says, a table of it says too.
+fn path_pattern(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (pattern, path) = text.split_once('\n').unwrap_or((text, "/"));
+    let Ok(pattern) = PathPattern::parse(pattern) else { return };
+    assert!(
+        PathPattern::parse(&pattern.to_string()).is_ok(),
+        "{pattern:?} does not survive being written down"
+    );
+    let Ok(path) = NormalPath::parse(path, EncodedSlash::Keep) else { return };
+    let id = RouteId(0);
+    let spec = RouteSpec { id, paths: vec![pattern], condition: Condition::always(), priority: 0 };
+    let table = RouteTable::new(vec![spec]);
+    let mut captures = Captures::default();
+    if table.find(path.as_str(), &Nobody, &mut captures).is_some() {
+        for index in 0..u8::try_from(captures.len()).unwrap_or(u8::MAX) {
+            let captured = captures.get(path.as_str(), index).unwrap_or_default();
+            assert!(path.as_str().contains(captured));
+        }
+    }
+}
+
+/// A host that is a pattern of its own is found by it.
+fn host_pattern(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let (pattern, host) = text.split_once('\n').unwrap_or((text, "a.example"));
+    let Ok(pattern) = HostPattern::parse(pattern) else { return };
+    let mut table = HostTable::new();
+    let inserted = table.insert(&pattern, 1);
+    assert!(inserted.is_ok() && table.insert(&pattern, 2).is_err(), "{pattern:?} goes in once");
+    let found = table.find(&host.to_ascii_lowercase());
+    match &pattern {
+        HostPattern::Any => assert_eq!(found, Some(1)),
+        HostPattern::Exact(name) => {
+            assert_eq!(table.find(name), Some(1), "{name:?} does not find itself")
+        }
+        _ => {}
+    }
+}
+
+/// A template renders whatever a request lacks, and parses again as it was written.
+fn template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let scope = Scope::with_captures(["id", "rest"]);
+    match Template::parse(text, &scope) {
+        Ok(template) => {
+            let mut rendered = Vec::new();
+            template.render(&Nobody, &mut rendered);
+            assert_eq!(Template::parse(template.source(), &scope).as_ref().ok(), Some(&template));
+            if let Some(literal) = template.as_literal() {
+                assert_eq!(rendered, literal.as_bytes());
+            }
+        }
+        Err(error) => {
+            assert!(text.get(error.at.clone()).is_some(), "{:?} is no place in {text:?}", error.at)
+        }
+    }
+}
+
+/// A condition holds or does not, and so does its opposite, the other way round.
+fn condition(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match Condition::parse(text, &Scope::with_captures(["id"])) {
+        Ok(condition) => {
+            let holds = condition.holds(&Nobody);
+            assert_ne!(condition.not().holds(&Nobody), holds, "{text:?}");
+        }
+        Err(error) => {
+            assert!(text.get(error.at.clone()).is_some(), "{:?} is no place in {text:?}", error.at)
+        }
+    }
+}
+
+/// Whatever the text, there is a plan or a report; a configuration written down is the same when read again.
+fn config_toml(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if ["include", "file", "pem", "key"].iter().any(|word| text.contains(word)) {
+        // What it reads would depend on the machine.
+        return;
+    }
+    let nothing = BTreeMap::new();
+    let loaded = load_text("fuzz.toml", text, &nothing);
+    assert!(
+        loaded.value.is_some() != loaded.has_errors(),
+        "neither a plan nor a report: {}",
+        loaded.report()
+    );
+    if let Some(loaded) = loaded.value {
+        let written = loaded.config.to_toml();
+        let again = read_text("fuzz.toml", &written, &nothing);
+        assert!(!again.has_errors(), "{written}\n{}", again.report());
+        let rewritten = again.value.map(|config| config.to_toml());
+        assert_eq!(rewritten.as_deref(), Some(written.as_str()));
+    }
+    if let Ok(formatted) = format(text) {
+        assert_eq!(format(&formatted).ok().as_ref(), Some(&formatted), "formatting is not stable");
+    }
+}
+
+/// A request that has nothing.
+struct Nobody;
+
+impl Facts for Nobody {
+    fn fact(&self, _variable: &Variable) -> Option<Cow<'_, [u8]>> {
+        None
+    }
+
+    fn client_ip(&self) -> Option<IpAddr> {
+        None
+    }
+
+    fn method(&self) -> &Method {
+        &Method::GET
+    }
+}

@@ -1,0 +1,53 @@
+//! Does it hold together: a harness that speaks bytes, and the proxy as a process of its own.
+//!
+//! Origin and client here use no HTTP library: a conforming one repairs what a test needs to send broken. The proxy runs
+//! as its own process, so that its descriptors, threads and memory are its own. Nothing sleeps and no port is fixed: every
+//! wait is for an event and has a deadline.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    reason = "a harness speaks to its tests by panicking with a sentence"
+)]
+
+mod certs;
+mod client;
+mod command;
+mod config;
+mod expectation;
+mod fuzz_targets;
+mod gate;
+mod h2;
+mod load;
+mod message;
+mod mutation;
+mod notify;
+mod origin;
+mod patience;
+mod peer;
+mod proc_stats;
+mod proxy;
+mod scenario;
+mod stream;
+mod wire;
+
+pub use certs::{Authority, Identity};
+pub use client::{Client, Trust};
+pub use command::{Finished, switchback, switchback_binary};
+pub use config::{Config, config, site, text};
+pub use fuzz_targets::{TARGETS, Target, fuzz};
+pub use gate::Gate;
+pub use h2::{H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream};
+pub use load::{Load, Seen, generation};
+pub use message::{Reply, Request, Response, get, pattern, post, request};
+pub use mutation::{Mutation, mutations};
+pub use origin::{Answer, Endpoint, Origin, Received, Step};
+pub use patience::{Deadline, eventually};
+pub use peer::{Peer, Tool};
+pub use proc_stats::ProcessStats;
+pub use proxy::{Listener, Proxy, Refusal, Verdict};
+pub use scenario::{
+    Fragments, Latency, Mutated, Reloads, Sites, fragments, latency, many_sites, many_sites_config,
+    mutated, open_websocket, reloads,
+};
+pub use wire::{Headers, WireError};

@@ -1,0 +1,96 @@
+//! From nothing to a served page.
+
+use std::time::Instant;
+
+use switchback_integration::{Client, Config, Origin, Proxy, Trust, get, switchback, text};
+
+/// The first `127.0.0.1:port` that was printed with a port of its own.
+fn printed_address(printed: &str) -> std::net::SocketAddr {
+    let words =
+        printed.split(|letter: char| letter.is_whitespace() || "\"',()<>/".contains(letter));
+    let addresses = words.filter_map(|word| word.parse::<std::net::SocketAddr>().ok());
+    let mut chosen = addresses.filter(|address| address.port() != 0);
+    chosen.next().unwrap_or_else(|| panic!("no address in {printed}"))
+}
+
+/// What it says, once the file to save is there.
+fn printed(proxy: &Proxy) -> String {
+    let stdout = proxy.wait_for_stdout("save this as switchback.toml");
+    format!("{stdout}\n{}", proxy.stderr())
+}
+
+#[test]
+fn one_command_proxies_without_a_file_in_under_a_second() {
+    let origin = Origin::start();
+    let started = Instant::now();
+    let proxy =
+        Proxy::start_command(&["proxy", "127.0.0.1:0", "--to", &origin.endpoint().to_string()]);
+    let elapsed = started.elapsed();
+    let address = printed_address(&printed(&proxy));
+    Client::tcp(address).ask(&get("/x")).expect_status(200);
+    assert_eq!(origin.requests("/x").len(), 1);
+    assert!(elapsed.as_millis() < 1000, "{elapsed:?}");
+}
+
+#[test]
+fn what_it_prints_is_a_configuration() {
+    let origin = Origin::start();
+    let folder = tempfile::tempdir().unwrap();
+    let target = origin.endpoint().to_string();
+    let toml =
+        switchback(folder.path(), &["proxy", "127.0.0.1:0", "--to", &target, "--print-config"]);
+    let toml = toml.expect_code(0).stdout.clone();
+    assert!(toml.contains(&target), "{toml}");
+    let named: Config = text(toml.replacen("[[listeners]]", "[[listeners]]\nname = \"web\"", 1));
+    let proxy = Proxy::start(&named);
+    proxy.get("/from-file").expect_status(200);
+    assert_eq!(origin.requests("/from-file").len(), 1);
+}
+
+#[test]
+fn one_command_serves_tls_and_logs() {
+    let origin = Origin::start();
+    let target = origin.endpoint().to_string();
+    let arguments = [
+        "proxy",
+        "127.0.0.1:0",
+        "--to",
+        &target,
+        "--tls-self-signed",
+        "--access-log",
+        "a.log",
+        "--workers",
+        "1",
+    ];
+    let proxy = Proxy::start_command(&arguments);
+    let address = printed_address(&printed(&proxy));
+    Client::tls(address, "localhost", &Trust::Anyone).ask(&get("/x")).expect_status(200);
+    switchback_integration::eventually(
+        "the access log",
+        switchback_integration::Deadline::soon(),
+        || std::fs::read_to_string(proxy.folder().join("a.log")).ok()?.contains("/x").then_some(()),
+    );
+}
+
+#[test]
+fn one_command_speaks_plain_http2() {
+    let origin = Origin::start();
+    let proxy = Proxy::start_command(&[
+        "proxy",
+        "127.0.0.1:0",
+        "--to",
+        &origin.endpoint().to_string(),
+        "--h2c",
+    ]);
+    let address = printed_address(&printed(&proxy));
+    let mut client = switchback_integration::H2Client::cleartext(address);
+    client.ask(&switchback_integration::H2Request::new("GET", "/x")).expect_status(200);
+}
+
+#[test]
+fn a_target_that_is_none_is_a_usage_error() {
+    let folder = tempfile::tempdir().unwrap();
+    switchback(folder.path(), &["proxy", "127.0.0.1:0"]).expect_code(2);
+    let bad = switchback(folder.path(), &["proxy", "not an address", "--to", "127.0.0.1:9"]);
+    assert!(matches!(bad.code, Some(1 | 2)), "{bad:?}");
+}

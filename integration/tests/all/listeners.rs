@@ -1,0 +1,136 @@
+//! Addresses bound and let go while the process runs.
+
+use std::net::TcpStream;
+
+use switchback_integration::{
+    Authority, Config, Deadline, Gate, Identity, Origin, Proxy, Step, Trust, config, eventually,
+    get, site,
+};
+
+/// Listeners on loopback addresses of their own, all with the same answer.
+fn with(names: &[&str]) -> Config {
+    let listen = |config: Config, (index, name): (usize, &&str)| {
+        config.listener(format_args!("name = \"{name}\"\naddress = \"127.0.0.{}:0\"", index + 1))
+    };
+    names.iter().enumerate().fold(config(), listen).site("").respond("/*", "x")
+}
+
+#[test]
+fn a_listener_is_added_and_removed() {
+    let proxy = Proxy::start(&with(&["web"]));
+    proxy.reload(&with(&["web", "more"])).expect_accepted();
+    let more = proxy.address("more");
+    switchback_integration::Client::tcp(more).ask(&get("/")).expect_body("x");
+    proxy.reload(&with(&["web"])).expect_accepted();
+    eventually("the removed listener refuses", Deadline::soon(), || {
+        TcpStream::connect(more).is_err().then_some(())
+    });
+    proxy.get("/").expect_body("x");
+}
+
+#[test]
+fn a_listener_that_stays_keeps_its_port_and_its_connections() {
+    let proxy = Proxy::start(&with(&["web"]));
+    let before = proxy.address("web");
+    let mut client = proxy.client();
+    client.ask(&get("/")).expect_status(200);
+    proxy.reload(&with(&["web", "more"])).expect_accepted();
+    assert_eq!(proxy.address("web"), before);
+    client.ask(&get("/")).expect_status(200);
+}
+
+#[test]
+fn a_request_on_a_removed_listener_is_finished() {
+    let gate = Gate::new();
+    let steps = [
+        Step::ReadBody,
+        Step::Wait(gate.clone()),
+        Step::send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nslow"),
+    ];
+    let origin = Origin::start().serve("*", steps);
+    let proxy = Proxy::start(&site().proxy_to(&origin));
+    let mut client = proxy.client();
+    client.send(get("/slow").to_bytes());
+    origin.wait_for_requests("*", 1);
+    let other = config()
+        .listener("name = \"other\"\naddress = \"127.0.0.2:0\"")
+        .site("")
+        .respond("/*", "x");
+    proxy.reload(&other).expect_accepted();
+    gate.pass();
+    client.response().expect_status(200).expect_body("slow");
+}
+
+#[test]
+fn an_address_in_use_refuses_the_start_and_the_reload() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let on = |address: &str| {
+        config().listener(format_args!("address = \"{address}\"")).site("").respond("/*", "x")
+    };
+    let address = taken.local_addr().unwrap().to_string();
+    let refusal = Proxy::try_start(&on(&address)).err().expect("the address is taken");
+    assert_eq!(refusal.code, Some(1));
+    assert!(refusal.stderr.contains(&address), "{}", refusal.stderr);
+    let proxy = Proxy::start(&with(&["web"]));
+    let verdict = proxy.reload(&with(&["web"]).listener(format_args!("address = \"{address}\"")));
+    assert!(!verdict.accepted);
+    proxy.get("/").expect_body("x");
+}
+
+#[test]
+fn sites_answer_on_their_own_listeners_only() {
+    let two = config()
+        .listener("name = \"web\"\naddress = \"127.0.0.1:0\"")
+        .listener("name = \"inner\"\naddress = \"127.0.0.2:0\"")
+        .site("listeners = [\"web\"]")
+        .respond("/*", "public")
+        .site("listeners = [\"inner\"]")
+        .respond("/*", "private");
+    let proxy = Proxy::start(&two);
+    proxy.get("/").expect_body("public");
+    switchback_integration::Client::tcp(proxy.address("inner"))
+        .ask(&get("/"))
+        .expect_body("private");
+}
+
+#[test]
+fn a_renewed_certificate_is_served_after_a_reload() {
+    let authority = Authority::new();
+    let with = |identity: &Identity| {
+        config()
+            .file("edge.pem", identity.certificate_pem())
+            .file("edge.key", identity.key_pem())
+            .web("tls = { certificate = \"edge.pem\", key = \"edge.key\" }")
+            .site("")
+            .respond("/*", "x")
+    };
+    let proxy = Proxy::start(&with(&Identity::self_signed(&["edge.example"])));
+    let trust = Trust::Authority(&authority);
+    assert!(
+        switchback_integration::Client::try_tls(proxy.address("web"), "edge.example", &trust)
+            .is_err()
+    );
+    proxy.reload(&with(&authority.identity(&["edge.example"]))).expect_accepted();
+    proxy.tls_client("edge.example", &trust).ask(&get("/")).expect_body("x");
+}
+
+#[test]
+fn a_self_signed_listener_serves_its_names() {
+    let config = config()
+        .web("tls = { self_signed = [\"localhost\", \"127.0.0.1\"] }")
+        .site("")
+        .respond("/*", "$scheme");
+    let proxy = Proxy::start(&config);
+    proxy.tls_client("localhost", &Trust::Anyone).ask(&get("/")).expect_status(200);
+}
+
+#[test]
+fn an_ipv6_wildcard_takes_both_families() {
+    let config = config().listener("name = \"web\"\naddress = \":0\"").site("").respond("/*", "x");
+    let proxy = Proxy::start(&config);
+    let port = proxy.address("web").port();
+    for address in ["127.0.0.1", "::1"] {
+        let address = (address.parse::<std::net::IpAddr>().unwrap(), port).into();
+        switchback_integration::Client::tcp(address).ask(&get("/")).expect_body("x");
+    }
+}

@@ -1,0 +1,60 @@
+//! One test binary, a module per theme.
+
+#[cfg(test)]
+mod access_log;
+#[cfg(test)]
+mod body_buffering;
+#[cfg(test)]
+mod check_and_tools;
+#[cfg(test)]
+mod control_socket;
+#[cfg(test)]
+mod dependency_rows;
+#[cfg(test)]
+mod expect_continue;
+#[cfg(test)]
+mod first_run;
+#[cfg(test)]
+mod forwarded_headers;
+#[cfg(test)]
+mod fragmentation;
+#[cfg(test)]
+mod fuzz_corpus;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
+mod http2;
+#[cfg(test)]
+mod leaks;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod listeners;
+#[cfg(test)]
+mod malformed;
+#[cfg(test)]
+mod peers;
+#[cfg(test)]
+mod proxying_h1;
+#[cfg(test)]
+mod re_entry;
+#[cfg(test)]
+mod refused_configs;
+#[cfg(test)]
+mod reload;
+#[cfg(test)]
+mod retries;
+#[cfg(test)]
+mod routing;
+#[cfg(test)]
+mod signals;
+#[cfg(test)]
+mod timeouts;
+#[cfg(test)]
+mod truncation;
+#[cfg(test)]
+mod unix_sockets;
+#[cfg(test)]
+mod upstream_tls;
+#[cfg(test)]
+mod websocket;

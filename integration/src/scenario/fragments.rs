@@ -1,6 +1,6 @@
 //! The same request whole, cut in two at every byte, and byte by byte.
 
-use crate::config::site;
+use crate::config::config;
 use crate::message::{Request, Response, get, post};
 use crate::origin::Origin;
 use crate::proxy::Proxy;
@@ -22,7 +22,9 @@ pub struct Fragments {
 #[track_caller]
 pub fn fragments(stride: usize) -> Fragments {
     let origin = Origin::start();
-    let proxy = Proxy::start(&site().respond("/fixed", "fixed").proxy_to(&origin));
+    // On a busy machine many single bytes take longer than a head usually may.
+    let patient = config().web("timeouts = { header = \"5m\", body = \"5m\" }").site("");
+    let proxy = Proxy::start(&patient.respond("/fixed", "fixed").proxy_to(&origin));
     let requests = [
         get("/fixed"),
         get("/echo?a=b").header("X-Test", "one").header("Accept", "*/*"),

@@ -27,6 +27,17 @@ fn an_upstream_changes_and_acts() {
 }
 
 #[test]
+fn an_upstream_that_is_new_and_has_a_name_answers_the_first_request() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&site().respond("/*", "before"));
+    proxy.get("/").expect_body("before");
+    let named = format!("localhost:{}", origin.port());
+    let config = site().route("/*", "proxy = \"app\"").endpoints("app", &[named], "");
+    proxy.reload(&config).expect_accepted();
+    proxy.get("/first").expect_status(200);
+}
+
+#[test]
 fn a_bad_configuration_leaves_the_old_one_in_force_and_says_why() {
     let proxy = Proxy::start(&site().respond("/a", "old"));
     let verdict = proxy.reload(&site().respond("/a", "new").route("/b", "proxy = \"nowhere\""));

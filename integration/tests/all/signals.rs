@@ -72,11 +72,24 @@ fn int_finishes_what_runs() {
 }
 
 #[test]
+fn a_request_sent_before_the_signal_is_answered() {
+    let mut proxy = Proxy::start(&site().respond("/*", "x"));
+    let mut clients: Vec<_> = (0..20).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(get("/").to_bytes());
+    }
+    proxy.signal("TERM");
+    for client in &mut clients {
+        client.response().expect_status(200).expect_body("x");
+    }
+    assert_eq!(proxy.wait(), Some(0), "{}", proxy.stderr());
+}
+
+#[test]
 fn a_second_term_forces() {
     let gate = Gate::new();
     let origin = slow(&gate);
     let mut proxy = Proxy::start(&site().proxy_to(&origin));
-    proxy.client().send(get("/slow").to_bytes());
     let mut client = proxy.client();
     client.send(get("/slow").to_bytes());
     origin.wait_for_requests("/slow", 1);

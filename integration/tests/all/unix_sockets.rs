@@ -30,6 +30,17 @@ fn a_listeners_socket_has_the_permissions_it_was_given() {
 }
 
 #[test]
+fn a_listeners_socket_goes_away_when_a_reload_removes_it() {
+    let origin = Origin::start_unix();
+    let two = both(&origin, "").listener("name = \"more\"\naddress = \"unix:more.sock\"");
+    let proxy = Proxy::start(&two);
+    let more = proxy.folder().join("more.sock");
+    assert!(more.exists());
+    proxy.reload(&both(&origin, "")).expect_accepted();
+    assert!(!more.exists());
+}
+
+#[test]
 fn a_listeners_socket_goes_away_with_it() {
     let origin = Origin::start_unix();
     let proxy = Proxy::start(&both(&origin, ""));

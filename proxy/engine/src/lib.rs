@@ -29,7 +29,7 @@ use tokio::sync::{Notify, watch};
 
 use listen::connection::{Connection, Ends};
 use listen::socket::{self, Sockets};
-use listen::worker::{self, Order, Shared, WorkerHandle};
+use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};
 use metrics::Gauge;
 use resolve::Resolver;
 use snapshot::assemble::assemble;
@@ -142,12 +142,37 @@ impl Engine {
             plans.iter().filter(|plan| !bound.contains_key(&plan.address)).cloned().collect()
         };
         let bound = bind_all(&new, workers)?;
-        self.shared.cell.swap(snapshot);
+        self.resolve_new(&snapshot);
+        let old = self.shared.cell.swap(snapshot);
+        self.let_go(old);
         self.resolve_now.notify_one();
         self.listen(bound);
         self.unlisten_all_but(&plans);
-        self.shared.resident.forget_unused();
         Ok(warnings)
+    }
+
+    /// Ends the old snapshot elsewhere: it may be a million pieces, and whoever asked for the reload need not wait for that.
+    fn let_go(&self, old: Arc<Snapshot>) {
+        let Some(control) = &self.control else { return };
+        let shared = Arc::clone(&self.shared);
+        control.spawn(async move {
+            drop(old);
+            // What requests still hold of it is forgotten after the next reload.
+            shared.resident.forget_unused();
+        });
+    }
+
+    /// Waits for the addresses of endpoints that `snapshot` is the first to name: its first requests would find none.
+    fn resolve_new(&self, snapshot: &Snapshot) {
+        let Some(control) = &self.control else { return };
+        let (done, resolved) = std::sync::mpsc::sync_channel::<()>(1);
+        let resolve = resolve::resolve_new(snapshot, RESOLVE_PATIENCE);
+        control.spawn(async move {
+            resolve.await;
+            drop(done);
+        });
+        // Not `block_on`: the caller may be inside a runtime. It ends when `done` is dropped.
+        let _ = resolved.recv_timeout(RESOLVE_PATIENCE);
     }
 
     /// Counts and addresses.
@@ -219,7 +244,7 @@ impl Engine {
         let nobody = nobody(&snapshot, plans)?;
         let cell = Arc::new(SnapshotCell::new(snapshot));
         let resolve_now = Arc::new(Notify::new());
-        control.block_on(resolve::resolve_all(&cell, RESOLVE_PATIENCE));
+        control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
         let (drain, _) = watch::channel(false);
         let shared = Arc::new(Shared {
@@ -249,8 +274,9 @@ impl Engine {
         for (address, sockets) in bound {
             let address = Arc::new(address);
             for (worker, socket) in workers.iter().zip(sockets.bound) {
+                let counted = Accepting::count(&self.shared);
                 // A worker that is gone has nothing to listen with.
-                let _ = worker.orders.send(Order::Listen(Arc::clone(&address), socket));
+                let _ = worker.orders.send(Order::Listen(Arc::clone(&address), socket, counted));
             }
             self.listeners.lock().insert(address, sockets.shown);
         }
@@ -261,6 +287,7 @@ impl Engine {
         self.listeners.lock().retain(|address, _| {
             let stays = plans.iter().any(|plan| plan.address == **address);
             if !stays {
+                remove_unix_socket(address);
                 for worker in workers.iter() {
                     let _ = worker.orders.send(Order::Unlisten(Arc::clone(address)));
                 }
@@ -312,10 +339,7 @@ impl Engine {
 
     fn remove_unix_sockets(&self) {
         for address in self.listeners.lock().keys() {
-            if let ListenAddress::Unix { path, .. } = &**address {
-                // Somebody may have taken it away already.
-                let _ = std::fs::remove_file(path);
-            }
+            remove_unix_socket(address);
         }
     }
 }
@@ -326,6 +350,14 @@ impl Drop for Engine {
         if let Some(control) = self.control.take() {
             control.shutdown_background();
         }
+    }
+}
+
+/// Takes away the file of a socket that nobody listens on any more.
+fn remove_unix_socket(address: &ListenAddress) {
+    if let ListenAddress::Unix { path, .. } = address {
+        // Somebody may have taken it away already.
+        let _ = std::fs::remove_file(path);
     }
 }
 

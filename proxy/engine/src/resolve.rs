@@ -1,13 +1,13 @@
 //! Resolves the host names of endpoints, on the control thread; requests only ever see addresses.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use switchback_upstream::{Address, Endpoint};
 use tokio::sync::Notify;
 
-use crate::snapshot::SnapshotCell;
+use crate::snapshot::{Snapshot, SnapshotCell};
 
 /// A name server that does not answer in this time has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -39,27 +39,39 @@ impl Resolver {
 
     fn ask_who_is_due(&mut self) {
         let now = Instant::now();
-        for (endpoint, name, every) in named(&self.cell) {
-            let due = self.asked.get(&name).is_none_or(|asked| now.duration_since(*asked) >= every);
-            if due || endpoint.width() == 0 {
-                self.asked.insert(name.clone(), now);
-                tokio::spawn(resolve(endpoint, name));
-            }
+        let named = named(&self.cell.load());
+        let is_due = |(endpoint, name, every): &Named| {
+            let asked = self.asked.get(name);
+            endpoint.width() == 0 || asked.is_none_or(|asked| now.duration_since(*asked) >= *every)
+        };
+        // Judged before any is noted: endpoints of two upstreams may have one name.
+        let due: Vec<Named> = named.iter().filter(|named| is_due(named)).cloned().collect();
+        let known: HashSet<&(String, u16)> = named.iter().map(|(_, name, _)| name).collect();
+        self.asked.retain(|name, _| known.contains(name));
+        for (endpoint, name, _) in due {
+            self.asked.insert(name.clone(), now);
+            tokio::spawn(resolve(endpoint, name));
         }
     }
 }
 
-/// Resolves everything once, waiting no longer than `patience`, so that the first requests find addresses.
-pub(crate) async fn resolve_all(cell: &SnapshotCell, patience: Duration) {
-    let lookups = named(cell).into_iter().map(|(endpoint, name, _)| resolve(endpoint, name));
-    // What is late is asked for again by the resolver.
-    let _ = tokio::time::timeout(patience, futures::future::join_all(lookups)).await;
+/// Resolves what `snapshot` names and nobody has resolved yet, waiting no longer than `patience`, so that its first requests
+/// find addresses.
+pub(crate) fn resolve_new(
+    snapshot: &Snapshot,
+    patience: Duration,
+) -> impl Future<Output = ()> + use<> {
+    let new = named(snapshot).into_iter().filter(|(endpoint, ..)| endpoint.width() == 0);
+    let lookups: Vec<_> = new.map(|(endpoint, name, _)| resolve(endpoint, name)).collect();
+    async move {
+        // What is late is asked for again by the resolver.
+        let _ = tokio::time::timeout(patience, futures::future::join_all(lookups)).await;
+    }
 }
 
 type Named = (Arc<Endpoint>, (String, u16), Duration);
 
-fn named(cell: &SnapshotCell) -> Vec<Named> {
-    let snapshot = cell.load();
+fn named(snapshot: &Snapshot) -> Vec<Named> {
     let endpoints = snapshot.upstreams.iter().flat_map(|upstream| {
         let every = upstream.plan.resolve_every;
         upstream.pool.endpoints().iter().map(move |endpoint| (Arc::clone(endpoint), every))

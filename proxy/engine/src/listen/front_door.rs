@@ -1,6 +1,7 @@
 //! Between accept and the phases: one head at a time, within its deadline and strictly framed, then a loan of the stream.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::HeaderValue;
@@ -23,6 +24,8 @@ use crate::http::{CONNECTION, answer, finish, receive, route};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// How long an idle connection may still bring a request after a drain has begun.
+const AFTER_DRAIN: Duration = Duration::from_millis(50);
 /// What one read may bring; a head is mostly smaller.
 const READ: usize = 4 * 1024;
 
@@ -108,25 +111,28 @@ impl<'w> Visit<'w> {
         }
     }
 
-    /// Waits for a request to begin. A drain ends the wait: nothing was asked yet.
+    /// Waits for a request to begin. A drain ends the wait, a moment later: what was sent before it may not have been seen yet.
     async fn first_bytes(&mut self, stream: &mut ClientStream) -> bool {
         let timeouts = self.connection.listener.plan.timeouts;
         let patience =
             if self.connection.requests() == 0 { timeouts.header } else { timeouts.keepalive };
         self.received.reserve(READ);
-        tokio::select! {
+        let is_drained = tokio::select! {
             biased;
-            read = stream.read_buf(&mut self.received) => read.is_ok_and(|read| read > 0),
-            _ = self.drain.wait_for(|drain| *drain) => false,
+            read = stream.read_buf(&mut self.received) => return read.is_ok_and(|read| read > 0),
+            _ = self.drain.wait_for(|drain| *drain) => true,
             () = tokio::time::sleep(patience) => false,
-        }
+        };
+        let last = tokio::time::timeout(AFTER_DRAIN, stream.read_buf(&mut self.received));
+        is_drained && last.await.is_ok_and(|read| read.is_ok_and(|read| read > 0))
     }
 
     async fn whole_head(&mut self, stream: &mut ClientStream) -> Next {
+        let mut seen = 0;
         loop {
-            match self.judge() {
+            match self.judge(seen) {
                 Ok(Some(next)) => return next,
-                Ok(None) => {}
+                Ok(None) => seen = self.received.len(),
                 Err(fault) => return Next::Refused(fault),
             }
             self.received.reserve(READ);
@@ -137,14 +143,19 @@ impl<'w> Visit<'w> {
         }
     }
 
-    /// `None` while more bytes are needed.
-    fn judge(&self) -> Result<Option<Next>, Fault> {
+    /// `None` while more bytes are needed. The first `seen` bytes were judged before.
+    fn judge(&self, seen: usize) -> Result<Option<Next>, Fault> {
         let listener = &self.connection.listener.plan;
         if listener.h2c && self.connection.tls.is_none() {
             let known = self.received.len().min(PREFACE.len());
             if self.received.get(..known) == PREFACE.get(..known) {
                 return Ok((known == PREFACE.len()).then_some(Next::Preface));
             }
+        }
+        // A head ends with a line. Without a new one there is nothing to parse again: a client that sends byte by byte
+        // would have it parsed as often.
+        if memchr::memchr(b'\n', self.received.get(seen..).unwrap_or_default()).is_none() {
+            return head::within_limits(&self.received, &listener.limits).map(|()| None);
         }
         match head::parse(&self.received, &listener.limits)? {
             Parsed::Partial => Ok(None),

@@ -54,11 +54,15 @@ pub(crate) fn parse(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fau
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
         Ok(httparse::Status::Complete(length)) => length,
-        Ok(httparse::Status::Partial) => return too_long(bytes, limits).map(|()| Parsed::Partial),
-        Err(error) => return Err(too_long(bytes, limits).err().unwrap_or_else(|| refused(error))),
+        Ok(httparse::Status::Partial) => {
+            return within_limits(bytes, limits).map(|()| Parsed::Partial);
+        }
+        Err(error) => {
+            return Err(within_limits(bytes, limits).err().unwrap_or_else(|| refused(error)));
+        }
     };
     let Some(head) = bytes.get(..length) else { return Ok(Parsed::Partial) };
-    too_long(head, limits)?;
+    within_limits(head, limits)?;
     if request.headers.len() > limits.fields as usize {
         return Err(Fault::client(Kind::HeadersTooLarge, "too many header lines"));
     }
@@ -79,7 +83,7 @@ fn refused(error: httparse::Error) -> Fault {
 }
 
 /// 414 for a request line, 431 for the rest of a head that outgrows its limit.
-fn too_long(bytes: &[u8], limits: &ListenerLimits) -> Result<(), Fault> {
+pub(crate) fn within_limits(bytes: &[u8], limits: &ListenerLimits) -> Result<(), Fault> {
     let line = memchr::memchr(b'\n', bytes).unwrap_or(bytes.len());
     // Method, version, two spaces and CR beside the target.
     const AROUND_THE_TARGET: u64 = 32;

@@ -47,6 +47,24 @@ impl Shared {
     }
 }
 
+/// A socket that is accepted from, for the count: from the moment it is handed to a worker.
+#[derive(Debug)]
+pub(crate) struct Accepting(Arc<Shared>);
+
+impl Accepting {
+    /// One more.
+    pub(crate) fn count(shared: &Arc<Shared>) -> Self {
+        shared.accepting.up();
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Accepting {
+    fn drop(&mut self) {
+        self.0.accepting.down();
+    }
+}
+
 /// An open connection, for the count.
 struct Open(Arc<Resident>);
 
@@ -80,7 +98,7 @@ pub(crate) struct Worker {
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Accept from this socket.
-    Listen(Arc<ListenAddress>, Bound),
+    Listen(Arc<ListenAddress>, Bound, Accepting),
     /// Stop accepting at this address.
     Unlisten(Arc<ListenAddress>),
     /// End at once, whatever runs.
@@ -141,9 +159,13 @@ impl Worker {
         let mut accepting: Vec<(Arc<ListenAddress>, watch::Sender<bool>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {
-                Order::Listen(address, socket) => {
+                Order::Listen(address, socket, counted) => {
                     let (stop, stopped) = watch::channel(false);
-                    tokio::spawn(Arc::clone(&self).accept(Arc::clone(&address), socket, stopped));
+                    let accept = Arc::clone(&self).accept(Arc::clone(&address), socket, stopped);
+                    tokio::spawn(async move {
+                        accept.await;
+                        drop(counted);
+                    });
                     accepting.push((address, stop));
                 }
                 // Dropping the sender ends the accept loop.
@@ -167,7 +189,6 @@ impl Worker {
                 return;
             }
         };
-        let _accepting = self.shared.accepting.hold();
         let mut drain = self.drain.clone();
         loop {
             let accepted = tokio::select! {
@@ -180,8 +201,13 @@ impl Worker {
                 Err(error) => self.wait_out(&error).await,
             }
         }
-        while let Some(Ok((stream, ends))) = futures::FutureExt::now_or_never(socket.accept()) {
-            self.serve(&address, stream, ends);
+        match socket.queued() {
+            Ok(queued) => {
+                queued.into_iter().for_each(|(stream, ends)| self.serve(&address, stream, ends))
+            }
+            Err(error) => {
+                tracing::warn!(?address, %error, "connections that waited to be accepted are lost")
+            }
         }
     }
 
@@ -267,5 +293,30 @@ impl Acceptor {
                 Ok((PlainStream::Unix(stream), Ends { peer: None, local: None }))
             }
         }
+    }
+
+    /// What the kernel has queued, without waiting: tokio has not heard of all of it yet. Closes the socket.
+    fn queued(self) -> io::Result<Vec<(PlainStream, Ends)>> {
+        let mut queued = Vec::new();
+        match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, peer)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    let ends = Ends { peer: Some(peer), local: stream.local_addr().ok() };
+                    queued.push((PlainStream::Tcp(tokio::net::TcpStream::from_std(stream)?), ends));
+                }
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    let ends = Ends { peer: None, local: None };
+                    queued
+                        .push((PlainStream::Unix(tokio::net::UnixStream::from_std(stream)?), ends));
+                }
+            }
+        }
+        Ok(queued)
     }
 }

@@ -122,10 +122,10 @@ impl SnapshotCell {
         self.current.load_full()
     }
 
-    /// Puts another in force; the old one goes with its last request.
-    pub(crate) fn swap(&self, snapshot: Snapshot) {
+    /// Puts another in force and gives back the old one, which ends with its last request.
+    pub(crate) fn swap(&self, snapshot: Snapshot) -> Arc<Snapshot> {
         self.generation.store(snapshot.generation, Ordering::Release);
-        self.current.store(Arc::new(snapshot));
+        self.current.swap(Arc::new(snapshot))
     }
 
     /// How many snapshots there have been.

@@ -29,6 +29,15 @@ fn a_listener_is_added_and_removed() {
 }
 
 #[test]
+fn a_connection_of_a_removed_listener_reaches_no_site_of_another() {
+    let proxy = Proxy::start(&with(&["web", "more"]));
+    let mut client = switchback_integration::Client::tcp(proxy.address("more"));
+    client.ask(&get("/")).expect_body("x");
+    proxy.reload(&with(&["web"])).expect_accepted();
+    client.ask(&get("/")).expect_status(404);
+}
+
+#[test]
 fn a_listener_that_stays_keeps_its_port_and_its_connections() {
     let proxy = Proxy::start(&with(&["web"]));
     let before = proxy.address("web");

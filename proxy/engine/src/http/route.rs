@@ -30,9 +30,8 @@ pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), F
 
 /// The site of the host, by the listener as the snapshot in force has it.
 fn find_site(context: &Context) -> Option<SiteId> {
-    let listener = context.snapshot.listeners.get(&context.connection.listener.plan.address);
-    // A listener that a reload removed serves its last requests by the snapshot that it was accepted under.
-    let listener = listener.unwrap_or(&context.connection.listener);
+    // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.
+    let listener = context.snapshot.listeners.get(&context.connection.listener.plan.address)?;
     let host = &*context.request.host;
     listener.hosts.find(host).or(listener.default)
 }

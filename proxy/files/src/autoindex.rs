@@ -1,0 +1,125 @@
+//! What lies in a directory, as a page or for programs.
+
+mod html;
+mod json;
+
+use std::ffi::CStr;
+
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
+use rustix::fs::{AtFlags, Dir, FileType, Stat};
+
+use crate::beneath::{Refusal, Root, modified_of, size_of};
+use crate::candidate::is_served;
+use crate::{Answer, Asked, Autoindex, Body, short};
+
+/// How many names of a directory are looked at. A page says at its end that there are more; for programs
+/// `X-Listing-Truncated` says it.
+pub const LISTING_LIMIT: usize = 10_000;
+
+const TRUNCATED: HeaderName = HeaderName::from_static("x-listing-truncated");
+
+/// The entries of a directory: directories first, then by name.
+pub(crate) struct Listing {
+    entries: Vec<Entry>,
+    is_truncated: bool,
+}
+
+struct Entry {
+    name: Vec<u8>,
+    kind: EntryKind,
+    size: u64,
+    /// Seconds since 1970.
+    modified: i64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum EntryKind {
+    Directory,
+    File,
+    Other,
+}
+
+impl Listing {
+    /// Reads the directory at `path`. What could not be served is left out: hidden names, links that are broken, lead out
+    /// of the root or may not be followed. Names vanish while they are read; those are left out too.
+    pub(crate) fn read(root: &Root, path: &[u8], hidden: bool) -> Result<Self, Refusal> {
+        let failed = |error: rustix::io::Errno| Refusal::Failed(error.into());
+        let Some(directory) = root.open_directory(path)? else { return Err(Refusal::Forbidden) };
+        let mut directory = Dir::new(directory).map_err(failed)?;
+        let mut names = Vec::new();
+        let mut is_truncated = false;
+        while let Some(entry) = directory.read() {
+            let entry = entry.map_err(failed)?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            if names.len() == LISTING_LIMIT {
+                is_truncated = true;
+                break;
+            }
+            names.push(name.to_owned());
+        }
+        names.retain(|name| is_served(name.to_bytes(), hidden));
+        let own = directory.fd().map_err(failed)?;
+        let facts_of = |name: &CStr| {
+            let facts = rustix::fs::statat(own, name, AtFlags::SYMLINK_NOFOLLOW).ok()?;
+            match FileType::from_raw_mode(facts.st_mode) {
+                FileType::Symlink => root.look(&joined(path, name.to_bytes())),
+                _ => Some(facts),
+            }
+        };
+        let entry = |name: std::ffi::CString| {
+            let facts = facts_of(&name)?;
+            Entry::new(name.into_bytes(), &facts)
+        };
+        let mut entries: Vec<Entry> = names.into_iter().filter_map(entry).collect();
+        entries.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
+        Ok(Self { entries, is_truncated })
+    }
+
+    pub(crate) fn answer(&self, form: Autoindex, asked: &Asked<'_>) -> Answer {
+        let (content_type, text) = match form {
+            Autoindex::Html => ("text/html; charset=utf-8", html::page(self, asked.url_path)),
+            Autoindex::Json => ("application/json", json::array(self)),
+        };
+        let mut headers = vec![
+            (CONTENT_TYPE, HeaderValue::from_static(content_type)),
+            (CONTENT_LENGTH, short::number(text.len() as u64)),
+        ];
+        if self.is_truncated {
+            headers.push((TRUNCATED, HeaderValue::from(LISTING_LIMIT)));
+        }
+        let body = match *asked.method == Method::HEAD {
+            true => Body::Empty,
+            false => Body::Bytes(Bytes::from(text)),
+        };
+        Answer { status: StatusCode::OK, headers, body }
+    }
+}
+
+impl Entry {
+    fn new(name: Vec<u8>, facts: &Stat) -> Option<Self> {
+        let kind = match FileType::from_raw_mode(facts.st_mode) {
+            FileType::Directory => EntryKind::Directory,
+            FileType::RegularFile => EntryKind::File,
+            // The link itself: where no link is followed.
+            FileType::Symlink => return None,
+            _ => EntryKind::Other,
+        };
+        Some(Self { name, kind, size: size_of(facts), modified: modified_of(facts) })
+    }
+
+    fn key(&self) -> (bool, &[u8]) {
+        (self.kind != EntryKind::Directory, &self.name)
+    }
+}
+
+fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
+    match path {
+        [] => name.to_vec(),
+        path => [path, b"/", name].concat(),
+    }
+}

@@ -69,6 +69,7 @@ Whole files stand in `examples/`:
 | file | shows |
 | --- | --- |
 | `static-answers.toml` | fixed answers, redirects, a health check |
+| `files.toml` | files, a route that stands in for missing ones, rewrites, redirects |
 | `api-gateway.toml` | captures, rewriting, header rules, conditions, limits |
 | `tls-termination.toml` | TLS towards clients and upstreams |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |

@@ -39,14 +39,14 @@ const LISTENER: &str = "[[listeners]]\naddress = \":80\"\n";
 fn proxy(action: &ActionPlan) -> &ProxyPlan {
     match action {
         ActionPlan::Proxy(proxy) => proxy,
-        ActionPlan::Respond(_) => panic!("not a proxy"),
+        _ => panic!("not a proxy"),
     }
 }
 
 fn respond(action: &ActionPlan) -> &RespondPlan {
     match action {
         ActionPlan::Respond(respond) => respond,
-        ActionPlan::Proxy(_) => panic!("no fixed answer"),
+        _ => panic!("no fixed answer"),
     }
 }
 

@@ -11,11 +11,15 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    AccessLog, BindAddress, Control, Count, Endpoint, Forwarding, HeaderRules, Limits, Listener,
-    ListenerTls, Log, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy, Respond, Route, Site,
-    Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    AccessLog, BindAddress, Control, Count, Endpoint, Files, FolderText, Forwarding, HeaderRules,
+    Limits, Listener, ListenerTls, Log, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
+    Redirect, Respond, Route, Site, Table, TemplateText, Text, Timeouts, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers,
 };
-use switchback_conf::plan::{EncodedSlash, EndpointAddress, LogLevel, LogTarget, UpstreamProtocol};
+use switchback_conf::plan::{
+    Autoindex, Coding, EncodedSlash, EndpointAddress, LogLevel, LogTarget, Symlinks,
+    UpstreamProtocol,
+};
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
 
@@ -115,25 +119,72 @@ fn respond() -> impl Strategy<Value = Respond> {
     })
 }
 
+fn files() -> impl Strategy<Value = OrText<Files>> {
+    let folder = at("[a-z/$]{0,6}".prop_map(|text| FolderText::from(&*format!("/{text}"))));
+    let paths = (option::of(at(text())), vec(at(template()), 0..3), vec(at(text()), 0..3));
+    let listing = select(vec![Autoindex::Off, Autoindex::Html, Autoindex::Json]);
+    let coding = select(vec![Coding::Br, Coding::Zstd, Coding::Gzip]);
+    let links = select(vec![Symlinks::Beneath, Symlinks::Never]);
+    let types = (table(name(), at(text())), at(text()), option::of(at(text())));
+    let rest = (any::<bool>(), any::<bool>(), option::of(at(name())));
+    (folder, paths, listing, vec(at(coding), 0..3), links, types, rest).prop_map(
+        |(root, paths, autoindex, precompressed, symlinks, types, (etag, hidden, missing))| {
+            let (strip_prefix, candidates, index) = paths;
+            let (types, default_type, charset) = types;
+            OrText(Files {
+                root,
+                strip_prefix,
+                candidates,
+                index,
+                autoindex,
+                precompressed,
+                etag,
+                types,
+                default_type,
+                charset,
+                symlinks,
+                hidden,
+                missing,
+            })
+        },
+    )
+}
+
+fn redirect() -> impl Strategy<Value = OrText<Redirect>> {
+    (at(template()), at(status())).prop_map(|(to, status)| OrText(Redirect { to, status }))
+}
+
+/// One action of each kind at most; the decoder does not mind that a route has several.
+fn actions() -> impl Strategy<Value = Route> {
+    let shared = (option::of(at(proxy())), option::of(at(respond())));
+    let others = (option::of(at(files())), option::of(at(redirect())), option::of(at(template())));
+    (shared, others).prop_map(|((proxy, respond), (files, redirect, rewrite))| Route {
+        proxy,
+        respond,
+        files,
+        redirect,
+        rewrite,
+        ..Route::default()
+    })
+}
+
 fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), table(status(), at(name())));
-    let actions = (option::of(at(proxy())), option::of(at(respond())));
     let rules = (option::of(at(header_rules())), header_rules());
     let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
-    (names, option::of(at(matcher())), actions, rules, rest).prop_map(
-        |((name, errors), matcher, (proxy, respond), (request_headers, response_headers), rest)| {
+    (names, option::of(at(matcher())), actions(), rules, rest).prop_map(
+        |((name, errors), matcher, actions, (request_headers, response_headers), rest)| {
             let (priority, internal, body_limit) = rest;
             Route {
                 name,
                 matcher,
                 priority,
                 internal,
-                proxy,
-                respond,
                 request_headers,
                 response_headers,
                 errors,
                 body_limit,
+                ..actions
             }
         },
     )

@@ -128,6 +128,8 @@ codes! {
     ServerNameMissing = 403,
     /// The path of a Unix socket is longer than the system allows.
     SocketPathTooLong = 404,
+    /// A directory to serve files from is not there, or is none.
+    NoDirectory = 405,
 
     // Found when the plan is assembled; reported by the engine.
     /// A certificate file holds no usable certificate.

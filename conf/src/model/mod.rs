@@ -5,6 +5,7 @@
 pub(crate) mod define;
 
 mod action;
+mod files;
 mod forwarding;
 mod listener;
 mod log;
@@ -22,6 +23,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use action::{HeaderRules, Proxy, Respond};
+pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log};
@@ -29,7 +31,7 @@ pub use process::{Control, Workers};
 pub use route::{Matcher, Route};
 pub use site::Site;
 pub use table::{OneOrMany, Table};
-pub use text::{Count, FromFile, Name, OrOff, OrText, TemplateText, Text};
+pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
 pub use tls::{ListenerTls, UpstreamTls};
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};

@@ -5,26 +5,35 @@ use ipnet::IpNet;
 
 use super::action::{HeaderRules, Proxy, Respond};
 use super::define::model;
+use super::files::{Files, Redirect};
 use super::table::{OneOrMany, Table};
-use super::text::{Name, OrText};
+use super::text::{Name, OrText, TemplateText};
 use crate::at::At;
 use crate::units::Bytes;
 
 model! {
-    /// Which requests, and what is done with them: exactly one of `proxy` and `respond`.
+    /// Which requests, and what is done with them: exactly one of `proxy`, `files`, `respond`, `redirect` and
+    /// `rewrite`.
     pub struct Route: Default {
-        /// A name, unique in its site, by which `errors` refers to it; it also appears in logs as `$route`.
+        /// A name, unique in its site, by which `errors` and `missing` refer to it; it also appears in logs as `$route`.
         pub name: Option<At<Name>> = None,
         /// Which requests. Without it, all.
         pub matcher as "match": Option<At<Matcher>> = None,
         /// Routes with a higher one are asked first, whatever they match.
         pub priority: At<i32> = At::from(0),
-        /// Whether it is reached only through `errors` of another route. Such a route needs a `name` and no `match`.
+        /// Whether it is reached only through `errors` or `missing` of another route. Such a route needs a `name` and no `match`.
         pub internal: bool = false,
         /// Passes the request on: the name of an upstream, or a table.
         pub proxy: Option<At<OrText<Proxy>>> = None,
+        /// Answers with files: a directory, or a table.
+        pub files: Option<At<OrText<Files>>> = None,
         /// Answers with a fixed text.
         pub respond: Option<At<Respond>> = None,
+        /// Sends the client to another address: a template for it, or a table.
+        pub redirect: Option<At<OrText<Redirect>>> = None,
+        /// A template for path and query that replace those of the request, for which a route of the site is then looked for
+        /// again (nginx's `rewrite … last`). At most 10 times for one request.
+        pub rewrite: Option<At<TemplateText>> = None,
         /// Changes to the headers that the upstream receives.
         pub request_headers: Option<At<HeaderRules>> = None,
         /// Changes to the headers that the client receives.

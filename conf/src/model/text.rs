@@ -98,6 +98,42 @@ impl Setting for TemplateText {
     }
 }
 
+/// A template for a directory. A relative one starts from the directory of the file it stands in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FolderText(pub TemplateText);
+
+impl From<&str> for FolderText {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl AsRef<str> for FolderText {
+    fn as_ref(&self) -> &str {
+        self.0.as_ref()
+    }
+}
+
+impl Setting for FolderText {
+    fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
+        let TemplateText(text) = TemplateText::decode(node, decoder)?;
+        if text.is_empty() || text.starts_with(['/', '$', '{']) {
+            return Some(Self(TemplateText(text)));
+        }
+        let folder = node.directory().to_string_lossy();
+        let joined = Path::new(&*escape_literal(&folder)).join(&*text);
+        Some(Self(TemplateText(joined.to_string_lossy().into())))
+    }
+
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.write(serializer)
+    }
+
+    fn schema(generator: &mut SchemaGenerator) -> Schema {
+        TemplateText::schema(generator)
+    }
+}
+
 /// A template, or `{ file = "path" }`: the content of that file, as it is, without one newline at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Text {

@@ -10,7 +10,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
-use crate::plan::{EncodedSlash, LogLevel, LogTarget, UpstreamProtocol};
+use crate::plan::{
+    Autoindex, Coding, EncodedSlash, LogLevel, LogTarget, Symlinks, UpstreamProtocol,
+};
 
 /// Makes an enum a word out of a fixed list.
 macro_rules! words {
@@ -41,6 +43,9 @@ macro_rules! words {
 
 words!(LogLevel, "a log level": "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace);
 words!(EncodedSlash, "what to do with `%2f`": "keep" = Keep, "decode" = Decode, "refuse" = Refuse);
+words!(Autoindex, "how to list a directory": "off" = Off, "html" = Html, "json" = Json);
+words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
+words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 
 impl Setting for LogTarget {

@@ -3,37 +3,95 @@
 use switchback_value::Template;
 
 use super::build::{Findings, Names};
+use super::routes::RouteNames;
 use super::texts::Captures;
-use super::{ActionPlan, HeaderRules, ProxyPlan, RespondPlan};
+use super::{ActionPlan, HeaderRules, ProxyPlan, RedirectPlan, RespondPlan, files};
 use crate::at::At;
-use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{self, Proxy, Respond, Route, TemplateText};
+use crate::diagnostic::{Code, Diagnostic, Location};
+use crate::model::{self, Proxy, Redirect, Respond, Route, TemplateText};
+
+/// What a route's action may refer to.
+#[derive(Clone, Copy)]
+pub(super) struct Scope<'a> {
+    pub(super) names: &'a Names<'a>,
+    pub(super) routes: &'a RouteNames<'a>,
+    pub(super) captures: &'a Captures,
+}
 
 /// Exactly one action, or `None` after having told what is wrong.
 pub(super) fn action(
     route: &At<Route>,
-    names: &Names<'_>,
-    captures: &Captures,
+    scope: Scope<'_>,
     findings: &mut Findings<'_>,
 ) -> Option<ActionPlan> {
-    match (&route.proxy, &route.respond) {
-        (Some(proxy), None) => {
-            plan_proxy(&proxy.value, names, captures, findings).map(ActionPlan::Proxy)
+    one_alone(route, findings)?;
+    let captures = scope.captures;
+    if let Some(proxy) = &route.proxy {
+        return plan_proxy(&proxy.value, scope.names, captures, findings).map(ActionPlan::Proxy);
+    }
+    if let Some(files) = &route.files {
+        let plan = files::plan(&files.value, scope, findings)?;
+        return Some(ActionPlan::Files(Box::new(plan)));
+    }
+    if let Some(respond) = &route.respond {
+        return plan_respond(respond, captures, findings).map(ActionPlan::Respond);
+    }
+    if let Some(redirect) = &route.redirect {
+        return plan_redirect(&redirect.value, captures, findings).map(ActionPlan::Redirect);
+    }
+    let rewrite = route.rewrite.as_ref()?;
+    plan_rewrite(rewrite, captures, findings).map(ActionPlan::Rewrite)
+}
+
+/// A route has one action, no fewer and no more.
+fn one_alone(route: &At<Route>, findings: &mut Findings<'_>) -> Option<()> {
+    let written: Vec<(&str, &Location)> = [
+        ("proxy", route.proxy.as_ref().map(|action| &action.at)),
+        ("files", route.files.as_ref().map(|action| &action.at)),
+        ("respond", route.respond.as_ref().map(|action| &action.at)),
+        ("redirect", route.redirect.as_ref().map(|action| &action.at)),
+        ("rewrite", route.rewrite.as_ref().map(|action| &action.at)),
+    ]
+    .into_iter()
+    .filter_map(|(name, at)| Some((name, at?)))
+    .collect();
+    match written.as_slice() {
+        [_] => Some(()),
+        [] => {
+            let diagnostic =
+                Diagnostic::error(Code::NoAction, route.at.clone(), "this route does nothing");
+            findings.report(
+                diagnostic.hint("write `proxy`, `files`, `respond`, `redirect` or `rewrite`"),
+            );
+            None
         }
-        (None, Some(respond)) => plan_respond(respond, captures, findings).map(ActionPlan::Respond),
-        (Some(_), Some(respond)) => {
-            let message = "this route has two actions, `proxy` and `respond`";
-            let diagnostic = Diagnostic::error(Code::SeveralActions, respond.at.clone(), message);
+        [(first, _), (second, at), ..] => {
+            let message = format!("this route has two actions, `{first}` and `{second}`");
+            let diagnostic = Diagnostic::error(Code::SeveralActions, (*at).clone(), message);
             findings.report(diagnostic.hint("a route has exactly one"));
             None
         }
-        (None, None) => {
-            let diagnostic =
-                Diagnostic::error(Code::NoAction, route.at.clone(), "this route does nothing");
-            findings.report(diagnostic.hint("write `proxy` or `respond`"));
-            None
-        }
     }
+}
+
+fn plan_redirect(
+    redirect: &Redirect,
+    captures: &Captures,
+    findings: &mut Findings<'_>,
+) -> Option<RedirectPlan> {
+    const REDIRECTS: [u16; 5] = [301, 302, 303, 307, 308];
+    let status = redirect.status.value;
+    if !REDIRECTS.contains(&status.as_u16()) {
+        let message = format!("{} sends nobody anywhere", status.as_u16());
+        let diagnostic = Diagnostic::error(Code::BadValue, redirect.status.at.clone(), message);
+        findings.report(diagnostic.hint("one of 301, 302, 303, 307 and 308"));
+    }
+    findings.no_controls(Code::HeaderValue, &redirect.to, "an address");
+    if redirect.to.value.as_ref().is_empty() {
+        findings.error(Code::Empty, &redirect.to.at, "a redirect needs an address");
+    }
+    let to = findings.template(&redirect.to, captures)?;
+    Some(RedirectPlan { to, status })
 }
 
 fn plan_proxy(

@@ -5,6 +5,7 @@
 
 mod actions;
 mod build;
+mod files;
 mod listeners;
 mod matchers;
 mod process;
@@ -283,8 +284,87 @@ pub struct RoutePlan {
 pub enum ActionPlan {
     /// An upstream's answer.
     Proxy(ProxyPlan),
+    /// Files below a directory.
+    Files(Box<FilesPlan>),
     /// A fixed answer.
     Respond(RespondPlan),
+    /// Another address for the client.
+    Redirect(RedirectPlan),
+    /// Another path and query, for which a route is looked for again.
+    Rewrite(Template),
+}
+
+/// Files below a directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilesPlan {
+    /// The directory that is never left: what of `root` is the same for every request, up to its last `/`.
+    pub anchor: PathBuf,
+    /// The whole directory; it renders to something that begins with `anchor`.
+    pub root: Template,
+    /// Taken off the beginning of paths.
+    pub strip_prefix: Option<Box<str>>,
+    /// Paths below `root`, in the order they are tried. One that ends with `/` is a directory.
+    pub candidates: Vec<Template>,
+    /// What answers for a directory.
+    pub index: Vec<Box<str>>,
+    /// How a directory without index is listed.
+    pub autoindex: Autoindex,
+    /// Encodings of copies that lie beside files, those the server prefers first.
+    pub precompressed: Vec<Coding>,
+    /// Whether answers have an `ETag`.
+    pub etag: bool,
+    /// Content types of extensions, in lower case, beside the usual ones.
+    pub types: Vec<(Box<str>, Box<str>)>,
+    /// The content type of other extensions.
+    pub default_type: Box<str>,
+    /// The charset named with content types that are text.
+    pub charset: Option<Box<str>>,
+    /// Which symbolic links are followed.
+    pub symlinks: Symlinks,
+    /// Whether names that begin with a dot are served.
+    pub hidden: bool,
+    /// The route that answers when there is no such file.
+    pub missing: Option<RouteId>,
+}
+
+/// How a directory is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Autoindex {
+    /// Not at all.
+    Off,
+    /// As a page.
+    Html,
+    /// As nginx's `autoindex_format json`.
+    Json,
+}
+
+/// An encoding of a file's copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Brotli, in a file that ends with `.br`.
+    Br,
+    /// Zstandard, `.zst`.
+    Zstd,
+    /// Gzip, `.gz`.
+    Gzip,
+}
+
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    /// Those that stay below the directory.
+    Beneath,
+    /// None.
+    Never,
+}
+
+/// Another address for the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedirectPlan {
+    /// The address.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
 }
 
 /// An upstream's answer.

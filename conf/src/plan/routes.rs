@@ -22,7 +22,7 @@ pub(super) struct OfSite<'a> {
 }
 
 /// The ids of the routes of a site that have a name.
-type RouteNames<'a> = HashMap<&'a str, RouteId>;
+pub(super) type RouteNames<'a> = HashMap<&'a str, RouteId>;
 
 pub(super) fn of_site(of: OfSite<'_>, plans: &mut Vec<RoutePlan>, findings: &mut Findings<'_>) {
     if of.site.routes.is_empty() {
@@ -72,7 +72,8 @@ fn plan(
         request_headers.map(|rules| actions::header_rules(rules, &captures, findings));
     let response_headers = actions::header_rules(&route.response_headers, &captures, findings);
     let errors = plan_errors(route, route_names, findings);
-    let action = actions::action(route, of.names, &captures, findings)?;
+    let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
+    let action = actions::action(route, scope, findings)?;
     Some(RoutePlan {
         name: plan_name(route, &paths),
         site: of.id,
@@ -129,7 +130,7 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
         if let Some(matcher) = &route.matcher {
             no_effect(
                 matcher.at.clone(),
-                "`match` has no effect: an internal route is reached through `errors` alone",
+                "`match` has no effect: an internal route is reached through `errors` and `missing` alone",
             );
         }
         if route.priority.value != 0 {
@@ -139,7 +140,7 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
             );
         }
     }
-    if route.respond.is_none() {
+    if route.proxy.is_some() {
         return;
     }
     if let Some((status, _)) = route.errors.entries().next() {
@@ -161,13 +162,15 @@ fn check_internal(site: &Site, findings: &mut Findings<'_>) {
     let targets: HashSet<&Name> = site
         .routes
         .iter()
-        .flat_map(|route| route.errors.iter())
-        .map(|(_, name)| &name.value)
+        .flat_map(|route| {
+            let missing = route.files.as_ref().and_then(|files| files.missing.as_ref());
+            route.errors.iter().map(|(_, name)| &name.value).chain(missing.map(|name| &name.value))
+        })
         .collect();
     for route in site.routes.iter().filter(|route| route.internal) {
         match &route.name {
             None => {
-                let message = "this internal route has no name by which `errors` could refer to it";
+                let message = "this internal route has no name by which `errors` or `missing` could refer to it";
                 findings.error(Code::InternalWithoutName, &route.at, message);
             }
             Some(name) if !targets.contains(&name.value) => {

@@ -73,6 +73,14 @@ impl Template {
         }
     }
 
+    /// What every text it renders to begins with.
+    pub fn literal_prefix(&self) -> &str {
+        match self.parts.first() {
+            Some(Part::Literal(text)) => text,
+            _ => "",
+        }
+    }
+
     /// The text it was parsed from; parsing it again in the same scope gives an equal template.
     pub fn source(&self) -> &str {
         &self.source

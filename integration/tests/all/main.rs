@@ -13,6 +13,8 @@ mod dependency_rows;
 #[cfg(test)]
 mod expect_continue;
 #[cfg(test)]
+mod files;
+#[cfg(test)]
 mod first_run;
 #[cfg(test)]
 mod forwarded_headers;
@@ -38,6 +40,8 @@ mod peers;
 mod proxying_h1;
 #[cfg(test)]
 mod re_entry;
+#[cfg(test)]
+mod redirects;
 #[cfg(test)]
 mod refused_configs;
 #[cfg(test)]

@@ -1,24 +1,95 @@
 //! Phase 4: answers made here.
 
+use std::fs::File;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
-use pingora_error::Result;
+use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
-use switchback_conf::plan::RespondPlan;
+use switchback_conf::plan::{ActionPlan, RespondPlan};
+use switchback_files::Part;
 
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::Fault;
-use super::{reply, rules};
+use super::pieces::Pieces;
+use super::{files, redirect, reply, route, rules};
 
 /// An answer that is whole.
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Its head, complete.
-    pub(crate) head: ResponseHeader,
+    pub(crate) head: Box<ResponseHeader>,
     /// Its body; also known where it is not sent.
+    pub(crate) body: Body,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// In memory.
+    Whole(Bytes),
+    /// Pieces of a file, and what stands between them.
+    File(Arc<File>, Vec<Part>),
+}
+
+impl Body {
+    /// Whether there is none.
+    pub(crate) fn is_empty(&self) -> bool {
+        match self {
+            Self::Whole(bytes) => bytes.is_empty(),
+            Self::File(_, parts) => parts.is_empty(),
+        }
+    }
+}
+
+/// What stands in for an answer that cannot be given.
+#[derive(Debug)]
+pub(crate) struct Page {
+    /// Its head, complete.
+    pub(crate) head: Box<ResponseHeader>,
+    /// Its body.
     pub(crate) body: Bytes,
+}
+
+impl From<Page> for Answer {
+    fn from(page: Page) -> Self {
+        Self { head: page.head, body: Body::Whole(page.body) }
+    }
+}
+
+/// What the route's action comes to.
+pub(crate) enum Made {
+    /// An answer.
+    Answer(Answer),
+    /// An upstream has to be asked.
+    Proxy,
+}
+
+/// Does what the route says, and what the routes say to which it leads. `head` and [`Context::place`] are then those of the
+/// last one.
+pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
+    loop {
+        let Some(plan) = context.route() else { return Ok(Made::Proxy) };
+        let step = match &plan.action {
+            ActionPlan::Proxy(_) => return Ok(Made::Proxy),
+            ActionPlan::Respond(plan) => return fixed(plan, head, context).map(Made::Answer),
+            ActionPlan::Redirect(plan) => {
+                return redirect::answer(plan, head, context).map(Made::Answer);
+            }
+            ActionPlan::Rewrite(target) => {
+                files::Step::Again(redirect::target(target, head, context)?)
+            }
+            ActionPlan::Files(plan) => files::answer(plan, head, context)?,
+        };
+        match step {
+            files::Step::Answer(answer) => return Ok(Made::Answer(answer)),
+            files::Step::Again(target) => route::again(head, &target, context)?,
+            files::Step::Route(id) => route::lead_to(id, context)?,
+        }
+    }
 }
 
 /// Makes the fixed answer of a route.
@@ -32,7 +103,7 @@ pub(crate) fn fixed(
     plan.body.render(&facts, &mut body);
     let mut head = blank(plan.status)?;
     for (name, template) in &plan.headers {
-        rules::append(&mut head, name, template, &facts)?;
+        rules::append(&mut *head, name, template, &facts)?;
     }
     if !body.is_empty() && !head.headers.contains_key(header::CONTENT_TYPE) {
         insert(&mut head, "Content-Type", "text/plain; charset=utf-8")?;
@@ -42,11 +113,11 @@ pub(crate) fn fixed(
     } else {
         body.clear();
     }
-    Ok(Answer { head, body: body.into() })
+    Ok(Answer { head, body: Body::Whole(body.into()) })
 }
 
 /// The page of a fault: its status in words, and the request's id to look for in the log.
-pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Answer, Fault> {
+pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Page, Fault> {
     let status = fault.status();
     let reason = status.canonical_reason().unwrap_or("Error");
     let body = format!("{} {reason}\nrequest {}\n", status.as_u16(), context.request.id);
@@ -56,7 +127,7 @@ pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Answer, Fault> {
     if let Some(error) = fault.kind().proxy_status() {
         insert(&mut head, "Proxy-Status", &format!("switchback; error={error}"))?;
     }
-    Ok(Answer { head, body: body.into() })
+    Ok(Page { head, body: body.into() })
 }
 
 /// Sends `answer` to the client, or to the outer request of an inner one.
@@ -67,20 +138,34 @@ pub(crate) async fn send(
 ) -> Result<()> {
     reply::own(&mut answer.head, session.req_header(), context)?;
     let silent = session.req_header().method == Method::HEAD || answer.body.is_empty();
-    session.write_response_header(Box::new(answer.head), silent).await?;
-    if !silent {
-        session.write_response_body(Some(answer.body), true).await?;
+    session.write_response_header(answer.head, silent).await?;
+    if silent {
+        return Ok(());
     }
-    Ok(())
+    let (file, parts) = match answer.body {
+        Body::Whole(bytes) => return session.write_response_body(Some(bytes), true).await,
+        Body::File(file, parts) => (file, parts),
+    };
+    let mut pieces = Pieces::new(file, parts);
+    while let Some(piece) =
+        pieces.next().await.or_err(ErrorType::FileReadError, "sending a file")?
+    {
+        session.write_response_body(Some(piece), false).await?;
+    }
+    session.write_response_body(None, true).await
 }
 
-fn blank(status: StatusCode) -> Result<ResponseHeader, Fault> {
+pub(super) fn blank(status: StatusCode) -> Result<Box<ResponseHeader>, Fault> {
     let mut head = ResponseHeader::build(status, Some(8)).map_err(Fault::internal)?;
     insert(&mut head, "Server", "switchback")?;
-    Ok(head)
+    Ok(Box::new(head))
 }
 
-fn insert(head: &mut ResponseHeader, name: &'static str, value: &str) -> Result<(), Fault> {
+pub(super) fn insert(
+    head: &mut ResponseHeader,
+    name: &'static str,
+    value: &str,
+) -> Result<(), Fault> {
     head.insert_header(name, value).map_err(Fault::internal)
 }
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use pingora_error::{Error, ErrorType};
+use pingora_http::RequestHeader;
 use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId};
 use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
@@ -42,6 +43,10 @@ pub(crate) struct Context {
     pub(crate) attempt: Attempt,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
+    /// How often one route has led to another.
+    pub(crate) turns: u8,
+    /// The head that the front door has received and routed already.
+    pub(crate) routed: Option<Box<RequestHeader>>,
     /// Bytes of body received.
     pub(crate) body_received: u64,
     /// What went wrong, once something has.
@@ -61,6 +66,8 @@ pub(crate) struct Request {
     pub(crate) host: Box<str>,
     /// The one normalised path.
     pub(crate) path: NormalPath<'static>,
+    /// The target as received, once a rewrite has put another in its place.
+    pub(crate) target: Option<Box<[u8]>>,
 }
 
 /// Values of variables that cost something: computed when first asked for, then kept. All of them are settled by receiving.
@@ -153,6 +160,8 @@ impl Context {
             asked: Arc::default(),
             attempt: Attempt::default(),
             inner: false,
+            turns: 0,
+            routed: None,
             body_received: 0,
             fault: None,
             sent: Sent::default(),
@@ -168,7 +177,7 @@ impl Context {
     pub(crate) fn proxy(&self) -> Option<&ProxyPlan> {
         match &self.route()?.action {
             ActionPlan::Proxy(plan) => Some(plan),
-            ActionPlan::Respond(_) => None,
+            _ => None,
         }
     }
 
@@ -190,7 +199,13 @@ impl Context {
 
 impl Default for Request {
     fn default() -> Self {
-        Self { id: "".into(), client: None, host: "".into(), path: NormalPath::root() }
+        Self {
+            id: "".into(),
+            client: None,
+            host: "".into(),
+            path: NormalPath::root(),
+            target: None,
+        }
     }
 }
 

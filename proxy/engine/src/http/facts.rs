@@ -59,7 +59,7 @@ impl<'r> RequestFacts<'r> {
             Known::Host => Some(text(self.host())),
             Known::Request => Some(Cow::Borrowed(self.request_line())),
             Known::RequestMethod => Some(text(self.head.method.as_str())),
-            Known::RequestUri => Some(self.head.raw_path().into()),
+            Known::RequestUri => Some(self.received_target().into()),
             Known::Uri => Some(text(self.context.request.path.as_str())),
             Known::Args => query(self.head.raw_path()).map(Cow::Borrowed),
             Known::IsArgs => {
@@ -166,10 +166,15 @@ impl<'r> RequestFacts<'r> {
         }
     }
 
+    /// The target as the client sent it, whatever rewrites have made of it.
+    fn received_target(&self) -> &[u8] {
+        self.context.request.target.as_deref().unwrap_or(self.head.raw_path())
+    }
+
     fn request_line(&self) -> &[u8] {
         self.context.memos.line.value_or(|| {
             let (method, version) = (self.head.method.as_str(), protocol(self.head.version));
-            [method.as_bytes(), self.head.raw_path(), version.as_bytes()].join(&b' ')
+            [method.as_bytes(), self.received_target(), version.as_bytes()].join(&b' ')
         })
     }
 

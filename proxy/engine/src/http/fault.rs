@@ -29,7 +29,9 @@ pub(crate) enum Side {
 pub(crate) enum Kind {
     /// 400.
     BadRequest,
-    /// 404: no site or route.
+    /// 403.
+    Forbidden,
+    /// 404: no site or route, or no such file.
     NotFound,
     /// 405.
     MethodNotAllowed,
@@ -106,6 +108,7 @@ impl Kind {
     pub(crate) fn status(self) -> StatusCode {
         match self {
             Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::Forbidden => StatusCode::FORBIDDEN,
             Self::NotFound => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
@@ -134,6 +137,7 @@ impl Kind {
             Self::TooManyReentries => Some("proxy_loop_detected"),
             Self::Internal => Some("proxy_internal_error"),
             Self::BadRequest
+            | Self::Forbidden
             | Self::NotFound
             | Self::MethodNotAllowed
             | Self::RequestTimeout

@@ -16,11 +16,12 @@ use pingora_proxy::subrequest::pipe::{
     InputBody, InputBodyType, PipeSubrequestError, pipe_subrequest,
 };
 use pingora_proxy::subrequest::{BodyMode, Ctx as SubrequestCtx};
-use switchback_conf::plan::{ActionPlan, RouteId};
+use switchback_conf::plan::RouteId;
 
+use super::answer::Made;
 use super::context::{Asked, Context, Place, Request};
 use super::fault::{Fault, Kind, Side};
-use super::{answer, body, fail};
+use super::{answer, body, fail, route};
 use crate::listen::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::snapshot::resident::Resident;
@@ -85,19 +86,15 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context) -> Result<
     let body = body::take_in(session, context).await?;
     let mut stale = 0;
     for _ in 0..=MOST_REENTRIES {
-        let Some(route) = context.route() else { break };
-        if let ActionPlan::Respond(plan) = &route.action {
-            let answer = answer::fixed(plan, session.req_header(), context);
-            let answer = answer.map_err(|fault| context.fail(fault))?;
+        let made = answer::make(session.req_header_mut(), context);
+        if let Made::Answer(answer) = made.map_err(|fault| context.fail(fault))? {
             return answer::send(session, answer, context).await;
         }
         match pipe(session, context, body.clone(), stale == 0).await? {
             Ended::Answered => return Ok(()),
             Ended::Stale => stale += 1,
             Ended::Replaced(route) => {
-                context.resident.metrics.reentries.add();
-                context.place =
-                    Place { route: Some(route), captures: Default::default(), ..context.place };
+                route::lead_to(route, context).map_err(|fault| context.fail(fault))?;
             }
         }
     }

@@ -9,10 +9,14 @@ pub(crate) mod context;
 pub(crate) mod facts;
 pub(crate) mod fail;
 pub(crate) mod fault;
+mod files;
 pub(crate) mod finish;
 pub(crate) mod forward;
 mod inner;
+pub(crate) mod local;
+mod pieces;
 pub(crate) mod receive;
+mod redirect;
 pub(crate) mod reply;
 pub(crate) mod route;
 mod rules;
@@ -24,14 +28,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
-use switchback_conf::plan::ActionPlan;
 
+use answer::Made;
 use context::Context;
 use fault::{Fault, Kind};
 use inner::Inherited;
@@ -43,8 +48,29 @@ use crate::snapshot::SnapshotCell;
 use crate::snapshot::resident::Resident;
 
 tokio::task_local! {
-    /// The connection whose request is in hand. Pingora makes a request's context without saying whose it is.
-    pub(crate) static CONNECTION: Arc<Connection>;
+    /// Whose request is in hand. Pingora makes a request's context without saying so.
+    pub(crate) static ENTRY: Entry;
+}
+
+/// How a request comes to Pingora.
+pub(crate) enum Entry {
+    /// As it was received on this connection.
+    New(Arc<Connection>),
+    /// With what the front door has found out already; taken when the context is made.
+    Routed(Mutex<Option<Box<Context>>>),
+}
+
+impl Entry {
+    fn context(&self, phases: &Phases) -> Box<Context> {
+        let connection = match self {
+            Self::New(connection) => connection,
+            Self::Routed(context) => match context.lock().take() {
+                Some(context) => return context,
+                None => &phases.nobody,
+            },
+        };
+        phases.context(Arc::clone(connection))
+    }
 }
 
 /// The phases, as Pingora calls them.
@@ -57,14 +83,19 @@ pub(crate) struct Phases {
     pub(crate) nobody: Arc<Connection>,
 }
 
+impl Phases {
+    fn context(&self, connection: Arc<Connection>) -> Box<Context> {
+        Box::new(Context::new(Arc::clone(&self.resident), self.cell.load(), connection))
+    }
+}
+
 #[async_trait]
 impl ProxyHttp for Phases {
     type CTX = Box<Context>;
 
     fn new_ctx(&self) -> Self::CTX {
-        let connection =
-            CONNECTION.try_with(Arc::clone).unwrap_or_else(|_| Arc::clone(&self.nobody));
-        Box::new(Context::new(Arc::clone(&self.resident), self.cell.load(), connection))
+        let context = ENTRY.try_with(|entry| entry.context(self));
+        context.unwrap_or_else(|_| self.context(Arc::clone(&self.nobody)))
     }
 
     /// Pingora's compression does not obey q-values and never ends a Brotli stream: no modules.
@@ -80,6 +111,12 @@ impl ProxyHttp for Phases {
             **context = inherited.into_context();
             return Ok(());
         }
+        if let Some(routed) = context.routed.take() {
+            connection_settings(session, context);
+            *session.req_header_mut() = *routed;
+            return Ok(());
+        }
+        context.connection.count_request();
         connection_settings(session, context);
         let head = session.req_header_mut();
         let routed = receive::receive(head, context).and_then(|()| route::route(head, context));
@@ -89,14 +126,14 @@ impl ProxyHttp for Phases {
     }
 
     fn allow_spawning_subrequest(&self, _session: &Session, context: &Self::CTX) -> bool {
-        !context.inner && needs_inner(context)
+        // Whoever is not proxied at once may be led to a route that needs it.
+        !context.inner && (needs_inner(context) || context.proxy().is_none())
     }
 
     /// 4 answer, and re-entry.
     async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> Result<bool> {
-        if let Some(ActionPlan::Respond(plan)) = context.route().map(|route| &route.action) {
-            let answer = answer::fixed(plan, session.req_header(), context);
-            let answer = answer.map_err(|fault| context.fail(fault))?;
+        let made = answer::make(session.req_header_mut(), context);
+        if let Made::Answer(answer) = made.map_err(|fault| context.fail(fault))? {
             answer::send(session, answer, context).await?;
             return Ok(true);
         }
@@ -291,7 +328,6 @@ fn needs_inner(context: &Context) -> bool {
 /// Deadlines and reuse of the client's connection.
 fn connection_settings(session: &mut Session, context: &Context) {
     let connection = &context.connection;
-    connection.count_request();
     let timeouts = connection.listener.plan.timeouts;
     session.set_read_timeout(Some(timeouts.body));
     session.set_write_timeout(Some(timeouts.write));

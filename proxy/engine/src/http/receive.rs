@@ -25,6 +25,7 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
         },
         host: host(head)?,
         path: context.request.path.clone(),
+        target: None,
     };
     if !trusted {
         drop_forwarded(head);
@@ -49,7 +50,7 @@ pub(crate) fn normal_path(head: &RequestHeader, context: &mut Context) -> Result
 }
 
 /// The path of a request target in origin or absolute form; `*` is the root.
-fn path_of(target: &[u8]) -> &[u8] {
+pub(super) fn path_of(target: &[u8]) -> &[u8] {
     let target = target
         .get(..memchr::memchr2(b'?', b'#', target).unwrap_or(target.len()))
         .unwrap_or_default();

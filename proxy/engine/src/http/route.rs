@@ -28,6 +28,42 @@ pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), F
     Ok(())
 }
 
+/// Puts `target`, path and query, in the place of the request's and looks for a route again (nginx's internal redirect).
+pub(crate) fn again(
+    head: &mut RequestHeader,
+    target: &[u8],
+    context: &mut Context,
+) -> Result<(), Fault> {
+    turn(context)?;
+    if context.request.target.is_none() {
+        context.request.target = Some(head.raw_path().into());
+    }
+    head.set_raw_path(target).map_err(Fault::internal)?;
+    route(head, context)
+}
+
+/// Goes on with another route of the site; the target stays.
+pub(crate) fn lead_to(id: RouteId, context: &mut Context) -> Result<(), Fault> {
+    turn(context)?;
+    context.place = Place { route: Some(id), captures: Captures::default(), ..context.place };
+    Ok(())
+}
+
+/// As many as nginx allows internal redirects.
+const MOST_TURNS: u8 = 10;
+
+fn turn(context: &mut Context) -> Result<(), Fault> {
+    context.resident.metrics.reentries.add();
+    context.turns += 1;
+    if context.turns <= MOST_TURNS {
+        return Ok(());
+    }
+    Err(Fault::ours(
+        Kind::TooManyReentries,
+        "one route led to another more than 10 times: `rewrite`, `missing` or `errors` go in a circle",
+    ))
+}
+
 /// The site of the host, by the listener as the snapshot in force has it.
 fn find_site(context: &Context) -> Option<SiteId> {
     // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.

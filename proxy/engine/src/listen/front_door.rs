@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use http::HeaderValue;
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderValue, Version};
+use parking_lot::Mutex;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
@@ -13,14 +14,16 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::head::{self, Head, Parsed, Upgrade};
+use super::head::{self, BodyFraming, Head, Parsed, Upgrade};
 use super::lent::{Lent, linger};
 use super::stream::ClientStream;
 use super::worker::Worker;
+use crate::http::answer::Made;
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
+use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
-use crate::http::{CONNECTION, answer, finish, receive, route};
+use crate::http::{ENTRY, Entry, answer, finish, receive, route};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -81,8 +84,10 @@ impl<'w> Visit<'w> {
             };
             let served = if head.upgrade == Upgrade::WebSocket {
                 self.upgrade(stream, head).await
+            } else if self.may_answer(&head) {
+                self.answer(stream, head).await
             } else {
-                self.lend(stream, head).await
+                self.lend(stream, head, self.entry()).await
             };
             match served {
                 Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
@@ -164,7 +169,12 @@ impl<'w> Visit<'w> {
     }
 
     /// Lends the stream to Pingora for one request. Gives it back if the connection may go on.
-    async fn lend(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
+    async fn lend(
+        &mut self,
+        stream: ClientStream,
+        head: Head,
+        entry: Entry,
+    ) -> Option<ClientStream> {
         let mut request = std::mem::take(&mut self.received);
         let ahead = request.split_off(head.length);
         let (lent, body) = match Lent::new(stream, head.body, ahead) {
@@ -186,7 +196,7 @@ impl<'w> Visit<'w> {
         let in_flight = metrics.in_flight.hold();
         let work = self.worker.proxy.process_new_http(session, &self.drain);
         // Pingora's future is 14 KB: on the heap for the time of a request, not in every idle connection.
-        let returned = CONNECTION.scope(Arc::clone(&self.connection), Box::pin(work)).await;
+        let returned = ENTRY.scope(entry, Box::pin(work)).await;
         drop(in_flight);
         let (stream, _) = returned?.consume();
         let lent = stream.into_any().downcast::<Lent>().ok()?;
@@ -195,10 +205,52 @@ impl<'w> Visit<'w> {
         Some(stream)
     }
 
+    /// The request as it came.
+    fn entry(&self) -> Entry {
+        Entry::New(Arc::clone(&self.connection))
+    }
+
+    /// Whether this request may have an answer that is made here.
+    fn may_answer(&self, head: &Head) -> bool {
+        head.body == BodyFraming::Length(0) && self.connection.listener.has_answers
+    }
+
+    /// Answers without Pingora if no upstream has to be asked; else lends the stream with what is known by then.
+    async fn answer(&mut self, mut stream: ClientStream, head: Head) -> Option<ClientStream> {
+        let Some(mut request) = self.received.get(..head.length).and_then(request_head) else {
+            return self.lend(stream, head, self.entry()).await;
+        };
+        let shared = &self.worker.shared;
+        let connection = Arc::clone(&self.connection);
+        let mut context =
+            Box::new(Context::new(Arc::clone(&shared.resident), shared.cell.load(), connection));
+        self.connection.count_request();
+        let made = match local::make(&mut request, &mut context) {
+            Ok(Made::Proxy) => {
+                context.routed = Some(Box::new(request));
+                let entry = Entry::Routed(Mutex::new(Some(context)));
+                return self.lend(stream, head, entry).await;
+            }
+            Ok(Made::Answer(answer)) => Ok(answer),
+            Err(fault) => Err(fault),
+        };
+        self.received.advance(head.length);
+        let _in_flight = shared.resident.metrics.in_flight.hold();
+        let last = *self.drain.borrow() || !self.connection.may_go_on();
+        match local::send(&mut stream, &request, made, &mut context, last).await {
+            After::Open => Some(stream),
+            After::Close if self.received.is_empty() => None,
+            After::Close => {
+                linger(stream).await;
+                None
+            }
+        }
+    }
+
     /// Tunnels, if that is what the route is for; else the request goes the usual way.
     async fn upgrade(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
         let Some(request) = self.received.get(..head.length).and_then(request_head) else {
-            return self.lend(stream, head).await;
+            return self.lend(stream, head, self.entry()).await;
         };
         let shared = &self.worker.shared;
         let mut context = Context::new(
@@ -210,7 +262,7 @@ impl<'w> Visit<'w> {
         let routed = receive::receive(&mut handshake.head, &mut context)
             .and_then(|()| route::route(&handshake.head, &mut context));
         if routed.is_err() || !upgrade::is_tunnel(&context) {
-            return self.lend(handshake.client, head).await;
+            return self.lend(handshake.client, head, self.entry()).await;
         }
         self.connection.count_request();
         handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
@@ -279,6 +331,9 @@ fn request_head(bytes: &[u8]) -> Option<RequestHeader> {
     for field in request.headers.iter() {
         let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value)).ok()?;
         head.append_header(field.name.to_owned(), value).ok()?;
+    }
+    if request.version == Some(0) {
+        head.set_version(Version::HTTP_10);
     }
     Some(head)
 }

@@ -1,11 +1,11 @@
 //! The client's end of a connection, whatever it is made of.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -34,6 +34,27 @@ impl From<PlainStream> for ClientStream {
         match stream {
             PlainStream::Tcp(stream) => Self::Tcp(stream),
             PlainStream::Unix(stream) => Self::Unix(stream),
+        }
+    }
+}
+
+impl ClientStream {
+    /// Whether what is written to its socket is what the client reads.
+    pub(crate) fn is_bare(&self) -> bool {
+        !matches!(self, Self::Tls(_))
+    }
+
+    /// Runs `step` on the bare socket, again and again until it does not say that it would have to wait.
+    pub(crate) async fn when_writable<T>(
+        &self,
+        mut step: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
+    ) -> io::Result<T> {
+        match self {
+            Self::Tcp(stream) => stream.async_io(Interest::WRITABLE, || step(stream.as_fd())).await,
+            Self::Unix(stream) => {
+                stream.async_io(Interest::WRITABLE, || step(stream.as_fd())).await
+            }
+            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }

@@ -9,10 +9,11 @@ use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use switchback_conf::plan::{
-    self, AccessLogPlan, EndpointAddress, ListenAddress, ListenerId, Plan, SiteId, SitePlan,
-    UpstreamPlan,
+    self, AccessLogPlan, ActionPlan, EndpointAddress, ListenAddress, ListenerId, Plan, RoutePlan,
+    SiteId, SitePlan, UpstreamPlan,
 };
 use switchback_conf::{Code, Diagnostic, Location, Severity};
+use switchback_files::{Autoindex, Coding, Settings, Symlinks, Types};
 use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
 use switchback_upstream::{Address, Endpoint, Pool};
 use switchback_value::Variable;
@@ -36,6 +37,7 @@ pub(crate) fn assemble(
     let sites: Box<[Site]> =
         plan.sites.iter().map(|site| assemble_site(site, &plan, &mut found)).collect();
     let listeners = assemble_listeners(&plan, &mut found);
+    let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
         .upstreams
         .iter()
@@ -51,6 +53,7 @@ pub(crate) fn assemble(
         forwarding: plan.forwarding,
         listeners,
         sites,
+        files,
         routes: plan.routes.into_boxed_slice(),
         upstreams,
         logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers),
@@ -110,10 +113,58 @@ fn assemble_listeners(
         let (hosts, default) = host_table(plan, id);
         listeners.insert(
             listener.address.clone(),
-            Arc::new(Listener { plan: listener.clone(), tls, hosts, default }),
+            Arc::new(Listener {
+                plan: listener.clone(),
+                tls,
+                hosts,
+                default,
+                has_answers: has_answers(plan, id),
+            }),
         );
     }
     listeners
+}
+
+/// Whether any site of a listener has an answer that is made here.
+fn has_answers(plan: &Plan, listener: ListenerId) -> bool {
+    let mut sites = plan.sites.iter().filter(|site| site.listeners.contains(&listener));
+    let routes = |site: &SitePlan| site.routes.start as usize..site.routes.end as usize;
+    sites.any(|site| {
+        let routes = plan.routes.get(routes(site)).unwrap_or_default();
+        routes.iter().any(|route| !matches!(route.action, ActionPlan::Proxy(_)))
+    })
+}
+
+/// How a route serves files, if it does.
+fn assemble_files(route: &RoutePlan, found: &mut Vec<Diagnostic>) -> Option<Box<Settings>> {
+    let ActionPlan::Files(plan) = &route.action else { return None };
+    let coding = |coding: &plan::Coding| match coding {
+        plan::Coding::Br => Coding::Br,
+        plan::Coding::Zstd => Coding::Zstd,
+        plan::Coding::Gzip => Coding::Gzip,
+    };
+    let types = plan.types.iter().map(|(extension, kind)| (&**extension, &**kind));
+    let types = Types::new(types, Some(&plan.default_type), plan.charset.as_deref());
+    let types = types.map_err(|error| {
+        found.push(Diagnostic::error(Code::Assemble, route.at.clone(), error.to_string()));
+    });
+    Some(Box::new(Settings {
+        root: plan.anchor.clone(),
+        symlinks: match plan.symlinks {
+            plan::Symlinks::Beneath => Symlinks::Beneath,
+            plan::Symlinks::Never => Symlinks::Never,
+        },
+        index: plan.index.clone().into(),
+        autoindex: match plan.autoindex {
+            plan::Autoindex::Off => None,
+            plan::Autoindex::Html => Some(Autoindex::Html),
+            plan::Autoindex::Json => Some(Autoindex::Json),
+        },
+        precompressed: plan.precompressed.iter().map(coding).collect(),
+        etag: plan.etag,
+        types: types.ok()?,
+        hidden: plan.hidden,
+    }))
 }
 
 /// The hosts answered on one listener.

@@ -33,6 +33,8 @@ pub(crate) struct Snapshot {
     pub(crate) sites: Box<[Site]>,
     /// Indexed by [`RouteId`].
     pub(crate) routes: Box<[RoutePlan]>,
+    /// How files are served; indexed by [`RouteId`].
+    pub(crate) files: Box<[Option<Box<switchback_files::Settings>>]>,
     /// Indexed by [`UpstreamId`].
     pub(crate) upstreams: Box<[Upstream]>,
     /// Each gets a line per request.
@@ -51,6 +53,8 @@ pub(crate) struct Listener {
     pub(crate) hosts: HostTable<SiteId>,
     /// Who answers hosts that nobody claims.
     pub(crate) default: Option<SiteId>,
+    /// Whether any of its sites has an answer that is made here.
+    pub(crate) has_answers: bool,
 }
 
 impl std::fmt::Debug for Listener {
@@ -90,6 +94,11 @@ impl Snapshot {
     /// The route of that id. Ids are made with the snapshot, so it is there.
     pub(crate) fn route(&self, id: RouteId) -> Option<&RoutePlan> {
         self.routes.get(id.0 as usize)
+    }
+
+    /// How that route serves files, if it does.
+    pub(crate) fn files(&self, id: RouteId) -> Option<&switchback_files::Settings> {
+        self.files.get(id.0 as usize)?.as_deref()
     }
 
     /// The site of that id.

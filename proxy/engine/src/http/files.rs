@@ -1,0 +1,126 @@
+//! Files below a directory: which of them, and in which form, is for `switchback-files` to decide.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderName, StatusCode, header};
+use pingora_http::RequestHeader;
+use switchback_conf::plan::{FilesPlan, RouteId};
+use switchback_files::{Asked, Candidate, Kind as Sought, Outcome};
+use switchback_value::Template;
+
+use super::answer::{Answer, Body, blank};
+use super::context::Context;
+use super::facts::{RequestFacts, query};
+use super::fault::{Fault, Kind};
+use super::{receive, redirect};
+
+/// What an action comes to.
+pub(super) enum Step {
+    /// An answer.
+    Answer(Answer),
+    /// Another target.
+    Again(Vec<u8>),
+    /// Another route of the site.
+    Route(RouteId),
+}
+
+/// The first candidate of `plan` that is there.
+pub(super) fn answer(
+    plan: &FilesPlan,
+    head: &RequestHeader,
+    context: &Context,
+) -> Result<Step, Fault> {
+    let settings = context.place.route.and_then(|route| context.snapshot.files(route));
+    let settings = settings.ok_or_else(|| Fault::internal("a route of files without settings"))?;
+    let candidates = candidates(plan, head, context);
+    let target = head.raw_path();
+    let asked = Asked {
+        method: &head.method,
+        headers: &head.headers,
+        url_path: receive::path_of(target),
+        query: query(target),
+    };
+    match switchback_files::answer(settings, candidates.into_iter(), &asked) {
+        Outcome::Answer(made) => whole(made).map(Step::Answer),
+        Outcome::AddSlash(address) => {
+            redirect::to_address(StatusCode::MOVED_PERMANENTLY, address).map(Step::Answer)
+        }
+        Outcome::Missing => match plan.missing {
+            Some(route) => Ok(Step::Route(route)),
+            None => Err(Fault::client(Kind::NotFound, "no such file")),
+        },
+        Outcome::Forbidden => Err(Fault::client(Kind::Forbidden, "this file may not be served")),
+        Outcome::MethodNotAllowed => {
+            Err(Fault::client(Kind::MethodNotAllowed, "files are for GET and HEAD"))
+        }
+        Outcome::Failed(error) => {
+            Err(Fault::ours(Kind::Internal, format!("a file cannot be opened: {error}")))
+        }
+    }
+}
+
+/// What to look for below the anchor, in order.
+fn candidates<'a>(
+    plan: &'a FilesPlan,
+    head: &RequestHeader,
+    context: &Context,
+) -> Vec<Candidate<'a>> {
+    let facts = RequestFacts::new(head, context);
+    let mut folder = Vec::with_capacity(128);
+    plan.root.render(&facts, &mut folder);
+    // The anchor is the beginning of the template, so it is that of what it renders to.
+    folder.drain(..plan.anchor.as_os_str().len().min(folder.len()));
+    // One candidate alone stands for whatever is there, as in nginx without `try_files`.
+    let is_alone = plan.candidates.len() == 1;
+    let own = context.request.path.as_str().trim_end_matches('/').as_bytes();
+    let candidate = |template: &Template| {
+        let mut path = Vec::with_capacity(128);
+        template.render(&facts, &mut path);
+        let kind = match path.last() {
+            _ if is_alone => Sought::Any,
+            Some(b'/') => Sought::Directory,
+            _ => Sought::File,
+        };
+        let is_own = path.strip_suffix(b"/").unwrap_or(&path) == own;
+        if let Some(prefix) = &plan.strip_prefix
+            && path.starts_with(prefix.as_bytes())
+        {
+            path.drain(..prefix.len());
+        }
+        let path = [&folder, &b"/"[..], &path].concat();
+        let candidate = Candidate::new(path, kind);
+        if is_own { candidate.own() } else { candidate }
+    };
+    plan.candidates.iter().map(candidate).collect()
+}
+
+/// The answer with its head complete.
+fn whole(made: switchback_files::Answer) -> Result<Answer, Fault> {
+    let mut head = blank(made.status)?;
+    for (name, value) in made.headers {
+        let added = match spelled(&name) {
+            Some(spelled) => head.append_header(spelled, value),
+            None => head.append_header(name, value),
+        };
+        added.map_err(Fault::internal)?;
+    }
+    let body = match made.body {
+        switchback_files::Body::Empty => Body::Whole(Bytes::new()),
+        switchback_files::Body::Bytes(bytes) => Body::Whole(bytes),
+        switchback_files::Body::Parts { file, parts } => Body::File(Arc::new(file), parts),
+    };
+    Ok(Answer { head, body })
+}
+
+/// The name as people write it, where Pingora does not know how, for those who look at HTTP/1 by eye.
+fn spelled(name: &HeaderName) -> Option<&'static str> {
+    match *name {
+        header::ETAG => Some("ETag"),
+        header::LAST_MODIFIED => Some("Last-Modified"),
+        header::CONTENT_ENCODING => Some("Content-Encoding"),
+        header::CONTENT_RANGE => Some("Content-Range"),
+        header::VARY => Some("Vary"),
+        _ => None,
+    }
+}

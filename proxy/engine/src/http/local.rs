@@ -1,0 +1,227 @@
+//! Answers made here, written by the front door itself: plain requests over HTTP/1 for which nobody else is asked never see
+//! Pingora, and files go from the page cache to the socket without passing through this process.
+
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Version, header};
+use pingora_core::protocols::http::date::get_cached_date;
+use pingora_http::{RequestHeader, ResponseHeader};
+use rustix::net::SendFlags;
+use switchback_files::Part;
+use tokio::io::AsyncWriteExt;
+
+use super::answer::{self, Answer, Body, Made};
+use super::context::{Context, Sent};
+use super::fault::{Fault, Kind};
+use super::pieces::{self, Pieces};
+use super::{fail, finish, receive, reply, route, upgrade};
+use crate::listen::head::has_token;
+use crate::listen::stream::ClientStream;
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum After {
+    /// It may carry another request.
+    Open,
+    /// This answer was its last.
+    Close,
+}
+
+/// Receives and routes the request, and makes its answer if that can be done without asking an upstream.
+pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
+    receive::receive(head, context)?;
+    route::route(head, context)?;
+    answer::make(head, context)
+}
+
+/// Sends what was made, or the page of what went wrong, and closes the books on the request.
+pub(crate) async fn send(
+    client: &mut ClientStream,
+    request: &RequestHeader,
+    made: Result<Answer, Fault>,
+    context: &mut Context,
+    last: bool,
+) -> After {
+    let Some((mut answer, mut fault)) = page(made, context) else { return After::Close };
+    // A header rule that fails leaves the answer as it was made.
+    let ruled = reply::own(&mut answer.head, request, context);
+    let after = if last || ruled.is_err() || !keeps_alive(request) || closes(fault.as_ref()) {
+        After::Close
+    } else {
+        After::Open
+    };
+    finish_head(&mut answer.head, after);
+    let silent = request.method == Method::HEAD;
+    let head = upgrade::wire(&answer.head);
+    context.sent =
+        Sent { status: Some(answer.head.status), body: 0, head: finish::head_length(&answer.head) };
+    let patience = context.connection.listener.plan.timeouts.write;
+    let mut writer = Writer { client, patience, sent: 0 };
+    let written = writer.answer(head, answer.body, silent).await;
+    context.sent.body = writer.sent;
+    if let Err(error) = &written {
+        fault = Some(broken(error));
+    }
+    context.fault = fault;
+    finish::record(request, Some(&answer.head.headers), context);
+    if written.is_ok() { after } else { After::Close }
+}
+
+/// The answer that was made, or the page of a fault.
+fn page(made: Result<Answer, Fault>, context: &Context) -> Option<(Answer, Option<Fault>)> {
+    match made {
+        Ok(answer) => Some((answer, None)),
+        Err(fault) => {
+            fail::log(&fault, context);
+            Some((answer::fault(&fault, context).ok()?.into(), Some(fault)))
+        }
+    }
+}
+
+/// Where a request cannot be understood, the next one cannot be either.
+fn closes(fault: Option<&Fault>) -> bool {
+    fault.is_some_and(|fault| fault.kind() == Kind::BadRequest)
+}
+
+fn broken(error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => Fault::ours(Kind::Internal, error.to_string()),
+        _ => Fault::client(Kind::ClientClosed, error.to_string()),
+    }
+}
+
+/// Whether the client would send another request (RFC 9112, 9.3).
+fn keeps_alive(request: &RequestHeader) -> bool {
+    let says = |token: &[u8]| {
+        let lines = request.headers.get_all(header::CONNECTION);
+        lines.iter().any(|line| has_token(line.as_bytes(), token))
+    };
+    if request.version == Version::HTTP_11 { !says(b"close") } else { says(b"keep-alive") }
+}
+
+/// What every answer over HTTP/1 says of itself and of the connection.
+fn finish_head(head: &mut ResponseHeader, after: After) {
+    let connection = if after == After::Open { "keep-alive" } else { "close" };
+    // Both values are valid.
+    let _ = head.insert_header(header::DATE, get_cached_date());
+    let _ = head.insert_header(header::CONNECTION, connection);
+}
+
+/// Writes one answer, no slower than the client's patience.
+struct Writer<'c> {
+    client: &'c mut ClientStream,
+    patience: Duration,
+    /// Bytes of the body that are out.
+    sent: u64,
+}
+
+/// A body up to this size goes out with its head.
+const TOGETHER: usize = 16 * 1024;
+/// What the kernel is asked to send at a time; then others have their turn.
+const CHUNK: u64 = 1024 * 1024;
+
+impl Writer<'_> {
+    async fn answer(&mut self, mut head: Vec<u8>, body: Body, silent: bool) -> io::Result<()> {
+        if silent || body.is_empty() {
+            return self.write(&head).await;
+        }
+        match body {
+            Body::Whole(bytes) if bytes.len() <= TOGETHER => {
+                head.extend_from_slice(&bytes);
+                self.write(&head).await?;
+                self.sent = bytes.len() as u64;
+                Ok(())
+            }
+            Body::Whole(bytes) => {
+                self.write(&head).await?;
+                self.body(&bytes).await
+            }
+            Body::File(file, parts) if self.client.is_bare() => {
+                self.file(&head, &file, parts).await
+            }
+            Body::File(file, parts) => {
+                self.write(&head).await?;
+                let mut pieces = Pieces::new(file, parts);
+                while let Some(piece) = pieces.next().await? {
+                    self.body(&piece).await?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Head and parts by the kernel alone: the head waits for the first bytes of the file to share a segment with them.
+    async fn file(&mut self, head: &[u8], file: &Arc<File>, parts: Vec<Part>) -> io::Result<()> {
+        self.more(head).await?;
+        for part in parts {
+            match part {
+                Part::Bytes(bytes) => self.body(&bytes).await?,
+                Part::Range(range) => self.range(file, range).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn range(&mut self, file: &Arc<File>, mut range: Range<u64>) -> io::Result<()> {
+        while !range.is_empty() {
+            let chunk = range.start..range.end.min(range.start + CHUNK);
+            pieces::into_memory(file, &chunk).await?;
+            let wanted = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
+            let mut offset = chunk.start;
+            let sending = self.client.when_writable(|socket| {
+                rustix::fs::sendfile(socket, file, Some(&mut offset), wanted).map_err(Into::into)
+            });
+            let sent = within(self.patience, sending).await?;
+            if sent == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the file has become shorter",
+                ));
+            }
+            range.start += sent as u64;
+            self.sent += sent as u64;
+            if sent as u64 == CHUNK {
+                tokio::task::yield_now().await;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes with word that more follows at once.
+    async fn more(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let sending = self.client.when_writable(|socket| {
+                rustix::net::send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)
+                    .map_err(Into::into)
+            });
+            let sent = within(self.patience, sending).await?;
+            bytes = bytes.get(sent..).unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    async fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.write(bytes).await?;
+        self.sent += bytes.len() as u64;
+        Ok(())
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let writing = async {
+            self.client.write_all(bytes).await?;
+            self.client.flush().await
+        };
+        within(self.patience, writing).await
+    }
+}
+
+async fn within<T>(patience: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let done = tokio::time::timeout(patience, step).await;
+    done.unwrap_or_else(|_| {
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing"))
+    })
+}

@@ -201,15 +201,14 @@ fn routes_carry_everything_that_is_said_of_them() {
     let action = proxy(&user.action);
     assert_eq!((action.upstream, action.buffer_request), (UpstreamId(0), true));
     assert_eq!(action.rewrite.as_ref().unwrap().source(), "/x/{id}");
-    let set: Vec<_> = user
-        .request_headers
+    let set: Vec<_> = user.request_headers[0]
         .set
         .iter()
         .map(|(name, value)| (name.as_str(), value.source()))
         .collect();
     assert_eq!(set, [("x-id", "{id}"), ("x-b", "$$")]);
     assert_eq!(
-        (user.request_headers.remove[0].as_str(), user.response_headers.remove[0].as_str()),
+        (user.request_headers[0].remove[0].as_str(), user.response_headers[0].remove[0].as_str()),
         ("x-c", "server")
     );
     assert_eq!(

@@ -81,8 +81,14 @@ fn path() -> impl Strategy<Value = std::path::PathBuf> {
 }
 
 fn header_rules() -> impl Strategy<Value = HeaderRules> {
-    (table(header(), at(template().prop_map(Text::Template))), vec(at(header()), 0..3))
-        .prop_map(|(set, remove)| HeaderRules { set, remove })
+    let values = || table(header(), at(template().prop_map(Text::Template)));
+    (option::of(at(text())), vec(at(header()), 0..3), values(), values())
+        .prop_map(|(when, remove, set, add)| HeaderRules { when, remove, set, add })
+}
+
+fn rule_lists() -> impl Strategy<Value = [OneOrMany<At<HeaderRules>>; 2]> {
+    let list = || vec(at(header_rules()), 0..3).prop_map(OneOrMany);
+    (list(), list()).prop_map(Into::into)
 }
 
 fn matcher() -> impl Strategy<Value = Matcher> {
@@ -170,10 +176,9 @@ fn actions() -> impl Strategy<Value = Route> {
 
 fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), table(status(), at(name())));
-    let rules = (option::of(at(header_rules())), header_rules());
     let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
-    (names, option::of(at(matcher())), actions(), rules, rest).prop_map(
-        |((name, errors), matcher, actions, (request_headers, response_headers), rest)| {
+    (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
+        |((name, errors), matcher, actions, [request_headers, response_headers], rest)| {
             let (priority, internal, body_limit) = rest;
             Route {
                 name,
@@ -199,16 +204,24 @@ fn site() -> impl Strategy<Value = Site> {
         at(any::<bool>()),
         slash,
         limit,
+        rule_lists(),
         vec(at(route()), 0..4),
     )
-        .prop_map(|(hosts, listeners, is_default, encoded_slash, body_limit, routes)| Site {
-            hosts,
-            listeners,
-            is_default,
-            encoded_slash,
-            body_limit,
-            routes,
-        })
+        .prop_map(
+            |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes)| {
+                let [request_headers, response_headers] = rules;
+                Site {
+                    hosts,
+                    listeners,
+                    is_default,
+                    encoded_slash,
+                    body_limit,
+                    request_headers,
+                    response_headers,
+                    routes,
+                }
+            },
+        )
 }
 
 fn listener() -> impl Strategy<Value = Listener> {

@@ -50,13 +50,3 @@ model! {
         pub body: At<Text> = Text::from("").into(),
     }
 }
-
-model! {
-    /// Changes to the headers of a request or response: what is removed first, then what is set.
-    pub struct HeaderRules: Default {
-        /// Headers that are replaced or added: templates, or `{ file = "path" }`. What renders empty is removed.
-        pub set: Table<HeaderName, At<Text>> = Table::new(),
-        /// Headers that are removed.
-        pub remove: Vec<At<HeaderName>> = Vec::new(),
-    }
-}

@@ -11,6 +11,7 @@ mod listener;
 mod log;
 mod process;
 mod route;
+mod rules;
 mod site;
 mod table;
 mod text;
@@ -22,13 +23,14 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-pub use action::{HeaderRules, Proxy, Respond};
+pub use action::{Proxy, Respond};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log};
 pub use process::{Control, Workers};
 pub use route::{Matcher, Route};
+pub use rules::HeaderRules;
 pub use site::Site;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};

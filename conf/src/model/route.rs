@@ -3,9 +3,10 @@
 use http::{HeaderName, Method, StatusCode};
 use ipnet::IpNet;
 
-use super::action::{HeaderRules, Proxy, Respond};
+use super::action::{Proxy, Respond};
 use super::define::model;
 use super::files::{Files, Redirect};
+use super::rules::HeaderRules;
 use super::table::{OneOrMany, Table};
 use super::text::{Name, OrText, TemplateText};
 use crate::at::At;
@@ -34,10 +35,11 @@ model! {
         /// A template for path and query that replace those of the request, for which a route of the site is then looked for
         /// again (nginx's `rewrite … last`). At most 10 times for one request.
         pub rewrite: Option<At<TemplateText>> = None,
-        /// Changes to the headers that the upstream receives.
-        pub request_headers: Option<At<HeaderRules>> = None,
-        /// Changes to the headers that the client receives.
-        pub response_headers: HeaderRules = HeaderRules::default(),
+        /// Changes to the headers that the upstream receives: a table, or a list of them in the order in which they act. Those of the
+        /// site act first.
+        pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
+        /// Changes to the headers that the client receives, likewise.
+        pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// Answers of the upstream with one of these statuses are replaced by that of a named route of the same site, as in
         /// `{ 404 = "not-found" }`.
         pub errors: Table<StatusCode, At<Name>> = Table::new(),

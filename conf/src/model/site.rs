@@ -2,6 +2,8 @@
 
 use super::define::model;
 use super::route::Route;
+use super::rules::HeaderRules;
+use super::table::OneOrMany;
 use super::text::Name;
 use crate::at::At;
 use crate::plan::EncodedSlash;
@@ -21,6 +23,11 @@ model! {
         pub encoded_slash: EncodedSlash = EncodedSlash::Keep,
         /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit.
         pub body_limit: Bytes = Bytes::mib(1),
+        /// Changes to the headers that upstreams receive on every route of the site: a table, or a list of them in the order in which
+        /// they act.
+        pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
+        /// Changes to the headers that clients receive on every route of the site, likewise.
+        pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// What is done with which request: `[[sites.routes]]`. At least one.
         pub routes: Vec<At<Route>> = Vec::new(),
     }
@@ -36,6 +43,8 @@ impl Site {
             is_default: At::from(false),
             encoded_slash: EncodedSlash::Keep,
             body_limit: Bytes::mib(1),
+            request_headers: OneOrMany::default(),
+            response_headers: OneOrMany::default(),
             routes: routes.into_iter().map(At::from).collect(),
         }
     }

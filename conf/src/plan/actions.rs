@@ -5,10 +5,10 @@ use switchback_value::Template;
 use super::build::{Findings, Names};
 use super::routes::RouteNames;
 use super::texts::Captures;
-use super::{ActionPlan, HeaderRules, ProxyPlan, RedirectPlan, RespondPlan, files};
+use super::{ActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{self, Proxy, Redirect, Respond, Route, TemplateText};
+use crate::model::{Proxy, Redirect, Respond, Route, TemplateText};
 
 /// What a route's action may refer to.
 #[derive(Clone, Copy)]
@@ -144,16 +144,4 @@ fn plan_respond(
     let headers = findings.headers(&respond.headers, captures);
     let body = findings.text(&respond.body, captures)?;
     Some(RespondPlan { status: respond.status, headers, body })
-}
-
-pub(super) fn header_rules(
-    rules: &model::HeaderRules,
-    captures: &Captures,
-    findings: &mut Findings<'_>,
-) -> HeaderRules {
-    for name in &rules.remove {
-        findings.changeable(name, &name.at);
-    }
-    let remove = rules.remove.iter().map(|name| name.value.clone()).collect();
-    HeaderRules { remove, set: findings.headers(&rules.set, captures) }
 }

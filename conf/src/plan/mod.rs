@@ -10,12 +10,14 @@ mod listeners;
 mod matchers;
 mod process;
 mod routes;
+mod rules;
 mod sites;
 mod texts;
 mod upstreams;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderName, StatusCode};
@@ -24,6 +26,7 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use rules::HeaderRules;
 
 use crate::diagnostic::Location;
 
@@ -267,10 +270,10 @@ pub struct RoutePlan {
     pub internal: bool,
     /// What makes the response.
     pub action: ActionPlan,
-    /// Changes to what the upstream receives.
-    pub request_headers: HeaderRules,
-    /// Changes to what the client receives.
-    pub response_headers: HeaderRules,
+    /// Changes to what the upstream receives, those of the site first.
+    pub request_headers: Vec<Arc<HeaderRules>>,
+    /// Changes to what the client receives, those of the site first.
+    pub response_headers: Vec<Arc<HeaderRules>>,
     /// Upstream answers with these statuses are replaced by the answer of another route of the site.
     pub errors: Vec<(StatusCode, RouteId)>,
     /// Bytes of request body; beyond it 413. `None` is no limit.
@@ -387,15 +390,6 @@ pub struct RespondPlan {
     pub headers: Vec<(HeaderName, Template)>,
     /// Its body.
     pub body: Template,
-}
-
-/// Changes to a head: removals first, then settings, which replace.
-#[derive(Clone, Debug, Default)]
-pub struct HeaderRules {
-    /// These go.
-    pub remove: Vec<HeaderName>,
-    /// These are replaced or added; a value that renders empty removes the header.
-    pub set: Vec<(HeaderName, Template)>,
 }
 
 /// A named service.

@@ -7,6 +7,7 @@ use http::StatusCode;
 use switchback_value::{Condition, PathPattern};
 
 use super::build::{Findings, Names};
+use super::rules::{self, RulesPlan};
 use super::{RouteId, RoutePlan, SiteId, actions, matchers};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
@@ -19,6 +20,8 @@ pub(super) struct OfSite<'a> {
     pub(super) id: SiteId,
     pub(super) first_route: u32,
     pub(super) names: &'a Names<'a>,
+    /// The rules of the site.
+    pub(super) rules: &'a RulesPlan,
 }
 
 /// The ids of the routes of a site that have a name.
@@ -67,10 +70,7 @@ fn plan(
     let condition = matcher.map_or_else(Condition::always, |matcher| {
         matchers::condition(matcher, &captures, findings)
     });
-    let request_headers = route.request_headers.as_ref();
-    let request_headers =
-        request_headers.map(|rules| actions::header_rules(rules, &captures, findings));
-    let response_headers = actions::header_rules(&route.response_headers, &captures, findings);
+    let rules = of.rules.and(rules::of_route(route, &captures, findings));
     let errors = plan_errors(route, route_names, findings);
     let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
     let action = actions::action(route, scope, findings)?;
@@ -82,8 +82,8 @@ fn plan(
         priority: route.priority.value,
         internal: route.internal,
         action,
-        request_headers: request_headers.unwrap_or_default(),
-        response_headers,
+        request_headers: rules.request_headers,
+        response_headers: rules.response_headers,
         errors,
         body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
             .filter(|limit| *limit > 0),
@@ -149,7 +149,7 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
             "`errors` has no effect: it replaces answers of an upstream, and this route has none",
         );
     }
-    if let Some(rules) = &route.request_headers {
+    if let Some(rules) = route.request_headers.first() {
         no_effect(rules.at.clone(), "`request_headers` has no effect: this route has no upstream");
     }
 }

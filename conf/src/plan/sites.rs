@@ -6,7 +6,7 @@ use switchback_value::HostPattern;
 
 use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
-use super::{ListenerId, RoutePlan, SiteId, SitePlan};
+use super::{ListenerId, RoutePlan, SiteId, SitePlan, rules};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
@@ -21,7 +21,8 @@ pub(super) fn sites(
     for (site, id) in config.sites.iter().zip((0..).map(SiteId)) {
         let listeners = plan_listeners(config, site, names, findings);
         let first_route = number(&routes);
-        routes::of_site(OfSite { site, id, first_route, names }, &mut routes, findings);
+        let rules = &rules::of_site(site, findings);
+        routes::of_site(OfSite { site, id, first_route, names, rules }, &mut routes, findings);
         plans.push(SitePlan {
             hosts: plan_hosts(site, findings),
             name: site.hosts.first().map_or("_".into(), |host| host.value.clone()),

@@ -25,6 +25,8 @@ mod fuzz_corpus;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod header_rules;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod leaks;

@@ -137,6 +137,22 @@ pub(crate) async fn send(
     context: &mut Context,
 ) -> Result<()> {
     reply::own(&mut answer.head, session.req_header(), context)?;
+    write(session, answer).await
+}
+
+/// Sends the page of a fault. Rules that would break this answer too are left out: the client is told something.
+pub(crate) async fn send_page(
+    session: &mut Session,
+    mut page: Answer,
+    context: &mut Context,
+) -> Result<()> {
+    if let Err(error) = reply::own(&mut page.head, session.req_header(), context) {
+        tracing::debug!(%error, request = %context.request.id, "an error page without header rules");
+    }
+    write(session, page).await
+}
+
+async fn write(session: &mut Session, answer: Answer) -> Result<()> {
     let silent = session.req_header().method == Method::HEAD || answer.body.is_empty();
     session.write_response_header(answer.head, silent).await?;
     if silent {

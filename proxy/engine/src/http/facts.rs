@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use http::{HeaderMap, HeaderName, Method, Version, header};
-use pingora_http::RequestHeader;
+use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
+use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_value::{Facts, Known, Variable};
 
 use super::context::{Context, Try};
@@ -20,6 +20,8 @@ pub(crate) struct RequestFacts<'r> {
     context: &'r Context,
     /// The head of the answer to the client, once there is one.
     sent: Option<&'r HeaderMap>,
+    /// Its status, while it is not out yet.
+    status: Option<StatusCode>,
     /// The head of the upstream's answer, while it is at hand.
     upstream: Option<&'r HeaderMap>,
 }
@@ -29,12 +31,17 @@ type Value<'f> = Option<Cow<'f, [u8]>>;
 impl<'r> RequestFacts<'r> {
     /// A request that has no answer yet.
     pub(crate) fn new(head: &'r RequestHeader, context: &'r Context) -> Self {
-        Self { head, context, sent: None, upstream: None }
+        Self { head, context, sent: None, status: None, upstream: None }
     }
 
     /// With the head of the answer to the client.
     pub(crate) fn with_sent(self, sent: Option<&'r HeaderMap>) -> Self {
         Self { sent, ..self }
+    }
+
+    /// With the head of an answer that is about to go to the client.
+    pub(crate) fn with_answer(self, head: &'r ResponseHeader) -> Self {
+        Self { sent: Some(&head.headers), status: Some(head.status), ..self }
     }
 
     /// With the head of the upstream's answer.
@@ -105,7 +112,9 @@ impl<'r> RequestFacts<'r> {
     fn of_answer(&self, known: Known) -> Value<'_> {
         let sent = &self.context.sent;
         match known {
-            Known::Status => sent.status.map(|status| number(status.as_u16().into())),
+            Known::Status => {
+                self.status.or(sent.status).map(|status| number(status.as_u16().into()))
+            }
             Known::BodyBytesSent => Some(number(sent.body)),
             Known::BytesSent => Some(number(sent.body + sent.head)),
             Known::RequestTime => Some(seconds(self.context.started.elapsed()).into()),

@@ -34,7 +34,7 @@ async fn respond(session: &mut Session, fault: &Fault, context: &mut Context) {
     // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
     session.set_keepalive(None);
     let sent = match answer::fault(fault, context) {
-        Ok(page) => answer::send(session, page.into(), context).await,
+        Ok(page) => answer::send_page(session, page.into(), context).await,
         Err(fault) => Err(context.fail(fault)),
     };
     if let Err(error) = sent {

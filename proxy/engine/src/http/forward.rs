@@ -21,14 +21,14 @@ pub(crate) fn forward(
         return Err(Fault::ours(Kind::Internal, "no route to forward by"));
     };
     let facts = RequestFacts::new(client, context);
-    let values = rules::values(&route.request_headers, &facts)?;
+    let changes = rules::changes(&route.request_headers, &facts)?;
     if context.inner {
         // Its body is here already: an upstream that is told to expect one would say 100 a second time.
         head.remove_header(&header::EXPECT);
     }
     rewrite(head, client, context)?;
     forwarded(head, context).map_err(Fault::internal)?;
-    rules::apply(head, &route.request_headers, values)
+    rules::apply(head, changes)
 }
 
 /// Puts the route's path and query in place of those received.

@@ -46,10 +46,14 @@ pub(crate) async fn send(
     context: &mut Context,
     last: bool,
 ) -> After {
-    let Some((mut answer, mut fault)) = page(made, context) else { return After::Close };
-    // A header rule that fails leaves the answer as it was made.
-    let ruled = reply::own(&mut answer.head, request, context);
-    let after = if last || ruled.is_err() || !keeps_alive(request) || closes(fault.as_ref()) {
+    let (mut answer, mut fault) = match made.and_then(|answer| ruled(answer, request, context)) {
+        Ok(answer) => (answer, None),
+        Err(fault) => match page(&fault, request, context) {
+            Some(page) => (page, Some(fault)),
+            None => return After::Close,
+        },
+    };
+    let after = if last || !keeps_alive(request) || closes(fault.as_ref()) {
         After::Close
     } else {
         After::Open
@@ -71,15 +75,24 @@ pub(crate) async fn send(
     if written.is_ok() { after } else { After::Close }
 }
 
-/// The answer that was made, or the page of a fault.
-fn page(made: Result<Answer, Fault>, context: &Context) -> Option<(Answer, Option<Fault>)> {
-    match made {
-        Ok(answer) => Some((answer, None)),
-        Err(fault) => {
-            fail::log(&fault, context);
-            Some((answer::fault(&fault, context).ok()?.into(), Some(fault)))
-        }
+/// The answer as the rules of its route change it.
+fn ruled(
+    mut answer: Answer,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Answer, Fault> {
+    match reply::own(&mut answer.head, request, context) {
+        Ok(()) => Ok(answer),
+        Err(error) => Err(context.fault.take().unwrap_or_else(|| Fault::internal(error))),
     }
+}
+
+/// The page of a fault. Rules that would break it too are left out: the client is told something.
+fn page(fault: &Fault, request: &RequestHeader, context: &mut Context) -> Option<Answer> {
+    fail::log(fault, context);
+    let mut page = Answer::from(answer::fault(fault, context).ok()?);
+    let _ = reply::own(&mut page.head, request, context);
+    Some(page)
 }
 
 /// Where a request cannot be understood, the next one cannot be either.

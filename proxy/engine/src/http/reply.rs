@@ -24,7 +24,7 @@ pub(crate) fn proxied(
     record(head, context);
     // The version is the hop's own (RFC 9110, 2.5): an HTTP/1.0 origin does not make us one.
     head.set_version(Version::HTTP_11);
-    apply(head, request, context)
+    apply(head, Whose::Upstream, request, context)
 }
 
 /// What the upstream said of its own connection ends here (RFC 9110, 7.6.1).
@@ -54,7 +54,7 @@ pub(crate) fn switched(
     context: &mut Context,
 ) -> Result<(), Fault> {
     record(head, context);
-    apply(head, request, context)
+    apply(head, Whose::Upstream, request, context)
 }
 
 /// The same for an answer made here.
@@ -63,24 +63,31 @@ pub(crate) fn own(
     request: &RequestHeader,
     context: &mut Context,
 ) -> pingora_error::Result<()> {
-    apply(head, request, context).map_err(|fault| context.fail(fault))
+    apply(head, Whose::Ours, request, context).map_err(|fault| context.fail(fault))
+}
+
+/// Who made an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    Upstream,
+    Ours,
 }
 
 fn apply(
     head: &mut ResponseHeader,
+    whose: Whose,
     request: &RequestHeader,
     context: &Context,
 ) -> Result<(), Fault> {
     let Some(route) = context.route() else { return Ok(()) };
-    let rules = &route.response_headers;
-    if rules.remove.is_empty() && rules.set.is_empty() {
+    if route.response_headers.is_empty() {
         return Ok(());
     }
     let facts = RequestFacts::new(request, context)
-        .with_sent(Some(&head.headers))
-        .with_upstream(Some(&head.headers));
-    let values = rules::values(rules, &facts)?;
-    rules::apply(head, rules, values)
+        .with_answer(head)
+        .with_upstream((whose == Whose::Upstream).then_some(&head.headers));
+    let changes = rules::changes(&route.response_headers, &facts)?;
+    rules::apply(head, changes)
 }
 
 /// Notes status and time of the upstream's answer.

@@ -1,5 +1,7 @@
 //! Changes to heads, as the operator wrote them.
 
+use std::sync::Arc;
+
 use http::{HeaderName, HeaderValue};
 use pingora_error::Error;
 use pingora_http::{RequestHeader, ResponseHeader};
@@ -40,29 +42,45 @@ macro_rules! fields {
 fields!(RequestHeader);
 fields!(ResponseHeader);
 
-/// The values that `rules` set, before anything is changed: facts may borrow the very head that changes.
-pub(crate) fn values(
-    rules: &HeaderRules,
-    facts: &dyn Facts,
-) -> Result<Vec<(HeaderName, Option<HeaderValue>)>, Fault> {
-    let rendered =
-        rules.set.iter().map(|(name, template)| Ok((name.clone(), value(name, template, facts)?)));
-    rendered.collect()
+/// One step in changing a head.
+#[derive(Debug)]
+pub(crate) enum Change<'r> {
+    /// Every line of that name goes.
+    Remove(&'r HeaderName),
+    /// One line in place of all of that name.
+    Replace(&'r HeaderName, HeaderValue),
+    /// One line more.
+    Append(&'r HeaderName, HeaderValue),
 }
 
-/// Removals first, then settings, which replace; a value that is empty removes.
-pub(crate) fn apply(
-    head: &mut impl Fields,
-    rules: &HeaderRules,
-    values: Vec<(HeaderName, Option<HeaderValue>)>,
-) -> Result<(), Fault> {
-    for name in &rules.remove {
-        head.remove(name);
+/// What `rules` change, found out before anything is changed: facts may borrow the very head that changes.
+pub(crate) fn changes<'r>(
+    rules: &'r [Arc<HeaderRules>],
+    facts: &dyn Facts,
+) -> Result<Vec<Change<'r>>, Fault> {
+    let mut changes = Vec::new();
+    for rules in rules.iter().filter(|rules| rules.when.holds(facts)) {
+        changes.extend(rules.remove.iter().map(Change::Remove));
+        for (name, template) in &rules.set {
+            changes.push(match value(name, template, facts)? {
+                Some(value) => Change::Replace(name, value),
+                None => Change::Remove(name),
+            });
+        }
+        for (name, template) in &rules.add {
+            changes.extend(value(name, template, facts)?.map(|value| Change::Append(name, value)));
+        }
     }
-    for (name, value) in values {
-        match value {
-            Some(value) => head.replace(&name, value).map_err(Fault::internal)?,
-            None => head.remove(&name),
+    Ok(changes)
+}
+
+/// Makes `changes` in their order.
+pub(crate) fn apply(head: &mut impl Fields, changes: Vec<Change<'_>>) -> Result<(), Fault> {
+    for change in changes {
+        match change {
+            Change::Remove(name) => head.remove(name),
+            Change::Replace(name, value) => head.replace(name, value).map_err(Fault::internal)?,
+            Change::Append(name, value) => head.append(name, value).map_err(Fault::internal)?,
         }
     }
     Ok(())

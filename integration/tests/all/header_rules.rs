@@ -1,0 +1,171 @@
+//! Headers set, added and removed, under conditions, by sites and by routes.
+
+use switchback_integration::{Config, Origin, Proxy, Reply, get, site};
+
+fn app(origin: &Origin, lines: &str) -> Config {
+    site().route("/u/{id}/*", format_args!("proxy = \"app\"\n{lines}")).upstream(
+        "app",
+        &[origin],
+        "",
+    )
+}
+
+#[test]
+fn another_line_is_added_beside_those_there_are() {
+    let origin = Origin::start().serve("*", Reply::ok("x").header("Link", "</a.css>"));
+    let proxy = Proxy::start(&app(
+        &origin,
+        "request_headers = { add = { x-tag = \"$arg_tag\" } }\n\
+         response_headers = [{ add = { link = \"</b.css>\" } }, { add = { link = \"</c.css>\" } }]",
+    ));
+    let answer = proxy.ask(&get("/u/1/x?tag=two").header("X-Tag", "one"));
+    assert_eq!(answer.headers.all("link"), ["</a.css>", "</b.css>", "</c.css>"]);
+    proxy.ask(&get("/u/1/x").header("X-Tag", "one"));
+    let received = origin.requests("*");
+    assert_eq!(received[0].headers.all("x-tag"), ["one", "two"]);
+    assert_eq!(received[1].headers.all("x-tag"), ["one"], "what renders empty is not added");
+}
+
+#[test]
+fn rules_act_in_written_order_and_the_sites_before_the_routes() {
+    let origin = Origin::start().serve("*", Reply::ok("x").header("X-Gone", "1"));
+    let config = site()
+        .toml(
+            "request_headers = [{ set = { x-order = \"site\", x-site = \"1\" } }, { set = { x-order = \"site 2\" } }]\n\
+             response_headers = { set = { x-order = \"site\", x-site = \"$status\" }, remove = [\"x-gone\"] }",
+        )
+        .route(
+            "/own",
+            "proxy = \"app\"\nrequest_headers = { set = { x-order = \"route\" } }\n\
+             response_headers = [{ set = { x-order = \"route\" } }, { remove = [\"x-site\"] }]",
+        )
+        .proxy_to(&origin);
+    let proxy = Proxy::start(&config);
+    proxy
+        .get("/own")
+        .expect_header("x-order", "route")
+        .expect_no_header("x-site")
+        .expect_no_header("x-gone");
+    proxy.get("/plain").expect_header("x-order", "site").expect_header("x-site", "200");
+    let order = |path: &str| {
+        let received = &origin.requests(path)[0].headers;
+        assert_eq!(received.all("x-site"), ["1"]);
+        received.all("x-order").join(",")
+    };
+    assert_eq!([order("/own"), order("/plain")], ["route", "site 2"]);
+}
+
+#[test]
+fn rules_of_a_site_also_act_on_answers_made_here() {
+    let config = site()
+        .toml("response_headers = { set = { strict-transport-security = \"max-age=1\" } }")
+        .respond("/here", "here");
+    Proxy::start(&config).get("/here").expect_header("strict-transport-security", "max-age=1");
+}
+
+#[test]
+fn a_rule_acts_only_under_its_condition() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&app(
+        &origin,
+        "request_headers = [\n\
+         { when = '$arg_debug == \"1\"', set = { x-debug = \"{id}\" } },\n\
+         { when = '$remote_addr in [192.0.2.0/24]', remove = [\"x-keep\"] },\n]",
+    ));
+    proxy.ask(&get("/u/7/a?debug=1").header("X-Keep", "1"));
+    proxy.ask(&get("/u/7/b").header("X-Keep", "1"));
+    let debug = |path: &str| {
+        let received = &origin.requests(path)[0].headers;
+        assert_eq!(received.all("x-keep"), ["1"]);
+        received.all("x-debug").join(",")
+    };
+    assert_eq!([debug("/u/7/a"), debug("/u/7/b")], ["7", ""]);
+}
+
+#[test]
+fn conditions_of_response_rules_see_the_answer() {
+    let origin = Origin::start()
+        .serve("/u/1/gone", Reply::ok("x").status(404))
+        .serve("/u/1/page", Reply::ok("x").header("X-Kind", "page"))
+        .serve("/u/1/other", Reply::ok("x").header("X-Kind", "image"));
+    let proxy = Proxy::start(&app(
+        &origin,
+        "response_headers = [\n\
+         { when = '$status == \"404\"', set = { cache-control = \"no-store\" } },\n\
+         { when = '$upstream_http_x_kind == \"page\"', set = { x-frame-options = \"DENY\" }, remove = [\"x-kind\"] },\n\
+         { when = '$sent_http_x_kind == \"page\"', add = { x-was = \"$sent_http_x_kind $status\" } },\n]",
+    ));
+    proxy
+        .get("/u/1/gone")
+        .expect_header("cache-control", "no-store")
+        .expect_no_header("x-frame-options");
+    // The third rule sees the header that the second has taken out.
+    proxy
+        .get("/u/1/page")
+        .expect_header("x-frame-options", "DENY")
+        .expect_no_header("x-kind")
+        .expect_header("x-was", "page 200")
+        .expect_no_header("cache-control");
+    proxy
+        .get("/u/1/other")
+        .expect_header("x-kind", "image")
+        .expect_no_header("x-frame-options")
+        .expect_no_header("x-was");
+}
+
+#[test]
+fn an_answer_made_here_has_a_status_and_no_upstream() {
+    let config = site().route(
+        "/*",
+        "respond = { status = 403, headers = { x-a = \"1\" } }\nresponse_headers = [\n\
+         { when = '$status == \"403\"', set = { x-status = \"403\" } },\n\
+         { when = '$upstream_http_x_a', set = { x-upstream = \"1\" } },\n]",
+    );
+    Proxy::start(&config).get("/").expect_header("x-status", "403").expect_no_header("x-upstream");
+}
+
+/// A line break that arrives encoded must come out as nothing that a peer takes for a line.
+const BREAKS: [&str; 4] = ["%0d%0aX-Injected:%201", "%0aX-Injected:%201", "%0dX-Injected", "%00"];
+
+#[test]
+fn no_variable_brings_a_line_break_to_the_client() {
+    let proxy = Proxy::start(&site().route(
+        "/u/{id}/*",
+        "respond = { body = \"ok\" }\n\
+         response_headers = { set = { x-id = \"a{id}b\" }, add = { x-arg = \"$arg_x\", x-uri = \"$uri\" } }",
+    ));
+    for breaking in BREAKS {
+        let answer = proxy.get(&format!("/u/{breaking}/x"));
+        answer.expect_status(400).expect_no_header("x-injected").expect_no_header("x-id");
+        // Arguments are not decoded: they arrive as they were sent.
+        let answer = proxy.get(&format!("/u/1/x?x={breaking}"));
+        answer.expect_status(200).expect_no_header("x-injected").expect_header("x-arg", breaking);
+    }
+}
+
+#[test]
+fn no_variable_brings_a_line_break_to_an_upstream() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&app(
+        &origin,
+        "request_headers = { set = { x-id = \"a{id}b\" }, add = { x-arg = \"$arg_x\" } }",
+    ));
+    for breaking in BREAKS {
+        proxy.get(&format!("/u/{breaking}/x")).expect_status(400);
+        proxy.get(&format!("/u/1/x?x={breaking}")).expect_status(200);
+    }
+    let received = origin.requests("*");
+    assert_eq!(received.len(), BREAKS.len());
+    assert!(received.iter().all(|request| request.headers.all("x-injected").is_empty()));
+}
+
+#[test]
+fn rules_that_cannot_act_on_an_error_page_leave_the_client_its_page() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&app(
+        &origin,
+        "response_headers = [{ set = { x-id = \"{id}\" } }, { set = { x-plain = \"1\" } }]",
+    ));
+    proxy.get("/u/%0d%0a/x").expect_status(400).expect_text("400 Bad Request");
+    proxy.get("/u/1/x").expect_status(200).expect_header("x-plain", "1");
+}

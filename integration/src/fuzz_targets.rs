@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use http::Method;
+use http::header::ACCEPT_ENCODING;
+use http::{HeaderMap, HeaderValue, Method};
 use switchback_conf::{format, load_text, read_text};
+use switchback_files::{Acceptable, Coding, MAX_RANGES, Ranges};
 use switchback_route::{
     Captures, EncodedSlash, HostTable, NormalPath, RouteId, RouteSpec, RouteTable,
 };
@@ -21,13 +23,15 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 6] = [
+pub const TARGETS: [Target; 8] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
     Target { name: "template", run: template },
     Target { name: "condition", run: condition },
     Target { name: "config_toml", run: config_toml },
+    Target { name: "byte_ranges", run: byte_ranges },
+    Target { name: "accept_encoding", run: accept_encoding },
 ];
 
 /// Runs the target of this name.
@@ -150,6 +154,32 @@ fn config_toml(data: &[u8]) {
     if let Ok(formatted) = format(text) {
         assert_eq!(format(&formatted).ok().as_ref(), Some(&formatted), "formatting is not stable");
     }
+}
+
+/// First line: a `Range`. Second: the size of a file. Whatever is asked for lies within the file and is not more than it.
+fn byte_ranges(data: &[u8]) {
+    let mut lines = data.splitn(2, |&byte| byte == b'\n');
+    let line = lines.next().unwrap_or_default();
+    let size = std::str::from_utf8(lines.next().unwrap_or_default());
+    let size: u64 = size.ok().and_then(|size| size.parse().ok()).unwrap_or(1000);
+    let Ranges::Some(ranges) = Ranges::parse(line, size) else { return };
+    assert!((1..=MAX_RANGES).contains(&ranges.len()), "{} ranges", ranges.len());
+    assert!(ranges.iter().all(|range| range.start < range.end && range.end <= size), "{ranges:?}");
+    let sum: u128 = ranges.iter().map(|range| u128::from(range.end - range.start)).sum();
+    assert!(sum <= u128::from(size), "{sum} bytes of {size}");
+}
+
+/// Lines of `Accept-Encoding`. The file itself is always among the forms, and the codings are those of the server, each once.
+fn accept_encoding(data: &[u8]) {
+    let lines = data.split(|&byte| byte == b'\n').take(16);
+    let values = lines.filter_map(|line| HeaderValue::from_bytes(line).ok());
+    let headers: HeaderMap = values.map(|value| (ACCEPT_ENCODING, value)).collect();
+    let offered = [Coding::Br, Coding::Zstd, Coding::Gzip];
+    let order: Vec<_> = Acceptable::of(&headers).order(&offered).collect();
+    let times = |form| order.iter().filter(|&&other| other == form).count();
+    assert_eq!(times(None), 1, "{order:?}");
+    assert!(offered.iter().all(|&coding| times(Some(coding)) <= 1), "{order:?}");
+    assert!(!headers.is_empty() || order == [None], "{order:?} for a client that said nothing");
 }
 
 /// A request that has nothing.

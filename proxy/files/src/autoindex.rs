@@ -23,7 +23,8 @@ const TRUNCATED: HeaderName = HeaderName::from_static("x-listing-truncated");
 /// The entries of a directory: directories first, then by name.
 pub(crate) struct Listing {
     entries: Vec<Entry>,
-    is_truncated: bool,
+    /// How many names were looked at, where there are more.
+    truncated: Option<usize>,
 }
 
 struct Entry {
@@ -45,19 +46,23 @@ impl Listing {
     /// Reads the directory at `path`. What could not be served is left out: hidden names, links that are broken, lead out
     /// of the root or may not be followed. Names vanish while they are read; those are left out too.
     pub(crate) fn read(root: &Root, path: &[u8], hidden: bool) -> Result<Self, Refusal> {
+        Self::read_at_most(LISTING_LIMIT, root, path, hidden)
+    }
+
+    fn read_at_most(limit: usize, root: &Root, path: &[u8], hidden: bool) -> Result<Self, Refusal> {
         let failed = |error: rustix::io::Errno| Refusal::Failed(error.into());
         let Some(directory) = root.open_directory(path)? else { return Err(Refusal::Forbidden) };
         let mut directory = Dir::new(directory).map_err(failed)?;
         let mut names = Vec::new();
-        let mut is_truncated = false;
+        let mut truncated = None;
         while let Some(entry) = directory.read() {
             let entry = entry.map_err(failed)?;
             let name = entry.file_name();
             if matches!(name.to_bytes(), b"." | b"..") {
                 continue;
             }
-            if names.len() == LISTING_LIMIT {
-                is_truncated = true;
+            if names.len() == limit {
+                truncated = Some(limit);
                 break;
             }
             names.push(name.to_owned());
@@ -77,7 +82,7 @@ impl Listing {
         };
         let mut entries: Vec<Entry> = names.into_iter().filter_map(entry).collect();
         entries.sort_unstable_by(|one, other| one.key().cmp(&other.key()));
-        Ok(Self { entries, is_truncated })
+        Ok(Self { entries, truncated })
     }
 
     pub(crate) fn answer(&self, form: Autoindex, asked: &Asked<'_>) -> Answer {
@@ -89,8 +94,8 @@ impl Listing {
             (CONTENT_TYPE, HeaderValue::from_static(content_type)),
             (CONTENT_LENGTH, short::number(text.len() as u64)),
         ];
-        if self.is_truncated {
-            headers.push((TRUNCATED, HeaderValue::from(LISTING_LIMIT)));
+        if let Some(limit) = self.truncated {
+            headers.push((TRUNCATED, short::number(limit as u64)));
         }
         let body = match *asked.method == Method::HEAD {
             true => Body::Empty,
@@ -121,5 +126,40 @@ fn joined(path: &[u8], name: &[u8]) -> Vec<u8> {
     match path {
         [] => name.to_vec(),
         path => [path, b"/", name].concat(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use http::HeaderMap;
+
+    use super::*;
+    use crate::Symlinks;
+
+    #[test]
+    fn a_listing_ends_somewhere_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b", "c", "d"] {
+            File::create(folder.path().join(name)).unwrap();
+        }
+        let root = Root::open(folder.path(), Symlinks::Beneath).unwrap().unwrap();
+        let headers = HeaderMap::new();
+        let asked = Asked { method: &Method::GET, headers: &headers, url_path: b"/", query: None };
+        let listed = |limit, form| {
+            let listing = Listing::read_at_most(limit, &root, b"", false).unwrap();
+            let answer = listing.answer(form, &asked);
+            let Body::Bytes(text) = answer.body else { panic!("no text") };
+            let is_said = answer.headers.contains(&(TRUNCATED, HeaderValue::from_static("3")));
+            (String::from_utf8(text.to_vec()).unwrap(), is_said)
+        };
+        let more = "There is more: a listing ends after 3 names.";
+        let (page, is_said) = listed(3, Autoindex::Html);
+        assert!(is_said && page.contains(more), "{page}");
+        let (page, is_said) = listed(4, Autoindex::Html);
+        assert!(!is_said && !page.contains("There is more"), "{page}");
+        let (array, is_said) = listed(3, Autoindex::Json);
+        assert!(is_said && array.matches("\"name\"").count() == 3, "{array}");
     }
 }

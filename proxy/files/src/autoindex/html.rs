@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Entry, EntryKind, LISTING_LIMIT, Listing};
+use super::{Entry, EntryKind, Listing};
 use crate::date::Date;
 use crate::slash::push_encoded;
 
@@ -22,9 +22,9 @@ pub(super) fn page(listing: &Listing, url_path: &[u8]) -> String {
         push_line(&mut page, entry);
     }
     page.push_str("</pre><hr>");
-    if listing.is_truncated {
+    if let Some(limit) = listing.truncated {
         // Writing to a string cannot fail.
-        let _ = write!(page, "<p>There is more: a listing ends after {LISTING_LIMIT} names.</p>");
+        let _ = write!(page, "<p>There is more: a listing ends after {limit} names.</p>");
     }
     page.push_str("</body>\n</html>\n");
     page
@@ -120,7 +120,7 @@ mod tests {
             entry("d\"<", EntryKind::Directory),
             entry("javascript:alert('x')&.html", EntryKind::File),
         ];
-        let page = page(&Listing { entries, is_truncated: false }, b"/a%3Cscript%3E/%ff%zz%4/");
+        let page = page(&Listing { entries, truncated: None }, b"/a%3Cscript%3E/%ff%zz%4/");
         assert!(page.contains("<title>Index of /a&lt;script&gt;/\u{fffd}%zz%4/</title>"), "{page}");
         let line = format!(
             "<a href=\"d%22%3C/\">d&quot;&lt;/</a>{} 06-Nov-1994 08:49                   -\n",

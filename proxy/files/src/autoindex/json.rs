@@ -66,8 +66,8 @@ mod tests {
              {{ \"name\":\"a\\\"\\\\\\u000a\u{fffd}.txt\", \"type\":\"file\", \"mtime\":\"{date}\", \"size\":20 }},\n\
              {{ \"name\":\"fifo\", \"type\":\"other\", \"mtime\":\"{date}\" }}\n]"
         );
-        assert_eq!(array(&Listing { entries, is_truncated: false }), expected);
-        let none = Listing { entries: Vec::new(), is_truncated: false };
+        assert_eq!(array(&Listing { entries, truncated: None }), expected);
+        let none = Listing { entries: Vec::new(), truncated: None };
         assert_eq!(array(&none), "[\n]");
     }
 }

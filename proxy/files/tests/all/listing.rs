@@ -1,10 +1,10 @@
 //! Directories without an index.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::symlink;
 
 use http::Method;
-use switchback_files::{Autoindex, LISTING_LIMIT, Settings, Symlinks};
+use switchback_files::{Autoindex, Settings, Symlinks};
 
 use crate::folder::{Folder, Got, ask};
 
@@ -77,21 +77,4 @@ fn the_root_itself_is_listed_and_its_links_are_looked_through() {
     symlink("a.txt", folder.root().join("b.txt")).unwrap();
     let body = ask(&settings(&folder, Autoindex::Json)).get("/").body();
     assert_eq!(body.matches("\"size\":4 }").count(), 2, "{body}");
-}
-
-#[test]
-fn a_listing_ends_somewhere_and_says_so() {
-    let folder = Folder::new();
-    for number in 0..LISTING_LIMIT {
-        File::create(folder.root().join(number.to_string())).unwrap();
-    }
-    let whole = ask(&settings(&folder, Autoindex::Json)).get("/").reply();
-    assert_eq!(whole.header("x-listing-truncated"), "");
-
-    File::create(folder.root().join("one-more")).unwrap();
-    let reply = ask(&settings(&folder, Autoindex::Json)).get("/").reply();
-    assert_eq!(reply.header("x-listing-truncated"), LISTING_LIMIT.to_string());
-    assert_eq!(reply.body.matches("\"name\"").count(), LISTING_LIMIT);
-    let page = ask(&settings(&folder, Autoindex::Html)).get("/").body();
-    assert!(page.contains("There is more: a listing ends after 10000 names."));
 }

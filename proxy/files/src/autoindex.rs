@@ -14,8 +14,8 @@ use crate::beneath::{Refusal, Root, modified_of, size_of};
 use crate::candidate::is_served;
 use crate::{Answer, Asked, Autoindex, Body, short};
 
-/// How many names of a directory are looked at. A page says at its end that there are more; for programs
-/// `X-Listing-Truncated` says it.
+/// How many names of a directory are looked at, with one system call each (three for a link, and its closing). A page says
+/// at its end that there are more; for programs `X-Listing-Truncated` says it.
 pub const LISTING_LIMIT: usize = 10_000;
 
 const TRUNCATED: HeaderName = HeaderName::from_static("x-listing-truncated");

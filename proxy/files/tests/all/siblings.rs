@@ -89,3 +89,12 @@ fn nothing_is_coded_where_no_coding_is_configured() {
     let reply = ask(&folder.settings()).header(ACCEPT_ENCODING, "gzip").get("/a.txt").reply();
     assert_eq!((reply.body.as_str(), reply.header("vary")), ("plain", ""));
 }
+
+#[test]
+fn a_sibling_that_leads_outside_is_none() {
+    let folder = Folder::new().with("a.txt", "plain");
+    crate::folder::write(&folder.outside().join("secret"), "outside");
+    std::os::unix::fs::symlink("../secret", folder.root().join("a.txt.br")).unwrap();
+    let reply = ask(&settings(&folder)).header(ACCEPT_ENCODING, "br").get("/a.txt").reply();
+    assert_eq!((reply.body.as_str(), reply.header("content-encoding")), ("plain", ""));
+}

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
     AccessLog, BindAddress, Control, Count, Endpoint, Files, FolderText, Forwarding, HeaderRules,
-    Limits, Listener, ListenerTls, Log, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
+    Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
     Redirect, Respond, Route, Site, Table, TemplateText, Text, Timeouts, Upstream,
     UpstreamTimeouts, UpstreamTls, Workers,
 };
@@ -310,6 +310,12 @@ fn log() -> impl Strategy<Value = Log> {
     })
 }
 
+fn map() -> impl Strategy<Value = Map> {
+    let values = table(text(), at(template()));
+    (at(template()), values, option::of(at(template())), any::<bool>(), option::of(at(path())))
+        .prop_map(|(key, values, default, hosts, file)| Map { key, values, default, hosts, file })
+}
+
 fn forwarding() -> impl Strategy<Value = Forwarding> {
     let via = prop_oneof![Just(OrOff::Off), "[a-z]{0,3}".prop_map(|text| OrOff::On(text.into()))];
     let via = via
@@ -333,9 +339,10 @@ fn config() -> impl Strategy<Value = Config> {
     let shutdown =
         (0_u64..100_000_000).prop_map(|ms| Duration::from(std::time::Duration::from_millis(ms)));
     let process = (workers, option::of(at(path())), socket, shutdown, vec(network(), 0..3));
-    let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), table(name(), at(upstream())));
+    let tables = (table(name(), at(upstream())), table(name(), at(map())));
+    let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
     (process, forwarding(), log(), lists).prop_map(
-        |(process, forwarding, log, (listeners, sites, upstreams))| {
+        |(process, forwarding, log, (listeners, sites, (upstreams, maps)))| {
             let (workers, pid_file, socket, shutdown_timeout, trusted_proxies) = process;
             let control = Control { socket };
             Config {
@@ -349,6 +356,7 @@ fn config() -> impl Strategy<Value = Config> {
                 listeners,
                 sites,
                 upstreams,
+                maps,
                 ..Config::default()
             }
         },

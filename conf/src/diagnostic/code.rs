@@ -52,6 +52,8 @@ codes! {
     TooManyFiles = 11,
     /// The format of a file cannot be told from its name.
     UnknownLanguage = 12,
+    /// A file of a map cannot be read, or is not written as it should be.
+    MapFile = 20,
 
     // The shape of values.
     /// A value has the wrong type.
@@ -118,6 +120,10 @@ codes! {
     HeaderValue = 315,
     /// A header that the proxy computes itself cannot be set or removed.
     FramingHeader = 316,
+    /// A key of a map does not parse.
+    MapKey = 330,
+    /// Maps depend on one another in a circle.
+    MapCycle = 331,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.

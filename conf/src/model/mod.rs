@@ -9,6 +9,7 @@ mod files;
 mod forwarding;
 mod listener;
 mod log;
+mod map;
 mod process;
 mod route;
 mod rules;
@@ -28,6 +29,7 @@ pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log};
+pub use map::Map;
 pub use process::{Control, Workers};
 pub use route::{Matcher, Route};
 pub use rules::HeaderRules;
@@ -69,6 +71,8 @@ define::model! {
         pub sites: Vec<At<Site>> = Vec::new(),
         /// The services that requests are passed on to, each under its name: `[upstreams.NAME]`.
         pub upstreams: Table<Name, At<Upstream>> = Table::new(),
+        /// Values that are looked up, each map under its name: `[maps.NAME]`. What one makes of a request is `$map_NAME`.
+        pub maps: Table<Name, At<Map>> = Table::new(),
         ..
         /// The files that were read, in the order they were.
         pub files: Vec<PathBuf>,

@@ -5,6 +5,7 @@
 
 mod collections;
 mod decode;
+mod flat;
 mod format;
 mod include;
 mod node;
@@ -22,6 +23,7 @@ pub use format::format;
 pub(crate) use decode::{
     Decoder, Found, FromText, Gaps, KeyText, Problem, Setting, Written, listed,
 };
+pub(crate) use flat::{Entry, read_flat};
 pub(crate) use node::Node;
 pub(crate) use scalars::integer;
 pub(crate) use tree::Value;

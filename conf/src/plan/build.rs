@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
 
+use super::maps::{self, Maps};
 use super::{ListenerId, Plan, UpstreamId, listeners, process, sites, upstreams};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -22,12 +23,13 @@ pub fn plan(config: &Config) -> Outcome<Plan> {
 
 /// The same for a configuration of which parts could not be read: what may follow from that is not told again.
 pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>) {
-    let mut findings = Findings { diagnostics: Vec::new(), gaps };
+    let mut findings = Findings::new(gaps);
     if let Some(include) = config.include.first() {
         let message =
             "includes are followed when files are read, not in a configuration built in code";
         findings.error(Code::NoEffect, &include.at, message);
     }
+    let maps = maps::maps(config, &mut findings);
     let (listeners, listener_names) = listeners::listeners(config, &mut findings);
     let (upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
     let names = Names { listeners: listener_names, upstreams: upstream_names };
@@ -40,6 +42,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         sites,
         routes,
         upstreams,
+        maps,
     };
     (plan, findings.diagnostics)
 }
@@ -54,6 +57,23 @@ pub(super) struct Names<'a> {
 pub(super) struct Findings<'a> {
     diagnostics: Vec<Diagnostic>,
     gaps: &'a Gaps,
+    /// What there is to refer to as `$map_NAME`.
+    pub(super) maps: Maps,
+}
+
+impl<'a> Findings<'a> {
+    pub(super) fn new(gaps: &'a Gaps) -> Self {
+        Self { diagnostics: Vec::new(), gaps, maps: Maps::default() }
+    }
+
+    pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
+        self.diagnostics
+    }
+
+    /// Whether something called `name` may be among what could not be read.
+    pub(super) fn may_hide(&self, name: &str) -> bool {
+        self.gaps.may_hide(name)
+    }
 }
 
 impl Findings<'_> {

@@ -88,18 +88,20 @@ fn when(
     findings: &mut Findings<'_>,
 ) -> Option<Condition> {
     let condition = findings.condition(text, captures)?;
-    for variable in condition.variables().into_iter().filter(|variable| is_late(variable)) {
+    for variable in condition.variables() {
+        let Some(late) = findings.maps.reached(variable, is_late) else { continue };
+        let behind = (late != *variable).then(|| format!("it depends on `{late}`"));
         let message = format!("`{variable}` is not known yet when routes are chosen");
         let diagnostic = Diagnostic::error(Code::Condition, text.at.clone(), message);
         let is_capture = matches!(variable, Variable::Capture(_));
         let hint = is_capture.then_some("say it in the path: as it is, or as a regex behind `~`");
-        findings.report(diagnostic.maybe_hint(hint));
+        findings.report(diagnostic.maybe_hint(hint).maybe_hint(behind));
     }
     Some(condition)
 }
 
 /// Whether a variable gets its value from the route, from what it captures, or from an answer.
-fn is_late(variable: &Variable) -> bool {
+pub(super) fn is_late(variable: &Variable) -> bool {
     match variable {
         Variable::Capture(_) | Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
         Variable::Known(known) => {
@@ -107,7 +109,10 @@ fn is_late(variable: &Variable) -> bool {
             name.starts_with("upstream")
                 || ["status", "route", "bytes_sent", "body_bytes_sent"].contains(&name)
         }
-        Variable::Header(_) | Variable::Argument(_) | Variable::Cookie(_) => false,
+        Variable::Header(_)
+        | Variable::Argument(_)
+        | Variable::Cookie(_)
+        | Variable::Map { .. } => false,
     }
 }
 

@@ -7,6 +7,10 @@ mod actions;
 mod build;
 mod files;
 mod listeners;
+mod map_file;
+mod map_lines;
+mod map_order;
+mod maps;
 mod matchers;
 mod process;
 mod routes;
@@ -26,6 +30,8 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
+pub use maps::MapPlan;
 pub use rules::HeaderRules;
 
 use crate::diagnostic::Location;
@@ -63,6 +69,8 @@ pub struct Plan {
     pub routes: Vec<RoutePlan>,
     /// The named services.
     pub upstreams: Vec<UpstreamPlan>,
+    /// What is looked up; the index in [`Variable::Map`](switchback_value::Variable::Map) counts these.
+    pub maps: Vec<MapPlan>,
 }
 
 /// Threads, files and time-outs of the process.

@@ -126,9 +126,9 @@ fn when(
     findings: &mut Findings<'_>,
 ) -> Option<Condition> {
     let condition = findings.condition(text, captures)?;
-    let variables = condition.variables();
-    let late = variables.into_iter().find(|variable| of == Of::Request && is_of_answer(variable));
-    if let Some(variable) = late {
+    let mut variables = condition.variables().into_iter();
+    let late = variables.find(|variable| findings.maps.reached(variable, is_of_answer).is_some());
+    if let Some(variable) = late.filter(|_| of == Of::Request) {
         let message = format!("`{variable}` is not known yet when the upstream is asked");
         let diagnostic = Diagnostic::error(Code::Condition, text.at.clone(), message);
         findings.report(diagnostic.hint("`response_headers` may ask for the answer"));
@@ -143,11 +143,14 @@ fn warn_of_late(
     findings: &mut Findings<'_>,
 ) {
     for (name, template) in planned {
-        let Some(variable) = template.variables().find(|variable| is_of_answer(variable)) else {
-            continue;
-        };
+        let reached = |variable| Some((variable, findings.maps.reached(variable, is_of_answer)?));
+        let Some((variable, late)) = template.variables().find_map(reached) else { continue };
         let at = written.find(name).map(|text| text.at.clone());
-        let message = format!("`{variable}` is always empty here: nobody has answered yet");
+        let message = if *variable == late {
+            format!("`{variable}` is always empty here: nobody has answered yet")
+        } else {
+            format!("`{variable}` depends on `{late}`, and nobody has answered yet")
+        };
         findings.report(Diagnostic::warning(
             Code::NoEffect,
             at.unwrap_or_else(crate::Location::none),
@@ -166,6 +169,7 @@ fn is_of_answer(variable: &Variable) -> bool {
         Variable::Header(_)
         | Variable::Argument(_)
         | Variable::Cookie(_)
-        | Variable::Capture(_) => false,
+        | Variable::Capture(_)
+        | Variable::Map { .. } => false,
     }
 }

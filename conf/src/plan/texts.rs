@@ -1,5 +1,6 @@
 //! Templates, conditions and header values, in the scope they stand in.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use http::HeaderName;
@@ -28,7 +29,8 @@ impl Findings<'_> {
         text: &At<TemplateText>,
         captures: &Captures,
     ) -> Option<Template> {
-        let first = match Template::parse(text.value.as_ref(), &captures.scope) {
+        let scope = &self.scope(captures);
+        let first = match Template::parse(text.value.as_ref(), scope) {
             Ok(template) => return Some(template),
             Err(error) => error,
         };
@@ -36,7 +38,8 @@ impl Findings<'_> {
         let mut mistake = Some(first);
         for _ in 0..MAX_MISTAKES {
             let Some(error) = mistake else { break };
-            if !(captures.are_unknown && may_be_capture(&error.kind)) {
+            let is_capture = captures.are_unknown && may_be_capture(&error.kind);
+            if !is_capture && !self.may_be_lost_map(&error.kind) {
                 let at = text.within(error.at.clone());
                 let diagnostic = Diagnostic::error(Code::Template, at, error.to_string());
                 self.report(diagnostic.maybe_hint(error.hint()));
@@ -44,9 +47,23 @@ impl Findings<'_> {
             // The parser stops at the first mistake: blank it and look for the next.
             let blank = " ".repeat(error.at.len());
             rest.replace_range(error.at, &blank);
-            mistake = Template::parse(&rest, &captures.scope).err();
+            mistake = Template::parse(&rest, scope).err();
         }
         None
+    }
+
+    /// What a text may refer to: what its route captures, and the maps.
+    fn scope<'c>(&self, captures: &'c Captures) -> Cow<'c, Scope> {
+        match self.maps.names.is_empty() {
+            true => Cow::Borrowed(&captures.scope),
+            false => Cow::Owned(captures.scope.clone().with_maps(self.maps.names.clone())),
+        }
+    }
+
+    /// Whether a variable is unknown because its map could not be read.
+    fn may_be_lost_map(&self, kind: &TemplateErrorKind) -> bool {
+        let TemplateErrorKind::UnknownVariable { name, .. } = kind else { return false };
+        name.strip_prefix("map_").is_some_and(|name| self.may_hide(name))
     }
 
     /// A template, or the content of a file as it is.
@@ -64,7 +81,7 @@ impl Findings<'_> {
         text: &At<Box<str>>,
         captures: &Captures,
     ) -> Option<Condition> {
-        match Condition::parse(text, &captures.scope) {
+        match Condition::parse(text, &self.scope(captures)) {
             Ok(condition) => Some(condition),
             Err(error) => {
                 let at = text.within(error.at.clone());

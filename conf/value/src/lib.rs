@@ -4,6 +4,7 @@
 //! - [`Template`] is literals and variables, parsed once and rendered per request: `"$scheme://$host$request_uri"`.
 //! - [`Condition`] is a predicate over variables: `$http_upgrade == "websocket" && $remote_addr in [10.0.0.0/8]`.
 //! - [`HostPattern`] and [`PathPattern`] are what a site and a route say about hosts and paths.
+//! - [`MapTable`] turns one text into another, by key, host or regex.
 //! - [`Scope`] holds the names a text may use beside the registry, [`escape`] the forms in which values enter logs.
 //!
 //! ```
@@ -25,6 +26,7 @@
 mod condition;
 pub mod escape;
 mod host_pattern;
+mod map_table;
 mod memo;
 mod path_pattern;
 mod reference;
@@ -38,10 +40,11 @@ mod sample;
 
 pub use condition::{Condition, ConditionError, ConditionErrorKind};
 pub use host_pattern::{HostPattern, HostPatternError};
+pub use map_table::{MapKeyError, MapTable, is_wildcard};
 pub use memo::Memo;
 pub use path_pattern::{
     Groups, MAX_CAPTURES, PathPattern, PathPatternError, PathRegex, Segment, Segments,
 };
-pub use scope::Scope;
+pub use scope::{MapNames, Scope};
 pub use template::{Template, TemplateError, TemplateErrorKind, escape_literal};
 pub use variable::{FAMILIES, Facts, Family, Known, Variable};

@@ -1,11 +1,32 @@
 //! The names that a text may use beside the registry.
 
-use crate::variable::{self, Variable};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-/// The captures of the route in which a text stands.
+use crate::variable::{self, MAP_PREFIX, Variable};
+
+/// The captures of the route in which a text stands, and the maps there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope {
     captures: Vec<Box<str>>,
+    maps: MapNames,
+}
+
+/// The names of maps in the order of their index.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MapNames(Arc<HashMap<Box<str>, u32>>);
+
+impl MapNames {
+    /// Whether there are no maps.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<S: AsRef<str>> FromIterator<S> for MapNames {
+    fn from_iter<I: IntoIterator<Item = S>>(names: I) -> Self {
+        Self(Arc::new(names.into_iter().map(|name| name.as_ref().into()).zip(0..).collect()))
+    }
 }
 
 impl Scope {
@@ -20,7 +41,14 @@ impl Scope {
         I: IntoIterator<Item = S>,
         S: AsRef<str>,
     {
-        Self { captures: names.into_iter().map(|name| name.as_ref().into()).collect() }
+        let captures = names.into_iter().map(|name| name.as_ref().into()).collect();
+        Self { captures, ..Self::default() }
+    }
+
+    /// The same with these maps: `$map_NAME` is the one of that name.
+    #[must_use]
+    pub fn with_maps(self, maps: MapNames) -> Self {
+        Self { maps, ..self }
     }
 
     /// How many captures there are.
@@ -28,9 +56,14 @@ impl Scope {
         self.captures.len()
     }
 
-    /// What `$name` means: the registry, so that no capture changes the meaning of `$host`; else a capture.
+    /// What `$name` means: the registry, so that no capture changes the meaning of `$host`; else a map, else a capture.
     pub(crate) fn variable(&self, name: &str) -> Option<Variable> {
-        Variable::from_name(name).or_else(|| self.capture(name))
+        Variable::from_name(name).or_else(|| self.map(name)).or_else(|| self.capture(name))
+    }
+
+    fn map(&self, name: &str) -> Option<Variable> {
+        let (name, index) = self.maps.0.get_key_value(name.strip_prefix(MAP_PREFIX)?)?;
+        Some(Variable::Map { index: *index, name: name.clone() })
     }
 
     /// What `{name}` means: a capture.
@@ -47,7 +80,17 @@ impl Scope {
 
     /// What `$name` was probably meant to be, as it is written.
     pub(crate) fn nearest_variable(&self, name: &str) -> Option<String> {
-        variable::nearest_variable(name).or_else(|| self.nearest_capture(name))
+        variable::nearest_variable(name)
+            .or_else(|| self.nearest_map(name))
+            .or_else(|| self.nearest_capture(name))
+    }
+
+    fn nearest_map(&self, name: &str) -> Option<String> {
+        let mut maps: Vec<_> = self.maps.0.keys().map(|own| format!("{MAP_PREFIX}{own}")).collect();
+        // Of equally near names always the same.
+        maps.sort_unstable();
+        let name = crate::suggest::nearest(name, maps.iter().map(String::as_str))?;
+        self.map(name).map(|variable| variable.to_string())
     }
 
     /// What `{name}` was probably meant to be, as it is written.
@@ -102,6 +145,27 @@ mod tests {
         assert_eq!(many.capture("c256"), None);
         assert_eq!(many.numbered(256), Some(Variable::Capture(255)));
         assert_eq!(many.numbered(257), None);
+    }
+
+    #[test]
+    fn a_map_is_known_by_its_name_and_its_place() {
+        let scope = Scope::with_captures(["map_x", "map_b"])
+            .with_maps(["a", "b", "c-d"].into_iter().collect());
+        let b = Variable::Map { index: 1, name: "b".into() };
+        assert_eq!(b.to_string(), "$map_b");
+        assert_eq!(scope.variable("map_b"), Some(b));
+        assert_eq!(scope.variable("map_c-d").unwrap().to_string(), "${map_c-d}");
+        assert_eq!(scope.variable("map_x"), Some(Variable::Capture(0)));
+        assert_eq!(scope.variable("map_"), None);
+        assert_eq!(scope.capture("map_b"), Some(Variable::Capture(1)));
+    }
+
+    #[test]
+    fn slips_are_corrected_to_maps() {
+        let scope = Scope::new().with_maps(["backend", "tier"].into_iter().collect());
+        assert_eq!(scope.nearest_variable("map_backnd").as_deref(), Some("$map_backend"));
+        assert_eq!(scope.nearest_variable("mpa_tier").as_deref(), Some("$map_tier"));
+        assert_eq!(scope.nearest_variable("map_zebra"), None);
     }
 
     #[test]

@@ -41,12 +41,19 @@ pub enum Variable {
     UpstreamHeader(HeaderName),
     /// A capture of the route's path, counted from 0: `{id}` of its pattern, or a group of its regex, where `$1` is 0.
     Capture(u8),
+    /// `$map_backend`: what a map makes of the request.
+    Map {
+        /// Which of the maps in scope.
+        index: u32,
+        /// What the map is called.
+        name: Box<str>,
+    },
 }
 
 impl Variable {
     /// The variable that the registry has under `name`, written without dollar sign: `host`, `http_user_agent`.
     ///
-    /// Captures are not in the registry; a [`Scope`](crate::Scope) knows them.
+    /// Captures and maps are not in the registry; a [`Scope`](crate::Scope) knows them.
     pub fn from_name(name: &str) -> Option<Self> {
         if let Some(known) = Known::from_name(name) {
             return Some(Self::Known(known));
@@ -64,6 +71,7 @@ impl Variable {
             Self::SentHeader(name) => member_name("sent_http_", &with_underscores(name)),
             Self::UpstreamHeader(name) => member_name("upstream_http_", &with_underscores(name)),
             Self::Capture(index) => Cow::Owned((u16::from(*index) + 1).to_string()),
+            Self::Map { name, .. } => member_name(MAP_PREFIX, name),
         }
     }
 }
@@ -115,8 +123,11 @@ impl Family {
     }
 }
 
+/// What the names of maps begin with.
+pub(crate) const MAP_PREFIX: &str = "map_";
+
 /// Every family, in the order of documentation.
-pub const FAMILIES: [Family; 5] = [
+pub const FAMILIES: [Family; 6] = [
     Family {
         prefix: "http_",
         doc: "A header of the request; dashes are written as underscores.",
@@ -141,6 +152,12 @@ pub const FAMILIES: [Family; 5] = [
         prefix: "upstream_http_",
         doc: "A header of the upstream's answer; dashes are written as underscores.",
         build: |name| header(name).map(Variable::UpstreamHeader),
+    },
+    Family {
+        prefix: MAP_PREFIX,
+        doc: "What the map of that name makes of the request.",
+        // Only a scope knows which maps there are.
+        build: |_| None,
     },
 ];
 

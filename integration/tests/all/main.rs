@@ -37,6 +37,8 @@ mod listeners;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]
+mod maps;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod proxying_h1;

@@ -14,6 +14,7 @@ mod metrics;
 mod request_id;
 mod resolve;
 mod snapshot;
+mod watch;
 
 use std::collections::HashMap;
 use std::io;
@@ -25,7 +26,7 @@ use control::{ListenerStatus, State};
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
 use switchback_conf::{Code, Diagnostic};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use listen::connection::{Connection, Ends};
 use listen::socket::{self, Sockets};
@@ -246,7 +247,8 @@ impl Engine {
         let resolve_now = Arc::new(Notify::new());
         control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
-        let (drain, _) = watch::channel(false);
+        control.spawn(watch::run(Arc::clone(&cell)));
+        let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {
             cell,
             resident,

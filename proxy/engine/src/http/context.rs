@@ -14,6 +14,7 @@ use switchback_upstream::Attempt;
 use switchback_value::Memo;
 
 use super::fault::Fault;
+use super::map_memos::MapMemos;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Site, Snapshot};
@@ -70,7 +71,7 @@ pub(crate) struct Request {
     pub(crate) target: Option<Box<[u8]>>,
 }
 
-/// Values of variables that cost something: computed when first asked for, then kept. All of them are settled by receiving.
+/// Values of variables that cost something: computed when first asked for, then kept. All but some of the maps are settled by receiving.
 #[derive(Debug, Default)]
 pub(crate) struct Memos {
     /// `$remote_addr`.
@@ -83,6 +84,8 @@ pub(crate) struct Memos {
     pub(crate) time_local: Memo<String>,
     /// `$time_iso8601`.
     pub(crate) time_iso8601: Memo<String>,
+    /// `$map_NAME`.
+    pub(crate) maps: MapMemos,
 }
 
 /// What routing found.

@@ -227,6 +227,12 @@ impl<'r> RequestFacts<'r> {
         self.context.place.captures.get(path, index).map(text)
     }
 
+    fn map(&self, index: usize) -> Value<'_> {
+        let maps = &self.context.snapshot.maps;
+        let (map, memo) = (maps.get(index)?, self.context.memos.maps.memo(maps, index)?);
+        memo.value_or(|| map.value(self)).as_deref().map(Cow::Borrowed)
+    }
+
     fn upstream_header(&self, name: &HeaderName) -> Value<'_> {
         if let Some(headers) = self.upstream {
             return headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()));
@@ -251,6 +257,7 @@ impl Facts for RequestFacts<'_> {
             }
             Variable::UpstreamHeader(name) => self.upstream_header(name),
             Variable::Capture(index) => self.capture(*index),
+            Variable::Map { index, .. } => self.map(*index as usize),
         }
     }
 

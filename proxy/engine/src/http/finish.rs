@@ -35,6 +35,7 @@ pub(crate) fn record(request: &RequestHeader, sent: Option<&HeaderMap>, context:
     }
     let status = context.sent.status.map_or(0, |status| status.as_u16());
     context.resident.metrics.answered(status);
+    context.memos.maps.forget_passing();
     let facts = RequestFacts::new(request, context).with_sent(sent);
     for log in &context.snapshot.access_logs {
         log.write(&facts);

@@ -21,6 +21,7 @@ use switchback_conf::plan::RouteId;
 use super::answer::Made;
 use super::context::{Asked, Context, Place, Request};
 use super::fault::{Fault, Kind, Side};
+use super::map_memos::MapMemos;
 use super::{answer, body, fail, route};
 use crate::listen::connection::Connection;
 use crate::snapshot::Snapshot;
@@ -42,6 +43,7 @@ pub(crate) struct Inherited {
     request: Request,
     place: Place,
     asked: Arc<Mutex<Asked>>,
+    maps: MapMemos,
 }
 
 /// How an inner request ended.
@@ -65,6 +67,7 @@ impl Inherited {
             request: context.request.clone(),
             place: context.place,
             asked: Arc::clone(&context.asked),
+            maps: context.memos.maps.inherit(&context.snapshot.maps),
         }
     }
 
@@ -76,6 +79,7 @@ impl Inherited {
         context.request = self.request;
         context.place = self.place;
         context.asked = self.asked;
+        context.memos.maps = self.maps;
         context.inner = true;
         context
     }

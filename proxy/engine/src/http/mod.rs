@@ -14,6 +14,7 @@ pub(crate) mod finish;
 pub(crate) mod forward;
 mod inner;
 pub(crate) mod local;
+mod map_memos;
 mod pieces;
 pub(crate) mod receive;
 mod redirect;

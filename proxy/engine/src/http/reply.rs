@@ -77,8 +77,10 @@ fn apply(
     head: &mut ResponseHeader,
     whose: Whose,
     request: &RequestHeader,
-    context: &Context,
+    context: &mut Context,
 ) -> Result<(), Fault> {
+    // What depends on the answer may have been asked for before there was one.
+    context.memos.maps.forget_passing();
     let Some(route) = context.route() else { return Ok(()) };
     if route.response_headers.is_empty() {
         return Ok(());

@@ -7,6 +7,7 @@ use switchback_route::Captures;
 use super::context::{Context, Place};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::map_memos::MapMemos;
 use super::receive;
 
 /// Fills [`Context::place`] and the request's normalised path.
@@ -39,12 +40,15 @@ pub(crate) fn again(
         context.request.target = Some(head.raw_path().into());
     }
     head.set_raw_path(target).map_err(Fault::internal)?;
+    // Maps may have looked at path and query.
+    context.memos.maps = MapMemos::default();
     route(head, context)
 }
 
 /// Goes on with another route of the site; the target stays.
 pub(crate) fn lead_to(id: RouteId, context: &mut Context) -> Result<(), Fault> {
     turn(context)?;
+    context.memos.maps.forget_passing();
     context.place = Place { route: Some(id), captures: Captures::default(), ..context.place };
     Ok(())
 }

@@ -18,6 +18,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
 use switchback_upstream::{Address, Endpoint, Pool};
 use switchback_value::Variable;
 
+use super::map::LiveMap;
 use super::resident::Resident;
 use super::{Listener, Site, Snapshot, Upstream};
 use crate::access_log::AccessLog;
@@ -43,6 +44,7 @@ pub(crate) fn assemble(
         .iter()
         .map(|upstream| assemble_upstream(upstream, resident, &mut found))
         .collect();
+    let maps: Box<[LiveMap]> = plan.maps.into_iter().map(LiveMap::new).collect();
     let access_logs = assemble_logs(plan.log.access, resident, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(found);
@@ -56,7 +58,9 @@ pub(crate) fn assemble(
         files,
         routes: plan.routes.into_boxed_slice(),
         upstreams,
-        logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers),
+        logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers)
+            || maps.iter().any(LiveMap::asks_for_upstream_headers),
+        maps,
         access_logs,
     };
     Ok((snapshot, found))

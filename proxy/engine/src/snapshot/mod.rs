@@ -1,6 +1,7 @@
 //! What runs: live objects made from a plan, swapped whole.
 
 pub(crate) mod assemble;
+pub(crate) mod map;
 pub(crate) mod resident;
 
 use std::collections::HashMap;
@@ -17,6 +18,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
 use crate::access_log::AccessLog;
+use map::LiveMap;
 
 /// Everything that a request is judged by. A request sees exactly one.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct Snapshot {
     pub(crate) files: Box<[Option<Box<switchback_files::Settings>>]>,
     /// Indexed by [`UpstreamId`].
     pub(crate) upstreams: Box<[Upstream]>,
+    /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
+    pub(crate) maps: Box<[LiveMap]>,
     /// Each gets a line per request.
     pub(crate) access_logs: Vec<AccessLog>,
     /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.

@@ -164,12 +164,13 @@ fn redirect() -> impl Strategy<Value = OrText<Redirect>> {
 fn actions() -> impl Strategy<Value = Route> {
     let shared = (option::of(at(proxy())), option::of(at(respond())));
     let others = (option::of(at(files())), option::of(at(redirect())), option::of(at(template())));
-    (shared, others).prop_map(|((proxy, respond), (files, redirect, rewrite))| Route {
-        proxy,
-        respond,
-        files,
-        redirect,
-        rewrite,
+    (shared, others, option::of(at(name()))).prop_map(|(shared, others, action)| Route {
+        proxy: shared.0,
+        respond: shared.1,
+        files: others.0,
+        redirect: others.1,
+        rewrite: others.2,
+        action,
         ..Route::default()
     })
 }

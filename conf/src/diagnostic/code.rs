@@ -152,6 +152,8 @@ codes! {
     LogFile = 506,
     /// Whatever else keeps a plan from being assembled.
     Assemble = 507,
+    /// An action that the program has not registered.
+    UnknownAction = 510,
 }
 
 impl Code {

@@ -13,8 +13,8 @@ use crate::at::At;
 use crate::units::Bytes;
 
 model! {
-    /// Which requests, and what is done with them: exactly one of `proxy`, `files`, `respond`, `redirect` and
-    /// `rewrite`.
+    /// Which requests, and what is done with them: exactly one of `proxy`, `files`, `respond`, `redirect`,
+    /// `rewrite` and `action`.
     pub struct Route: Default {
         /// A name, unique in its site, by which `errors` and `missing` refer to it; it also appears in logs as `$route`.
         pub name: Option<At<Name>> = None,
@@ -35,6 +35,9 @@ model! {
         /// A template for path and query that replace those of the request, for which a route of the site is then looked for
         /// again (nginx's `rewrite … last`). At most 10 times for one request.
         pub rewrite: Option<At<TemplateText>> = None,
+        /// Answers with an action of the program that Switchback is built into: the name it was registered under. The
+        /// `switchback` command has none.
+        pub action: Option<At<Name>> = None,
         /// Changes to the headers that the upstream receives: a table, or a list of them in the order in which they act. Those of the
         /// site act first.
         pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),

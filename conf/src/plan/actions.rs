@@ -5,7 +5,7 @@ use switchback_value::Template;
 use super::build::{Findings, Names};
 use super::routes::RouteNames;
 use super::texts::Captures;
-use super::{ActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files};
+use super::{ActionPlan, OwnActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Proxy, Redirect, Respond, Route, TemplateText};
@@ -39,8 +39,11 @@ pub(super) fn action(
     if let Some(redirect) = &route.redirect {
         return plan_redirect(&redirect.value, captures, findings).map(ActionPlan::Redirect);
     }
-    let rewrite = route.rewrite.as_ref()?;
-    plan_rewrite(rewrite, captures, findings).map(ActionPlan::Rewrite)
+    if let Some(rewrite) = &route.rewrite {
+        return plan_rewrite(rewrite, captures, findings).map(ActionPlan::Rewrite);
+    }
+    let own = route.action.as_ref()?;
+    Some(ActionPlan::Own(OwnActionPlan { name: (*own.value).into(), at: own.at.clone() }))
 }
 
 /// A route has one action, no fewer and no more.
@@ -51,6 +54,7 @@ fn one_alone(route: &At<Route>, findings: &mut Findings<'_>) -> Option<()> {
         ("respond", route.respond.as_ref().map(|action| &action.at)),
         ("redirect", route.redirect.as_ref().map(|action| &action.at)),
         ("rewrite", route.rewrite.as_ref().map(|action| &action.at)),
+        ("action", route.action.as_ref().map(|action| &action.at)),
     ]
     .into_iter()
     .filter_map(|(name, at)| Some((name, at?)))
@@ -61,7 +65,8 @@ fn one_alone(route: &At<Route>, findings: &mut Findings<'_>) -> Option<()> {
             let diagnostic =
                 Diagnostic::error(Code::NoAction, route.at.clone(), "this route does nothing");
             findings.report(
-                diagnostic.hint("write `proxy`, `files`, `respond`, `redirect` or `rewrite`"),
+                diagnostic
+                    .hint("write `proxy`, `files`, `respond`, `redirect`, `rewrite` or `action`"),
             );
             None
         }

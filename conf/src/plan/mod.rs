@@ -303,6 +303,8 @@ pub enum ActionPlan {
     Redirect(RedirectPlan),
     /// Another path and query, for which a route is looked for again.
     Rewrite(Template),
+    /// An answer of the program that the proxy is built into.
+    Own(OwnActionPlan),
 }
 
 /// Files below a directory.
@@ -398,6 +400,15 @@ pub struct RespondPlan {
     pub headers: Vec<(HeaderName, Template)>,
     /// Its body.
     pub body: Template,
+}
+
+/// An answer of the program that the proxy is built into. Whether it has that action is found when the plan is assembled.
+#[derive(Clone, Debug)]
+pub struct OwnActionPlan {
+    /// The name that the program gave it.
+    pub name: Box<str>,
+    /// Where it stands in the configuration.
+    pub at: Location,
 }
 
 /// A named service.

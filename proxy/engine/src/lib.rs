@@ -4,6 +4,7 @@
 //! running process. `http/mod.rs` is the request line, `listen/` is what stands before it.
 
 mod access_log;
+pub mod action;
 mod adapt;
 mod clock;
 pub mod control;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+use action::Actions;
 use control::{ListenerStatus, State};
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
@@ -85,11 +87,12 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Binds every listener, then starts the workers. On any error nothing is left bound or running. Returns the warnings.
+    /// `actions` are those that this and every later plan may name.
     ///
     /// # Errors
     /// Everything that keeps the plan from being served: addresses that cannot be bound, certificates that cannot be used.
-    pub fn start(plan: Plan) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let resident = Arc::new(Resident::default());
+    pub fn start(plan: Plan, actions: Actions) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let resident = Arc::new(Resident::new(actions));
         let plans = plan.listeners.clone();
         let (snapshot, warnings) = assemble(plan, &resident, 1)?;
         let workers = snapshot.process.workers.map_or_else(cores, usize::from);
@@ -102,8 +105,9 @@ impl Engine {
 
     /// What [`Engine::start`] and [`Engine::reload`] would find, without binding anything.
     #[must_use]
-    pub fn check(plan: &Plan) -> Vec<Diagnostic> {
-        match assemble(plan.clone(), &Resident::default(), 0) {
+    pub fn check(plan: &Plan, actions: &Actions) -> Vec<Diagnostic> {
+        let resident = Resident::new(actions.clone());
+        match assemble(plan.clone(), &resident, 0) {
             Ok((_, warnings)) => warnings,
             Err(diagnostics) => diagnostics,
         }

@@ -25,6 +25,7 @@ mod signals;
 mod source;
 mod stop;
 
+pub use async_trait::async_trait;
 pub use error::Error;
 pub use handle::Handle;
 pub use pid_file::PidFileError;
@@ -33,6 +34,7 @@ pub use signals::Signals;
 pub use switchback_admin::BindError;
 pub use switchback_conf::{Config, Diagnostic, Environment, Outcome};
 pub use switchback_engine::Drained;
+pub use switchback_engine::action::{Action, BodyError, Request, Response};
 pub use switchback_engine::control::{ListenerStatus, State, Status, StopMode, Verdict, Version};
 
 /// Which program this is.

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use switchback_conf::plan::{LogPlan, Plan, ProcessPlan};
 use switchback_conf::{Code, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
+use switchback_engine::action::Actions;
 use switchback_engine::control::{Control, Status, StopMode, Verdict, Version};
 use tracing::{error, info, warn};
 
@@ -34,6 +35,8 @@ pub(crate) struct Live {
 pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) source: Source,
+    /// What routes may name, for checks.
+    pub(crate) actions: Actions,
     /// As at the start: files and threads of the process do not change with a reload.
     pub(crate) process: ProcessPlan,
     pub(crate) error_log: Option<ErrorLog>,
@@ -150,7 +153,7 @@ impl Control for Live {
     }
 
     fn check(&self) -> Verdict {
-        let outcome = self.next_plan(self.parts.source.check());
+        let outcome = self.next_plan(self.parts.source.check(&self.parts.actions));
         self.verdict(outcome.value.is_some(), outcome.diagnostics)
     }
 

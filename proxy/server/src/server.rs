@@ -8,6 +8,7 @@ use std::thread;
 use switchback_admin::ControlSocket;
 use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Diagnostic, Environment, Outcome, ProcessEnvironment};
+use switchback_engine::action::{Action, Actions};
 use switchback_engine::{Drained, Engine};
 
 use crate::control_thread::ControlThread;
@@ -28,6 +29,7 @@ pub struct Server {
     signals: Signals,
     logger: bool,
     notify_socket: Option<String>,
+    actions: Actions,
 }
 
 impl Server {
@@ -48,7 +50,13 @@ impl Server {
     }
 
     fn of(source: Source) -> Self {
-        Self { source, signals: Signals::Untouched, logger: false, notify_socket: None }
+        Self {
+            source,
+            signals: Signals::Untouched,
+            logger: false,
+            notify_socket: None,
+            actions: Actions::default(),
+        }
     }
 
     /// Where `${NAME}` in the file gets its value, instead of from the process. Nothing for a configuration built in code.
@@ -75,6 +83,13 @@ impl Server {
     #[must_use]
     pub fn runtime_socket(path: &Path) -> PathBuf {
         runtime_files::socket(path)
+    }
+
+    /// Has `action` answer the routes that say `action = "NAME"`, in place of another of that name.
+    #[must_use]
+    pub fn action(mut self, name: &str, action: impl Action) -> Self {
+        self.actions.insert(name, action);
+        self
     }
 
     /// Has the process's signals act on this server.
@@ -109,7 +124,7 @@ impl Server {
     /// What a start would find, without binding or running anything.
     #[must_use]
     pub fn check(&self) -> Outcome<Plan> {
-        self.source.check()
+        self.source.check(&self.actions)
     }
 
     /// Starts and blocks until something stops it: the control socket, or a signal if those were asked for.
@@ -133,12 +148,13 @@ impl Server {
         let pid_file = process.pid_file.as_deref().map(PidFile::lock).transpose()?;
         let socket = process.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
         let notifier = Notifier::new(self.notify_socket.as_deref());
-        let (engine, found) = start_engine(plan, outcome.diagnostics)?;
+        let (engine, found) = start_engine(plan, self.actions.clone(), outcome.diagnostics)?;
 
         let (stopper, stops) = stop::channel();
         let live = Arc::new(Live::new(live::Parts {
             engine: Arc::new(engine),
             source: self.source,
+            actions: self.actions,
             process,
             error_log,
             notifier,
@@ -161,11 +177,12 @@ impl Server {
 /// What it finds is added to `found`.
 fn start_engine(
     plan: Plan,
+    actions: Actions,
     mut found: Vec<Diagnostic>,
 ) -> Result<(Engine, Vec<Diagnostic>), Error> {
     let started = thread::scope(|scope| {
         let starting = thread::Builder::new().name("switchback-start".into());
-        let starting = starting.spawn_scoped(scope, || Engine::start(plan))?;
+        let starting = starting.spawn_scoped(scope, || Engine::start(plan, actions))?;
         Ok(starting.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     match started.map_err(Error::Thread)? {

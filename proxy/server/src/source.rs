@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Environment, Loaded, Outcome, load_file, plan};
 use switchback_engine::Engine;
+use switchback_engine::action::Actions;
 
 use crate::runtime_files;
 
@@ -45,9 +46,9 @@ impl Source {
     }
 
     /// The plan, and also what the engine finds in it without putting it in force.
-    pub(crate) fn check(&self) -> Outcome<Plan> {
+    pub(crate) fn check(&self, actions: &Actions) -> Outcome<Plan> {
         self.plan().and_then(|plan| {
-            let found = Engine::check(&plan);
+            let found = Engine::check(&plan, actions);
             Outcome::new(plan, found)
         })
     }

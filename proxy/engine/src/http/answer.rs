@@ -66,6 +66,8 @@ pub(crate) enum Made {
     Answer(Answer),
     /// An upstream has to be asked.
     Proxy,
+    /// The embedding program has to be asked; it may want the request's body.
+    Own,
 }
 
 /// Does what the route says, and what the routes say to which it leads. `head` and [`Context::place`] are then those of the
@@ -75,6 +77,7 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         let Some(plan) = context.route() else { return Ok(Made::Proxy) };
         let step = match &plan.action {
             ActionPlan::Proxy(_) => return Ok(Made::Proxy),
+            ActionPlan::Own(_) => return Ok(Made::Own),
             ActionPlan::Respond(plan) => return fixed(plan, head, context).map(Made::Answer),
             ActionPlan::Redirect(plan) => {
                 return redirect::answer(plan, head, context).map(Made::Answer);
@@ -186,7 +189,7 @@ pub(super) fn insert(
 }
 
 /// Whether an answer of this status may have a body (RFC 9110, 6.4.1).
-fn has_body(status: StatusCode) -> bool {
+pub(crate) fn has_body(status: StatusCode) -> bool {
     !status.is_informational()
         && status != StatusCode::NO_CONTENT
         && status != StatusCode::NOT_MODIFIED

@@ -14,8 +14,13 @@ const IN_MEMORY: usize = 16 * 1024;
 /// What an inner request is given at a time.
 const PIECE: usize = 64 * 1024;
 
-/// Reads the whole body of `session`'s request, no longer than its route allows.
+/// Reads the whole body of `session`'s request, no longer than its route allows, for an inner request.
 pub(crate) async fn take_in(session: &mut Session, context: &mut Context) -> Result<Vec<Bytes>> {
+    whole(session, context).await.map(pieces)
+}
+
+/// The same in one piece.
+pub(crate) async fn whole(session: &mut Session, context: &mut Context) -> Result<Bytes> {
     let limit = context.route().and_then(|route| route.body_limit).unwrap_or(u64::MAX);
     if expects_continue(session) {
         session.downstream_session.write_continue_response().await?;
@@ -45,13 +50,12 @@ pub(crate) async fn take_in(session: &mut Session, context: &mut Context) -> Res
             file = Some(spool);
         }
     }
-    let whole = match file {
-        None => memory.freeze(),
+    match file {
+        None => Ok(memory.freeze()),
         Some(file) => {
-            map(file).await.or_err(ErrorType::FileReadError, "reading a spooled request body")?
+            map(file).await.or_err(ErrorType::FileReadError, "reading a spooled request body")
         }
-    };
-    Ok(pieces(whole))
+    }
 }
 
 fn expects_continue(session: &Session) -> bool {

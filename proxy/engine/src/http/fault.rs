@@ -57,6 +57,8 @@ pub(crate) enum Kind {
     NoEndpoint,
     /// 504.
     UpstreamTimeout,
+    /// 504: an action of the embedding program did not answer in time.
+    ActionTimeout,
     /// 508: re-entered too often.
     TooManyReentries,
 }
@@ -121,7 +123,7 @@ impl Kind {
             Self::ConnectFailed | Self::BadAnswer | Self::UpstreamTls | Self::NoEndpoint => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::UpstreamTimeout => StatusCode::GATEWAY_TIMEOUT,
+            Self::UpstreamTimeout | Self::ActionTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyReentries => StatusCode::LOOP_DETECTED,
         }
     }
@@ -133,7 +135,7 @@ impl Kind {
             Self::BadAnswer => Some("http_protocol_error"),
             Self::UpstreamTls => Some("tls_certificate_error"),
             Self::NoEndpoint => Some("destination_unavailable"),
-            Self::UpstreamTimeout => Some("http_response_timeout"),
+            Self::UpstreamTimeout | Self::ActionTimeout => Some("http_response_timeout"),
             Self::TooManyReentries => Some("proxy_loop_detected"),
             Self::Internal => Some("proxy_internal_error"),
             Self::BadRequest

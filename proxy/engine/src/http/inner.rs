@@ -22,7 +22,7 @@ use super::answer::Made;
 use super::context::{Asked, Context, Place, Request};
 use super::fault::{Fault, Kind, Side};
 use super::map_memos::MapMemos;
-use super::{answer, body, fail, route};
+use super::{action, answer, body, fail, route};
 use crate::listen::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::snapshot::resident::Resident;
@@ -91,7 +91,12 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context) -> Result<
     let mut stale = 0;
     for _ in 0..=MOST_REENTRIES {
         let made = answer::make(session.req_header_mut(), context);
-        if let Made::Answer(answer) = made.map_err(|fault| context.fail(fault))? {
+        let answer = match made.map_err(|fault| context.fail(fault))? {
+            Made::Answer(answer) => Some(answer),
+            Made::Own => Some(action::answer(session, context, Some(body.clone())).await?),
+            Made::Proxy => None,
+        };
+        if let Some(answer) = answer {
             return answer::send(session, answer, context).await;
         }
         match pipe(session, context, body.clone(), stale == 0).await? {

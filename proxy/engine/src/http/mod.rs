@@ -1,8 +1,9 @@
 //! The request path on Pingora: each callback calls one phase, and nothing else.
 //!
-//! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`inner`] (re-entry), [`select`], [`forward`], [`reply`],
+//! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`action`], [`inner`] (re-entry), [`select`], [`forward`], [`reply`],
 //! [`fail`], [`finish`].
 
+pub(crate) mod action;
 pub(crate) mod answer;
 mod body;
 pub(crate) mod context;
@@ -134,7 +135,12 @@ impl ProxyHttp for Phases {
     /// 4 answer, and re-entry.
     async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> Result<bool> {
         let made = answer::make(session.req_header_mut(), context);
-        if let Made::Answer(answer) = made.map_err(|fault| context.fail(fault))? {
+        let answer = match made.map_err(|fault| context.fail(fault))? {
+            Made::Answer(answer) => Some(answer),
+            Made::Own => Some(action::answer(session, context, None).await?),
+            Made::Proxy => None,
+        };
+        if let Some(answer) = answer {
             answer::send(session, answer, context).await?;
             return Ok(true);
         }

@@ -226,7 +226,7 @@ impl<'w> Visit<'w> {
             Box::new(Context::new(Arc::clone(&shared.resident), shared.cell.load(), connection));
         self.connection.count_request();
         let made = match local::make(&mut request, &mut context) {
-            Ok(Made::Proxy) => {
+            Ok(Made::Proxy | Made::Own) => {
                 context.routed = Some(Box::new(request));
                 let entry = Entry::Routed(Mutex::new(Some(context)));
                 return self.lend(stream, head, entry).await;

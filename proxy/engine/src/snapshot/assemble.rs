@@ -20,7 +20,7 @@ use switchback_value::Variable;
 
 use super::map::LiveMap;
 use super::resident::Resident;
-use super::{Listener, Site, Snapshot, Upstream};
+use super::{Listener, Site, Snapshot, Upstream, own_actions};
 use crate::access_log::AccessLog;
 use crate::adapt;
 use crate::listen::tls;
@@ -44,6 +44,7 @@ pub(crate) fn assemble(
         .iter()
         .map(|upstream| assemble_upstream(upstream, resident, &mut found))
         .collect();
+    let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let maps: Box<[LiveMap]> = plan.maps.into_iter().map(LiveMap::new).collect();
     let access_logs = assemble_logs(plan.log.access, resident, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -61,6 +62,7 @@ pub(crate) fn assemble(
         logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers)
             || maps.iter().any(LiveMap::asks_for_upstream_headers),
         maps,
+        own_actions,
         access_logs,
     };
     Ok((snapshot, found))

@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 pub(crate) mod map;
+pub(crate) mod own_actions;
 pub(crate) mod resident;
 
 use std::collections::HashMap;
@@ -19,6 +20,7 @@ use switchback_upstream::Pool;
 
 use crate::access_log::AccessLog;
 use map::LiveMap;
+use own_actions::OwnAction;
 
 /// Everything that a request is judged by. A request sees exactly one.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Snapshot {
     pub(crate) upstreams: Box<[Upstream]>,
     /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
     pub(crate) maps: Box<[LiveMap]>,
+    /// The embedding program's actions, for the routes that name one.
+    pub(crate) own_actions: HashMap<RouteId, OwnAction>,
     /// Each gets a line per request.
     pub(crate) access_logs: Vec<AccessLog>,
     /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.

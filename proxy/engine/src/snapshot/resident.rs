@@ -8,12 +8,15 @@ use switchback_conf::plan::LogTarget;
 use switchback_upstream::{Address, Endpoint};
 
 use crate::access_log::LogWriter;
+use crate::action::Actions;
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 
 /// The one owner of everything that survives a reload.
 #[derive(Debug, Default)]
 pub(crate) struct Resident {
+    /// What the embedding program has registered.
+    pub(crate) actions: Actions,
     /// Counters of the process.
     pub(crate) metrics: Metrics,
     /// Where request ids come from.
@@ -26,6 +29,11 @@ pub(crate) struct Resident {
 type EndpointKey = (Box<str>, Address);
 
 impl Resident {
+    /// Nothing yet but what the embedding program has registered.
+    pub(crate) fn new(actions: Actions) -> Self {
+        Self { actions, ..Self::default() }
+    }
+
     /// The endpoint of `upstream` at `address`, new or known already.
     pub(crate) fn endpoint(&self, upstream: &str, address: Address) -> Arc<Endpoint> {
         let mut endpoints = self.endpoints.lock();

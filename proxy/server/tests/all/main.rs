@@ -11,6 +11,8 @@ mod format;
 #[cfg(test)]
 mod library;
 #[cfg(test)]
+mod own_action;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod reaching_a_process;

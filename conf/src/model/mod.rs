@@ -5,6 +5,7 @@
 pub(crate) mod define;
 
 mod action;
+mod build;
 mod files;
 mod forwarding;
 mod listener;
@@ -26,6 +27,7 @@ use ipnet::IpNet;
 
 pub use action::{Proxy, Respond};
 pub use files::{Files, Redirect};
+pub use build::NotAName;
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log};

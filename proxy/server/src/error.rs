@@ -36,3 +36,9 @@ pub enum Error {
     #[error("cannot start the control thread: {0}")]
     Thread(io::Error),
 }
+
+impl From<Vec<Diagnostic>> for Error {
+    fn from(found: Vec<Diagnostic>) -> Self {
+        Self::Config(found)
+    }
+}

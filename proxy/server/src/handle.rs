@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use switchback_conf::Diagnostic;
+use switchback_conf::{Config, Diagnostic};
 use switchback_engine::Drained;
 use switchback_engine::control::{Control, Status, StopMode, Verdict};
 
@@ -12,8 +12,8 @@ use crate::live::Live;
 
 /// A running server. Dropped without [`wait`](Handle::wait), it stops at once.
 ///
-/// [`check`](Handle::check), [`reload`](Handle::reload) and [`wait`](Handle::wait) block; call them from async code
-/// through `spawn_blocking`.
+/// [`check`](Handle::check), [`reload`](Handle::reload), [`replace`](Handle::replace) and [`wait`](Handle::wait) block; call
+/// them from async code through `spawn_blocking`.
 #[must_use = "a server stops when its handle is dropped"]
 pub struct Handle {
     live: Arc<Live>,
@@ -58,6 +58,13 @@ impl Handle {
     #[must_use = "a reload can be refused"]
     pub fn reload(&self) -> Verdict {
         self.live.reload()
+    }
+
+    /// Puts another configuration in force if it has no errors; later reloads take that one again, whatever the server was
+    /// started from. Else the old one keeps serving.
+    #[must_use = "a configuration can be refused"]
+    pub fn replace(&self, config: Config) -> Verdict {
+        self.live.replace(config)
     }
 
     /// Appends the counters in the Prometheus text format.

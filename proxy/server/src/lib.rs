@@ -26,13 +26,17 @@ mod source;
 mod stop;
 
 pub use async_trait::async_trait;
+pub use bytes;
 pub use error::Error;
 pub use handle::Handle;
+pub use http;
 pub use pid_file::PidFileError;
 pub use server::Server;
 pub use signals::Signals;
 pub use switchback_admin::BindError;
-pub use switchback_conf::{Config, Diagnostic, Environment, Outcome};
+pub use switchback_conf::{
+    Config, Diagnostic, Environment, Outcome, ProcessEnvironment, model, read_file, read_text,
+};
 pub use switchback_engine::Drained;
 pub use switchback_engine::action::{Action, BodyError, Request, Response};
 pub use switchback_engine::control::{ListenerStatus, State, Status, StopMode, Verdict, Version};

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{LogPlan, Plan, ProcessPlan};
-use switchback_conf::{Code, Diagnostic, Location, Outcome, Severity};
+use switchback_conf::{Code, Config, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
 use switchback_engine::action::Actions;
 use switchback_engine::control::{Control, Status, StopMode, Verdict, Version};
@@ -34,7 +34,7 @@ pub(crate) struct Live {
 /// What a server is made of.
 pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
-    pub(crate) source: Source,
+    pub(crate) source: Mutex<Arc<Source>>,
     /// What routes may name, for checks.
     pub(crate) actions: Actions,
     /// As at the start: files and threads of the process do not change with a reload.
@@ -98,7 +98,28 @@ impl Live {
         })
     }
 
-    fn swap(&self) -> Verdict {
+    fn source(&self) -> Arc<Source> {
+        Arc::clone(&self.parts.source.lock())
+    }
+
+    /// Puts `config` in force, if it has no errors, and has later reloads take it too.
+    pub(crate) fn replace(&self, config: Config) -> Verdict {
+        self.reload_from(Arc::new(Source::Fixed(Box::new(config))))
+    }
+
+    fn reload_from(&self, source: Arc<Source>) -> Verdict {
+        let _one_at_a_time = self.reloading.lock();
+        self.parts.notifier.reloading();
+        let verdict = self.swap(&source);
+        if verdict.accepted {
+            *self.parts.source.lock() = source;
+        }
+        tell(&verdict);
+        self.parts.notifier.ready(verdict.generation);
+        verdict
+    }
+
+    fn swap(&self, source: &Source) -> Verdict {
         if self.stopping.load(Ordering::Acquire) {
             let refusal = "the process is stopping, it takes no new configuration";
             return self.verdict(
@@ -106,7 +127,7 @@ impl Live {
                 vec![Diagnostic::error(Code::Assemble, Location::none(), refusal)],
             );
         }
-        let outcome = self.next_plan(self.parts.source.plan());
+        let outcome = self.next_plan(source.plan());
         let mut found = outcome.diagnostics;
         let Some(plan) = outcome.value else { return self.verdict(false, found) };
         let (log, timeout) = (plan.log.clone(), plan.process.shutdown_timeout);
@@ -139,7 +160,7 @@ impl Control for Live {
         let engine = self.parts.engine.status();
         Status {
             pid: std::process::id(),
-            config: self.parts.source.path().map(Into::into),
+            config: self.source().path().map(Into::into),
             generation: engine.generation,
             started: self.started,
             uptime: self.started_at.elapsed(),
@@ -153,17 +174,12 @@ impl Control for Live {
     }
 
     fn check(&self) -> Verdict {
-        let outcome = self.next_plan(self.parts.source.check(&self.parts.actions));
+        let outcome = self.next_plan(self.source().check(&self.parts.actions));
         self.verdict(outcome.value.is_some(), outcome.diagnostics)
     }
 
     fn reload(&self) -> Verdict {
-        let _one_at_a_time = self.reloading.lock();
-        self.parts.notifier.reloading();
-        let verdict = self.swap();
-        tell(&verdict);
-        self.parts.notifier.ready(verdict.generation);
-        verdict
+        self.reload_from(self.source())
     }
 
     fn stop(&self, mode: StopMode) {

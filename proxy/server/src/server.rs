@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
+use parking_lot::Mutex;
 use switchback_admin::ControlSocket;
 use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Diagnostic, Environment, Outcome, ProcessEnvironment};
@@ -33,7 +34,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server of this configuration. A reload puts the same one in force again.
+    /// A server of this configuration. A reload puts the same one in force again; [`Handle::replace`] takes another.
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self::of(Source::Fixed(Box::new(config)))
@@ -153,7 +154,7 @@ impl Server {
         let (stopper, stops) = stop::channel();
         let live = Arc::new(Live::new(live::Parts {
             engine: Arc::new(engine),
-            source: self.source,
+            source: Mutex::new(Arc::new(self.source)),
             actions: self.actions,
             process,
             error_log,

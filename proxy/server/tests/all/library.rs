@@ -93,6 +93,18 @@ fn a_refused_reload_leaves_the_old_configuration_in_force() {
 }
 
 #[test]
+fn a_configuration_built_in_code_can_be_replaced_by_another() {
+    let handle = Server::new(config(&answering("one"))).spawn().unwrap();
+    let verdict = handle.replace(config(&answering("two")));
+    assert!(verdict.accepted, "{:?}", verdict.diagnostics);
+    assert_eq!((verdict.generation, body(&handle)), (2, "two".to_owned()));
+    assert!(!handle.replace(Config::default()).accepted, "nothing can be served");
+    assert_eq!(body(&handle), "two");
+    assert!(handle.reload().accepted);
+    assert_eq!(body(&handle), "two", "a reload takes the last one that was accepted");
+}
+
+#[test]
 fn what_a_reload_cannot_move_is_said() {
     let folder = Folder::with("switchback.toml", GOOD);
     let handle = Server::from_file(file(&folder)).spawn().unwrap();

@@ -15,6 +15,8 @@ mod own_action;
 #[cfg(test)]
 mod proxy;
 #[cfg(test)]
+mod public_items;
+#[cfg(test)]
 mod reaching_a_process;
 #[cfg(test)]
 mod readme;

@@ -94,3 +94,25 @@ fn a_target_that_is_none_is_a_usage_error() {
     let bad = switchback(folder.path(), &["proxy", "not an address", "--to", "127.0.0.1:9"]);
     assert!(matches!(bad.code, Some(1 | 2)), "{bad:?}");
 }
+
+#[test]
+fn one_command_answers_everything_alike() {
+    let proxy = Proxy::start_command(&[
+        "respond",
+        "--listen",
+        "127.0.0.1:0",
+        "--status",
+        "503",
+        "--body",
+        "$uri is closed\n",
+        "--header",
+        "Retry-After: 60",
+        "--access-log",
+    ]);
+    let printed = printed(&proxy);
+    assert!(printed.contains("answers 503 to every request"), "{printed}");
+    let answer = Client::tcp(printed_address(&printed)).ask(&get("/shop"));
+    answer.expect_status(503).expect_body("/shop is closed\n");
+    assert_eq!(answer.headers.get("retry-after"), Some("60"));
+    proxy.wait_for_stdout("\"GET /shop HTTP/1.1\" 503");
+}

@@ -75,6 +75,15 @@ pub(crate) enum Command {
     Version,
     /// Proxies one address to another, without a file.
     Proxy(Proxy),
+    /// Answers every request alike, without a file.
+    Respond(Respond),
+    /// Prints a script that completes the command line in a shell.
+    Completion {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page.
+    Manpage,
     /// Starts the demo site with origins of its own (`make run`).
     Demo(ConfigFile),
 }
@@ -132,4 +141,36 @@ pub(crate) struct Proxy {
     /// Prints the configuration instead of serving it.
     #[arg(long)]
     pub(crate) print_config: bool,
+}
+
+/// What commands without a file have in common.
+#[derive(Args, Debug)]
+pub(crate) struct Quick {
+    /// Where to listen: `127.0.0.1:8080`, `:8080` for all addresses, `unix:/path`.
+    #[arg(long, value_name = "ADDRESS", default_value = ":8080")]
+    pub(crate) listen: String,
+    /// Writes a line per request to this file, or to standard output.
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "-")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: Option<u16>,
+    /// Prints the configuration instead of serving it.
+    #[arg(long)]
+    pub(crate) print_config: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Respond {
+    /// The status of every answer.
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u16).range(200..=599))]
+    pub(crate) status: u16,
+    /// The body: `$uri`, `$remote_addr` and the like are filled in, `$$` is a dollar sign.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) body: String,
+    /// A header, as "Name: value"; may be said several times.
+    #[arg(long = "header", value_name = "HEADER")]
+    pub(crate) headers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) quick: Quick,
 }

@@ -10,7 +10,10 @@ mod check;
 mod control;
 mod demo;
 mod format;
+mod generate;
 mod proxy;
+mod quick;
+mod respond;
 mod run;
 mod schema;
 mod serve;
@@ -28,6 +31,9 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Fmt(wanted) => format::format(wanted),
         Command::Version => version(),
         Command::Proxy(wanted) => proxy::proxy(&wanted),
+        Command::Respond(wanted) => respond::respond(&wanted),
+        Command::Completion { shell } => generate::completion(shell),
+        Command::Manpage => generate::manpage(),
         Command::Demo(file) => demo::demo(file.config),
     }
 }

@@ -1,19 +1,18 @@
 //! `switchback proxy`: a configuration built in code.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
-use switchback::{Config, Server};
+use switchback::Config;
 use switchback_conf::model::{
-    AccessLog, BindAddress, Count, Listener, ListenerTls, Name, OrText, Proxy, Route, Site,
-    TemplateText, Upstream, UpstreamTls, Workers,
+    BindAddress, Listener, ListenerTls, Name, Proxy, Route, Site, Upstream, UpstreamTls,
 };
-use switchback_conf::plan::{EndpointAddress, LogTarget};
+use switchback_conf::plan::EndpointAddress;
 use thiserror::Error;
 
-use super::serve::{Introduction, serve};
+use super::quick::{self, NotAnAddress};
 use crate::cli;
 use crate::exit::Exit;
-use crate::output::{fail, show, tell};
+use crate::output::fail;
 
 /// Proxies one address to another, or prints the configuration that would.
 pub(crate) fn proxy(wanted: &cli::Proxy) -> Exit {
@@ -24,36 +23,23 @@ pub(crate) fn proxy(wanted: &cli::Proxy) -> Exit {
             return Exit::Usage;
         }
     };
-    let toml = config.to_toml();
-    if wanted.print_config {
-        return show(toml);
-    }
-    let introduction = introduce(wanted, &toml);
-    match serve(Server::new(config), Introduction::Shown(introduction)) {
-        Ok(exit) => exit,
-        Err(error) => {
-            tell(error);
-            Exit::Failed
-        }
-    }
+    quick::start(config, &introduce(wanted), wanted.print_config)
 }
 
-fn introduce(wanted: &cli::Proxy, toml: &str) -> String {
+fn introduce(wanted: &cli::Proxy) -> String {
     let tls = if wanted.tls_self_signed {
         "TLS with a certificate made just now: browsers warn, curl needs -k"
     } else {
         "no TLS"
     };
-    format!("  {tls}\n  to {}\n\nsave this as switchback.toml:\n\n{toml}", wanted.to)
+    format!("  {tls}\n  to {}\n", wanted.to)
 }
 
 /// What cannot be understood of an address.
 #[derive(Debug, Error, PartialEq)]
 enum Misread {
-    #[error(
-        "`{0}` is not an address to listen on; write it as 127.0.0.1:8080, :8080 or unix:/path"
-    )]
-    Listen(String),
+    #[error(transparent)]
+    Listen(#[from] NotAnAddress),
     #[error(
         "`{0}` is not an address to proxy to; write it as localhost:3000, https://app.example or unix:/path"
     )]
@@ -63,22 +49,10 @@ enum Misread {
 }
 
 fn configure(wanted: &cli::Proxy) -> Result<Config, Misread> {
-    let mut config = Config::default();
-    if let Some(workers) = wanted.workers {
-        config.workers = Workers::Count(Count::clamped(workers.into()));
-    }
-    if let Some(file) = &wanted.access_log {
-        let to_stdout = file.as_os_str() == "-";
-        let file = if to_stdout { LogTarget::Stdout } else { LogTarget::File(file.clone()) };
-        config.log.access.push(
-            AccessLog { file, format: TemplateText::from("combined").into(), when: None }.into(),
-        );
-    }
+    let mut config = quick::config(wanted.workers, wanted.access_log.as_deref());
     config.listeners.push(listener(wanted)?.into());
     let target = Target::read(&wanted.to)?;
-    let route =
-        Route { proxy: Some(OrText(Proxy::to(target.name.clone())).into()), ..Route::default() };
-    config.sites.push(Site::new([route]).into());
+    config.sites.push(Site::new([Route::proxy(Proxy::to(target.name.clone()))]).into());
     let mut upstream = Upstream::new([target.address]);
     upstream.tls = target.tls.then(|| UpstreamTls::default().into());
     config.upstreams.insert(target.name, upstream.into());
@@ -86,7 +60,7 @@ fn configure(wanted: &cli::Proxy) -> Result<Config, Misread> {
 }
 
 fn listener(wanted: &cli::Proxy) -> Result<Listener, Misread> {
-    let address = listen_address(&wanted.address)?;
+    let address = quick::listen_address(&wanted.address)?;
     let names = certificate_names(&address);
     let mut listener = Listener::new(address);
     listener.h2c = wanted.h2c.into();
@@ -95,23 +69,6 @@ fn listener(wanted: &cli::Proxy) -> Result<Listener, Misread> {
         listener.tls = Some(ListenerTls { self_signed, ..ListenerTls::default() }.into());
     }
     Ok(listener)
-}
-
-fn listen_address(text: &str) -> Result<BindAddress, Misread> {
-    let misread = || Misread::Listen(text.to_owned());
-    if let Some(path) = text.strip_prefix("unix:") {
-        return if path.is_empty() { Err(misread()) } else { Ok(BindAddress::Unix(path.into())) };
-    }
-    if let Ok(address) = text.parse::<SocketAddr>() {
-        return Ok(BindAddress::Tcp(address));
-    }
-    let (host, port) = text.rsplit_once(':').ok_or_else(misread)?;
-    let port = port.parse().map_err(|_| misread())?;
-    match host {
-        "" => Ok(BindAddress::Any(port)),
-        "localhost" => Ok(BindAddress::Tcp((Ipv4Addr::LOCALHOST, port).into())),
-        _ => Err(misread()),
-    }
 }
 
 /// What clients on this machine call it, and its own address where it has one.
@@ -218,18 +175,5 @@ mod tests {
             assert_eq!(Target::read(text), Err(Misread::Target(text.into())), "{text}");
         }
         assert!(matches!(Target::read("http://app/v1"), Err(Misread::TargetPath(_))));
-    }
-
-    #[test]
-    fn a_bare_port_listens_everywhere_and_localhost_on_the_loopback() {
-        assert_eq!(listen_address(":8080"), Ok(BindAddress::Any(8080)));
-        assert_eq!(
-            listen_address("localhost:80"),
-            Ok(BindAddress::Tcp("127.0.0.1:80".parse().unwrap()))
-        );
-        assert_eq!(listen_address("[::1]:80"), Ok(BindAddress::Tcp("[::1]:80".parse().unwrap())));
-        for text in ["", "8080", "app:80", ":x", "unix:"] {
-            assert!(listen_address(text).is_err(), "{text}");
-        }
     }
 }

@@ -9,6 +9,8 @@ mod finding_the_config;
 #[cfg(test)]
 mod format;
 #[cfg(test)]
+mod generate;
+#[cfg(test)]
 mod library;
 #[cfg(test)]
 mod own_action;
@@ -20,5 +22,7 @@ mod public_items;
 mod reaching_a_process;
 #[cfg(test)]
 mod readme;
+#[cfg(test)]
+mod respond;
 #[cfg(test)]
 mod start_up;

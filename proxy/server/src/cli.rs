@@ -59,6 +59,11 @@ pub(crate) enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Has the running process open its log files again, after they were rotated.
+    Reopen {
+        #[command(flatten)]
+        process: Process,
+    },
     /// Shows how the running process stands.
     Status {
         #[command(flatten)]

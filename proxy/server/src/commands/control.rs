@@ -1,4 +1,4 @@
-//! `switchback reload`, `stop` and `status`: calls to the control socket.
+//! `switchback reload`, `stop`, `reopen` and `status`: calls to the control socket.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -27,6 +27,11 @@ pub(crate) fn stop(process: Process, fast: bool) -> Exit {
         client.stop(if fast { StopMode::Fast } else { StopMode::Graceful })?;
         Ok(Exit::Done)
     })
+}
+
+/// Has the running process open its log files again.
+pub(crate) fn reopen(process: Process) -> Exit {
+    ask(process, |client| client.reopen_logs().map(|()| Exit::Done))
 }
 
 /// Shows how the running process stands.

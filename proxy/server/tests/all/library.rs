@@ -134,6 +134,23 @@ fn the_pid_file_and_the_control_socket_are_there_while_it_runs() {
 }
 
 #[test]
+fn a_log_that_was_moved_away_is_opened_again_when_asked() {
+    let log = "pid_file = \"run.pid\"\n[[log.access]]\nfile = \"access.log\"\n";
+    let folder = Folder::with("switchback.toml", &format!("{log}{GOOD}"));
+    let handle = Server::from_file(file(&folder)).spawn().unwrap();
+    body(&handle);
+    folder.run(&["reopen"]).expect_code(0);
+    let [moved, now] = ["access.log.1", "access.log"].map(|name| folder.path().join(name));
+    std::fs::rename(&now, &moved).unwrap();
+    folder.run(&["reopen"]).expect_code(0);
+    body(&handle);
+    handle.stop(StopMode::Graceful);
+    assert_eq!(handle.wait(), Drained::Clean);
+    let lines = [moved, now].map(|path| std::fs::read_to_string(path).unwrap().lines().count());
+    assert_eq!(lines, [1, 1]);
+}
+
+#[test]
 fn the_command_line_finds_a_process_whose_file_names_no_socket() {
     let folder = Folder::with("switchback.toml", &answering("found"));
     let server = Server::from_file(file(&folder)).runtime_files();

@@ -15,6 +15,8 @@ mod library;
 #[cfg(test)]
 mod own_action;
 #[cfg(test)]
+mod packaging;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod public_items;

@@ -11,7 +11,7 @@ fn configured(top: &str) -> Folder {
 #[test]
 fn nobody_there_is_said_with_the_socket() {
     let folder = configured("pid_file = \"run.pid\"");
-    for command in ["reload", "stop", "status"] {
+    for command in ["reload", "stop", "reopen", "status"] {
         folder
             .run(&[command])
             .expect_code(1)

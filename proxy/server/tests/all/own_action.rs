@@ -8,7 +8,9 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use switchback::{Action, Config, Error, Handle, Request, Response, Server, async_trait};
+use switchback::{
+    Action, Config, Drained, Error, Handle, Request, Response, Server, StopMode, async_trait,
+};
 use switchback_conf::{Code, read_text};
 
 use crate::command::Folder;
@@ -222,6 +224,25 @@ fn an_action_that_never_ends_is_given_up() {
     let answer = ask(&serve(), "GET /slow HTTP/1.1", "");
     assert!(answer.starts_with("HTTP/1.1 504 "), "{answer}");
     assert_eq!(Deaf.deadline(), Duration::from_secs(60), "without a word of its own");
+}
+
+#[test]
+fn its_answers_are_logged_like_others() {
+    let folder = Folder::empty();
+    let log = folder.path().join("access.log");
+    let format = "$request_method $uri $route $status $body_bytes_sent";
+    let text = format!("[[log.access]]\nfile = {log:?}\nformat = \"{format}\"\n\n{SITE}");
+    let text = text.replace("workers = 1\n", "");
+    let handle = with_actions(Server::new(config(&text))).spawn().unwrap();
+    for path in ["/deaf", "/clumsy", "/slow"] {
+        ask(&handle, &format!("GET {path} HTTP/1.1"), "");
+    }
+    handle.stop(StopMode::Graceful);
+    assert_eq!(handle.wait(), Drained::Clean);
+    let lines = folder.read("access.log");
+    let statuses: Vec<_> = lines.lines().map(|line| line.split(' ').nth(3).unwrap()).collect();
+    assert_eq!(statuses, ["202", "500", "504"], "{lines}");
+    assert!(lines.starts_with("GET /deaf /deaf 202 13\n"), "{lines}");
 }
 
 #[test]

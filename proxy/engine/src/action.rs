@@ -24,7 +24,8 @@ pub trait Action: Send + Sync + 'static {
     /// and what concerns the client's connection alone (`Connection`, `Transfer-Encoding`) is left out.
     async fn answer(&self, request: &Request<'_>) -> Response;
 
-    /// The longest that [`answer`](Self::answer) may take, the reading of the body included. Then the client is told 504.
+    /// The longest that [`answer`](Self::answer) may take, the reading of the body included; at most a day. Then the client
+    /// is told 504. Asked once, when the action is registered.
     fn deadline(&self) -> Duration {
         Duration::from_secs(60)
     }
@@ -123,15 +124,26 @@ pub struct BodyError(pub(crate) Arc<str>);
 
 /// The actions of a program, by name.
 #[derive(Clone, Default)]
-pub struct Actions(BTreeMap<Box<str>, Arc<dyn Action>>);
+pub struct Actions(BTreeMap<Box<str>, Registered>);
+
+/// An action with what it said of itself.
+#[derive(Clone)]
+pub(crate) struct Registered {
+    pub(crate) action: Arc<dyn Action>,
+    pub(crate) deadline: Duration,
+}
+
+/// Every wait ends.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 impl Actions {
     /// Adds one, in place of another of the same name.
     pub fn insert(&mut self, name: &str, action: impl Action) {
-        self.0.insert(name.into(), Arc::new(action));
+        let deadline = action.deadline().min(LONGEST);
+        self.0.insert(name.into(), Registered { action: Arc::new(action), deadline });
     }
 
-    pub(crate) fn find(&self, name: &str) -> Option<&Arc<dyn Action>> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Registered> {
         self.0.get(name)
     }
 

@@ -18,7 +18,7 @@ use super::answer::{self, Answer};
 use super::body;
 use super::context::{self, Context};
 use super::fault::{Fault, Kind};
-use crate::action::{BodyError, Request, Response};
+use crate::action::{BodyError, Registered, Request, Response};
 use crate::snapshot::own_actions::OwnAction;
 
 /// What an action may know of a request without reading its body.
@@ -112,10 +112,10 @@ pub(crate) async fn answer(
 
 /// A panic loses this request alone, and an action that does not come to an end is dropped.
 async fn ask(own: &OwnAction, request: &Request<'_>) -> std::result::Result<Response, Fault> {
-    let deadline = own.action.deadline();
+    let Registered { action, deadline } = &own.registered;
     // Nothing of ours is left half changed: the action has only lent parts of the request.
-    let answering = AssertUnwindSafe(async { own.action.answer(request).await }).catch_unwind();
-    match tokio::time::timeout(deadline, answering).await {
+    let answering = AssertUnwindSafe(async { action.answer(request).await }).catch_unwind();
+    match tokio::time::timeout(*deadline, answering).await {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(panic)) => {
             let reason = format!("action `{}` panicked: {}", own.name, said(panic.as_ref()));

@@ -1,20 +1,19 @@
 //! Actions of the embedding program, found for the routes that name them.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use switchback_conf::plan::{ActionPlan, OwnActionPlan, Plan, RouteId, RoutePlan};
 use switchback_conf::{Code, Diagnostic};
 use switchback_value::suggest::nearest;
 
-use crate::action::{Action, Actions};
+use crate::action::{Actions, Registered};
 
 /// The action of one route.
 pub(crate) struct OwnAction {
     /// Its name, for logs.
     pub(crate) name: Box<str>,
-    /// What answers.
-    pub(crate) action: Arc<dyn Action>,
+    /// What answers, and how long it may take.
+    pub(crate) registered: Registered,
     /// The names of what the route's path pattern captures, in its order.
     pub(crate) captures: Box<[Box<str>]>,
 }
@@ -35,19 +34,19 @@ pub(crate) fn find(
     for (id, route) in (0..).map(RouteId).zip(&plan.routes) {
         let ActionPlan::Own(wanted) = &route.action else { continue };
         match actions.find(&wanted.name) {
-            Some(action) => drop(own.insert(id, of_route(route, wanted, action))),
+            Some(action) => drop(own.insert(id, of_route(route, wanted, action.clone()))),
             None => found.push(unknown(wanted, actions)),
         }
     }
     own
 }
 
-fn of_route(route: &RoutePlan, wanted: &OwnActionPlan, action: &Arc<dyn Action>) -> OwnAction {
+fn of_route(route: &RoutePlan, wanted: &OwnActionPlan, registered: Registered) -> OwnAction {
     // The plan has refused routes whose paths capture different names.
     let captures = route.paths.first().map(|path| path.capture_names()).unwrap_or_default();
     OwnAction {
         name: wanted.name.clone(),
-        action: Arc::clone(action),
+        registered,
         captures: captures.into_iter().map(String::into_boxed_str).collect(),
     }
 }

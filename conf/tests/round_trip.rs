@@ -11,13 +11,13 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    AccessLog, BindAddress, Control, Count, Endpoint, Files, FolderText, Forwarding, HeaderRules,
-    Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
-    Redirect, Respond, Route, Site, Table, TemplateText, Text, Timeouts, Upstream,
-    UpstreamTimeouts, UpstreamTls, Workers,
+    AccessLog, BindAddress, Control, CookieRule, CookieText, Count, Endpoint, Files, FolderText,
+    Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
+    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Route, Site, Table, TemplateText, Text,
+    Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
-    Autoindex, Coding, EncodedSlash, EndpointAddress, LogLevel, LogTarget, Symlinks,
+    Autoindex, Coding, EncodedSlash, EndpointAddress, LogLevel, LogTarget, SameSite, Symlinks,
     UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
@@ -86,10 +86,34 @@ fn header_rules() -> impl Strategy<Value = HeaderRules> {
         .prop_map(|(when, remove, set, add)| HeaderRules { when, remove, set, add })
 }
 
-fn rule_lists() -> impl Strategy<Value = [OneOrMany<At<HeaderRules>>; 2]> {
+fn rule_lists() -> impl Strategy<Value = Rules> {
     let list = || vec(at(header_rules()), 0..3).prop_map(OneOrMany);
-    (list(), list()).prop_map(Into::into)
+    ((list(), list()).prop_map(Into::into), vec(at(cookie_rule()), 0..3))
 }
+
+fn cookie_rule() -> impl Strategy<Value = CookieRule> {
+    let attribute = || {
+        let whole = template().prop_map(CookieText::Whole);
+        let replace = table(text(), at(template())).prop_map(CookieText::Replace);
+        option::of(at(prop_oneof![whole, replace]))
+    };
+    let flag = || option::of(any::<bool>());
+    let same_site = option::of(select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]));
+    let texts = (option::of(at(text())), attribute(), attribute());
+    (texts, any::<bool>(), flag(), flag(), same_site).prop_map(
+        |((name, domain, path), remove, secure, http_only, same_site)| CookieRule {
+            name,
+            remove,
+            domain,
+            path,
+            secure,
+            http_only,
+            same_site,
+        },
+    )
+}
+
+type Rules = ([OneOrMany<At<HeaderRules>>; 2], Vec<At<CookieRule>>);
 
 fn matcher() -> impl Strategy<Value = Matcher> {
     let list = || vec(at(text()), 0..3).prop_map(OneOrMany);
@@ -179,8 +203,9 @@ fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), table(status(), at(name())));
     let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
     (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
-        |((name, errors), matcher, actions, [request_headers, response_headers], rest)| {
+        |((name, errors), matcher, actions, rules, rest)| {
             let (priority, internal, body_limit) = rest;
+            let ([request_headers, response_headers], response_cookies) = rules;
             Route {
                 name,
                 matcher,
@@ -188,6 +213,7 @@ fn route() -> impl Strategy<Value = Route> {
                 internal,
                 request_headers,
                 response_headers,
+                response_cookies,
                 errors,
                 body_limit,
                 ..actions
@@ -210,7 +236,7 @@ fn site() -> impl Strategy<Value = Site> {
     )
         .prop_map(
             |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes)| {
-                let [request_headers, response_headers] = rules;
+                let ([request_headers, response_headers], response_cookies) = rules;
                 Site {
                     hosts,
                     listeners,
@@ -219,6 +245,7 @@ fn site() -> impl Strategy<Value = Site> {
                     body_limit,
                     request_headers,
                     response_headers,
+                    response_cookies,
                     routes,
                 }
             },

@@ -26,15 +26,15 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use action::{Proxy, Respond};
-pub use files::{Files, Redirect};
 pub use build::NotAName;
+pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log};
 pub use map::Map;
 pub use process::{Control, Workers};
 pub use route::{Matcher, Route};
-pub use rules::HeaderRules;
+pub use rules::{CookieRule, CookieText, HeaderRules};
 pub use site::Site;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use super::action::{Proxy, Respond};
 use super::define::model;
 use super::files::{Files, Redirect};
-use super::rules::HeaderRules;
+use super::rules::{CookieRule, HeaderRules};
 use super::table::{OneOrMany, Table};
 use super::text::{Name, OrText, TemplateText};
 use crate::at::At;
@@ -43,6 +43,8 @@ model! {
         pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// Changes to the headers that the client receives, likewise.
         pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
+        /// Changes to the cookies that the upstream sets, one after the other. Those of the site act first.
+        pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
         /// Answers of the upstream with one of these statuses are replaced by that of a named route of the same site, as in
         /// `{ 404 = "not-found" }`.
         pub errors: Table<StatusCode, At<Name>> = Table::new(),

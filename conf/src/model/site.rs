@@ -2,7 +2,7 @@
 
 use super::define::model;
 use super::route::Route;
-use super::rules::HeaderRules;
+use super::rules::{CookieRule, HeaderRules};
 use super::table::OneOrMany;
 use super::text::Name;
 use crate::at::At;
@@ -28,6 +28,8 @@ model! {
         pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// Changes to the headers that clients receive on every route of the site, likewise.
         pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
+        /// Changes to the cookies that upstreams set on every route of the site, one after the other.
+        pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
         /// What is done with which request: `[[sites.routes]]`. At least one.
         pub routes: Vec<At<Route>> = Vec::new(),
     }
@@ -45,6 +47,7 @@ impl Site {
             body_limit: Bytes::mib(1),
             request_headers: OneOrMany::default(),
             response_headers: OneOrMany::default(),
+            response_cookies: Vec::new(),
             routes: routes.into_iter().map(At::from).collect(),
         }
     }

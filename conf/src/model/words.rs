@@ -11,7 +11,7 @@ use serde::Serializer;
 
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, Coding, EncodedSlash, LogLevel, LogTarget, Symlinks, UpstreamProtocol,
+    Autoindex, Coding, EncodedSlash, LogLevel, LogTarget, SameSite, Symlinks, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -46,6 +46,7 @@ words!(EncodedSlash, "what to do with `%2f`": "keep" = Keep, "decode" = Decode, 
 words!(Autoindex, "how to list a directory": "off" = Off, "html" = Html, "json" = Json);
 words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
+words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 
 impl Setting for LogTarget {

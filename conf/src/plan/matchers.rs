@@ -156,7 +156,7 @@ fn value_test(
 }
 
 /// The last line of the error, which is the reason; those before show the place once more.
-fn reason(error: &regex::Error) -> String {
+pub(super) fn reason(error: &regex::Error) -> String {
     let report = error.to_string();
     let last = report.lines().last().unwrap_or_default();
     last.strip_prefix("error: ").unwrap_or(last).to_owned()

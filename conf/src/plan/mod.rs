@@ -5,6 +5,7 @@
 
 mod actions;
 mod build;
+mod cookies;
 mod files;
 mod listeners;
 mod map_file;
@@ -30,6 +31,7 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use rules::HeaderRules;
@@ -282,6 +284,8 @@ pub struct RoutePlan {
     pub request_headers: Vec<Arc<HeaderRules>>,
     /// Changes to what the client receives, those of the site first.
     pub response_headers: Vec<Arc<HeaderRules>>,
+    /// Changes to the cookies that the upstream sets, those of the site first.
+    pub response_cookies: Vec<Arc<CookieRule>>,
     /// Upstream answers with these statuses are replaced by the answer of another route of the site.
     pub errors: Vec<(StatusCode, RouteId)>,
     /// Bytes of request body; beyond it 413. `None` is no limit.

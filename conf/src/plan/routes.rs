@@ -84,6 +84,7 @@ fn plan(
         action,
         request_headers: rules.request_headers,
         response_headers: rules.response_headers,
+        response_cookies: rules.response_cookies,
         errors,
         body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
             .filter(|limit| *limit > 0),
@@ -148,6 +149,9 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
             status.at.clone(),
             "`errors` has no effect: it replaces answers of an upstream, and this route has none",
         );
+    }
+    if let Some(rule) = route.response_cookies.first() {
+        no_effect(rule.at.clone(), "`response_cookies` has no effect: this route has no upstream");
     }
     if let Some(rules) = route.request_headers.first() {
         no_effect(rules.at.clone(), "`request_headers` has no effect: this route has no upstream");

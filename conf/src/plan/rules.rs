@@ -6,6 +6,7 @@ use http::HeaderName;
 use switchback_value::{Condition, Known, Template, Variable};
 
 use super::build::Findings;
+use super::cookies::{CookieRule, cookie_rules};
 use super::texts::Captures;
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
@@ -29,6 +30,7 @@ pub struct HeaderRules {
 pub(super) struct RulesPlan {
     pub(super) request_headers: Vec<Arc<HeaderRules>>,
     pub(super) response_headers: Vec<Arc<HeaderRules>>,
+    pub(super) response_cookies: Vec<Arc<CookieRule>>,
 }
 
 impl RulesPlan {
@@ -37,6 +39,7 @@ impl RulesPlan {
         Self {
             request_headers: joined(&self.request_headers, route.request_headers),
             response_headers: joined(&self.response_headers, route.response_headers),
+            response_cookies: joined(&self.response_cookies, route.response_cookies),
         }
     }
 }
@@ -48,15 +51,18 @@ fn joined<T: Clone>(first: &[T], then: Vec<T>) -> Vec<T> {
 /// The rules that all routes of `site` share; no path has captured anything for them.
 pub(super) fn of_site(site: &Site, findings: &mut Findings<'_>) -> RulesPlan {
     let captures = Captures::default();
-    if !site.routes.iter().any(|route| route.proxy.is_some())
-        && let Some(rules) = site.request_headers.first()
-    {
-        let message = "`request_headers` has no effect: no route of this site has an upstream";
-        findings.missing(Diagnostic::warning(Code::NoEffect, rules.at.clone(), message));
+    if !site.routes.iter().any(|route| route.proxy.is_some()) {
+        let headers = site.request_headers.first().map(|rules| ("request_headers", &rules.at));
+        let cookies = site.response_cookies.first().map(|rule| ("response_cookies", &rule.at));
+        for (key, at) in headers.into_iter().chain(cookies) {
+            let message = format!("`{key}` has no effect: no route of this site has an upstream");
+            findings.missing(Diagnostic::warning(Code::NoEffect, at.clone(), message));
+        }
     }
     RulesPlan {
         request_headers: header_rules(&site.request_headers, Of::Request, &captures, findings),
         response_headers: header_rules(&site.response_headers, Of::Answer, &captures, findings),
+        response_cookies: cookie_rules(&site.response_cookies, &captures, findings),
     }
 }
 
@@ -69,6 +75,7 @@ pub(super) fn of_route(
     RulesPlan {
         request_headers: header_rules(&route.request_headers, Of::Request, captures, findings),
         response_headers: header_rules(&route.response_headers, Of::Answer, captures, findings),
+        response_cookies: cookie_rules(&route.response_cookies, captures, findings),
     }
 }
 

@@ -9,6 +9,8 @@ mod check_and_tools;
 #[cfg(test)]
 mod control_socket;
 #[cfg(test)]
+mod cookies;
+#[cfg(test)]
 mod dependency_rows;
 #[cfg(test)]
 mod expect_continue;

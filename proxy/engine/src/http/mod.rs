@@ -7,6 +7,7 @@ pub(crate) mod action;
 pub(crate) mod answer;
 mod body;
 pub(crate) mod context;
+mod cookies;
 pub(crate) mod facts;
 pub(crate) mod fail;
 pub(crate) mod fault;
@@ -23,6 +24,7 @@ pub(crate) mod reply;
 pub(crate) mod route;
 mod rules;
 pub(crate) mod select;
+mod set_cookie;
 pub(crate) mod upgrade;
 
 use std::sync::Arc;

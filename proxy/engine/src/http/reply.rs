@@ -6,7 +6,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::rules;
+use super::{cookies, rules};
 
 /// Makes the head of an upstream's answer into what the client receives.
 pub(crate) fn proxied(
@@ -82,13 +82,23 @@ fn apply(
     // What depends on the answer may have been asked for before there was one.
     context.memos.maps.forget_passing();
     let Some(route) = context.route() else { return Ok(()) };
-    if route.response_headers.is_empty() {
+    let cookie_rules = match whose {
+        Whose::Upstream => &*route.response_cookies,
+        Whose::Ours => &[],
+    };
+    if route.response_headers.is_empty() && cookie_rules.is_empty() {
         return Ok(());
     }
     let facts = RequestFacts::new(request, context)
         .with_answer(head)
         .with_upstream((whose == Whose::Upstream).then_some(&head.headers));
     let changes = rules::changes(&route.response_headers, &facts)?;
+    if let Some(lines) = cookies::changed(cookie_rules, &head.headers, &facts)? {
+        head.remove_header(&header::SET_COOKIE);
+        for line in lines {
+            head.append_header(header::SET_COOKIE, line).map_err(Fault::internal)?;
+        }
+    }
     rules::apply(head, changes)
 }
 

@@ -72,6 +72,7 @@ Whole files stand in `examples/`:
 | `files.toml` | files, a route that stands in for missing ones, rewrites, redirects |
 | `api-gateway.toml` | captures, rewriting, header rules, conditions, limits |
 | `tls-termination.toml` | TLS towards clients and upstreams |
+| `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;

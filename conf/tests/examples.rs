@@ -10,8 +10,10 @@ use switchback_conf::{Code, Outcome, format, load_file, plan, read_file, read_te
 fn examples() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
     let mut files: Vec<_> = folder.read_dir().unwrap().map(|entry| entry.unwrap().path()).collect();
+    // Below it stand files that examples name.
+    files.retain(|path| path.is_file());
     files.sort();
-    assert!(files.len() >= 4, "{files:?}");
+    assert!(files.len() >= 5, "{files:?}");
     files
 }
 

@@ -22,8 +22,8 @@ model! {
         /// Whether keys are hosts: then `"*.example.com"`, `".example.com"` and `"www.*"` are wildcards.
         pub hosts: bool = false,
         /// A file with more values: a TOML table when its name ends in `.toml`, else lines `key value;` as in nginx, where the key
-        /// `default` is the default. At most 16 MiB. It is watched: changes act at once, while a file with mistakes changes nothing
-        /// but the log. Its values refer to what is known when a request arrives, and not to maps.
+        /// `default` is the default. At most 16 MiB. It is watched: changes act within a second or two, while a file with mistakes
+        /// changes nothing but the log. Its values refer to what is known when a request arrives, and not to maps.
         pub file: Option<At<PathBuf>> = None,
     }
 }

@@ -14,7 +14,8 @@ use crate::plan::SameSite;
 model! {
     /// Changes to the headers of a request or response: what is removed first, then what is set, then what is added.
     ///
-    /// Conditions and values see the headers as they came, whatever other rules change.
+    /// Conditions and values see the headers as they came, whatever other rules change. A request that would bring a line break into a
+    /// value is answered with 400.
     pub struct HeaderRules: Default {
         /// The condition under which they are changed. Without it, always. That of `response_headers` may ask for the answer, as in
         /// `'$status == "404"'`.

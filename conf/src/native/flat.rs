@@ -10,6 +10,9 @@ use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::source::Source;
 
+/// In a file with more mistakes nobody reads them all.
+const MAX_MISTAKES: usize = 64;
+
 /// A key and its text.
 pub(crate) type Entry = (At<Box<str>>, At<Box<str>>);
 
@@ -27,6 +30,7 @@ pub(crate) fn read_flat(source: &Arc<Source>) -> (Vec<Entry>, Vec<Diagnostic>) {
                 let value = At::new(Box::from(&**text), node.at());
                 found.push((At::new(key.text().into(), key.at()), value));
             }
+            _ if diagnostics.len() >= MAX_MISTAKES => break,
             _ => {
                 let message = format!("expected a string, found {}", node.kind());
                 diagnostics.push(Diagnostic::error(Code::WrongType, node.at(), message));

@@ -66,6 +66,11 @@ impl<'a> Findings<'a> {
         Self { diagnostics: Vec::new(), gaps, maps: Maps::default() }
     }
 
+    /// How much has been found.
+    pub(super) fn count(&self) -> usize {
+        self.diagnostics.len()
+    }
+
     pub(super) fn into_diagnostics(self) -> Vec<Diagnostic> {
         self.diagnostics
     }

@@ -22,7 +22,7 @@ use crate::source::Source;
 /// Larger files are refused.
 const MAX_FILE: u64 = 16 * 1024 * 1024;
 /// In a file with more mistakes nobody reads them all.
-const MAX_MISTAKES: usize = 64;
+pub(super) const MAX_MISTAKES: usize = 64;
 
 /// A file with values of a map.
 #[derive(Clone, Debug)]
@@ -114,6 +114,9 @@ impl MapFilePlan {
     fn table(&self, entries: &[Entry], findings: &mut Findings<'_>) -> MapTable {
         let mut table = MapTable::clone(&self.own);
         for (key, text) in entries {
+            if findings.count() >= MAX_MISTAKES {
+                break;
+            }
             if let Err(error) = insert(&mut table, key, text, findings) {
                 wrong_key(key, &error, findings);
             }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
+use super::map_file::MAX_MISTAKES;
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::native::Entry;
@@ -16,8 +17,10 @@ pub(super) fn read_lines(source: &Arc<Source>) -> (Vec<Entry>, Vec<Diagnostic>) 
     let mut diagnostics = Vec::new();
     let mut words: Vec<Word> = Vec::new();
     let mut mistake = |range: Range<usize>, message: &str| {
-        let at = Location::new(source, range);
-        diagnostics.push(Diagnostic::error(Code::MapFile, at, message).hint(LINE));
+        if diagnostics.len() < MAX_MISTAKES {
+            let at = Location::new(source, range);
+            diagnostics.push(Diagnostic::error(Code::MapFile, at, message).hint(LINE));
+        }
     };
     for token in (Tokens { text: source.text(), at: 0 }) {
         match token {

@@ -146,7 +146,7 @@ fn check_key(key: &At<Box<str>>, hosts: bool, findings: &mut Findings<'_>) {
 pub(super) fn wrong_key(key: &At<Box<str>>, error: &MapKeyError, findings: &mut Findings<'_>) {
     let code = match error {
         MapKeyError::Taken => Code::Duplicate,
-        MapKeyError::Regex(_) | MapKeyError::Host(_) => Code::MapKey,
+        MapKeyError::TooManyRegexes | MapKeyError::Regex(_) | MapKeyError::Host(_) => Code::MapKey,
     };
     findings.error(code, &key.at, format!("`{}`: {error}", key.value));
 }

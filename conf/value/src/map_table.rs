@@ -26,6 +26,8 @@ pub struct MapTable {
     hosts: bool,
 }
 
+/// Regexes are asked one by one, and each takes some thousand bytes.
+const MAX_REGEXES: usize = 1000;
 /// Hosts are shorter; in longer texts nobody looks for a wildcard.
 const MAX_HOST: usize = 255;
 
@@ -48,6 +50,9 @@ impl MapTable {
                 let host = suffix.strip_prefix('.').unwrap_or(&suffix).to_owned();
                 put(&mut self.exact, host, value.clone())?;
                 put(&mut self.suffixes, suffix, value)
+            }
+            MapKey::Regex(_) if self.regexes.len() >= MAX_REGEXES => {
+                Err(MapKeyError::TooManyRegexes)
             }
             MapKey::Regex(regex) => {
                 self.regexes.push((regex, value));
@@ -207,6 +212,9 @@ pub enum MapKeyError {
     /// It is there already.
     #[error("this key is given twice")]
     Taken,
+    /// There are a thousand regexes already.
+    #[error("a map has at most 1,000 regular expressions")]
+    TooManyRegexes,
     /// Its regex does not parse.
     #[error("not a regular expression: {0}")]
     Regex(String),
@@ -320,6 +328,21 @@ mod tests {
         for wrong in ["*.a b", "*.*", "a..*", ".", "..a", ".a:80"] {
             assert!(!refused(wrong).is_empty());
         }
+    }
+
+    #[test]
+    fn regexes_have_a_bound() {
+        let mut table = MapTable::new(false);
+        let mut insert = || table.insert("~a", Template::literal("x"));
+        assert!((0..1000).all(|_| insert().is_ok()));
+        assert_eq!(insert(), Err(MapKeyError::TooManyRegexes));
+    }
+
+    #[test]
+    fn long_texts_are_no_hosts() {
+        let table = table(true, &["*.a", "a.*"]);
+        assert_eq!(found(&table, &format!("a.{}.a", "b".repeat(251))), "*.a");
+        assert_eq!(found(&table, &format!("a.{}.a", "b".repeat(252))), "-");
     }
 
     #[test]

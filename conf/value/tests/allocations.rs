@@ -10,7 +10,7 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use http::Method;
-use switchback_value::{Condition, Facts, Known, Scope, Template, Variable, escape};
+use switchback_value::{Condition, Facts, Known, MapTable, Scope, Template, Variable, escape};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -121,4 +121,17 @@ fn rendering_into_a_buffer_with_room_allocates_nothing() {
         assert_eq!(allocations_of(|| template.render_with(&Request, &mut out, escape, b"-")), 0);
         assert!(out.starts_with(b"shop.example/42?7 \"Mozilla/5.0 ") && out.ends_with(b" -"));
     }
+}
+
+#[test]
+fn a_key_in_small_letters_is_found_without_allocating() {
+    let mut table = MapTable::new(true);
+    for key in ["shop.example", "*.example", "www.*", "~^static"] {
+        table.insert(key, Template::literal(key)).unwrap();
+    }
+    let keys = ["shop.example", "a.b.example", "www.a.b", "static", "nothing"];
+    let find = || keys.iter().filter_map(|key| table.find(key.as_bytes())).count();
+    // Once, so that the regex has its caches.
+    assert_eq!(find(), 4);
+    assert_eq!(allocations_of(|| assert_eq!(find(), 4)), 0);
 }

@@ -169,3 +169,24 @@ fn rules_that_cannot_act_on_an_error_page_leave_the_client_its_page() {
     proxy.get("/u/%0d%0a/x").expect_status(400).expect_text("400 Bad Request");
     proxy.get("/u/1/x").expect_status(200).expect_header("x-plain", "1");
 }
+
+#[test]
+fn a_line_is_added_once_however_often_the_request_is_passed_on() {
+    let origin = Origin::start().serve("/gone", Reply::ok("x").status(404));
+    let rules = "request_headers = { add = { x-once = \"1\" } }\n\
+                 response_headers = { add = { x-once = \"$status\" } }";
+    let config = site()
+        .route("/buffered", format_args!("proxy = {{ upstream = \"app\", buffer_request = true }}\n{rules}"))
+        .route("/*", format_args!("proxy = \"app\"\nerrors = {{ 404 = \"lost\" }}\n{rules}"))
+        .route_lines(format_args!(
+            "name = \"lost\"\ninternal = true\nproxy = {{ upstream = \"app\", rewrite = \"/lost\" }}\n{rules}"
+        ))
+        .upstream("app", &[&origin], "");
+    let proxy = Proxy::start(&config);
+    for path in ["/buffered", "/here", "/gone"] {
+        proxy.get(path).expect_status(200).expect_header("x-once", "200");
+    }
+    let received = origin.requests("*");
+    assert_eq!(received.len(), 4);
+    assert!(received.iter().all(|request| request.headers.all("x-once") == ["1"]));
+}

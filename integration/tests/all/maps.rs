@@ -88,17 +88,18 @@ fn a_map_of_the_answer_is_looked_up_when_there_is_one() {
             "/*",
             // Asked for before there is an answer, after it, and in the log.
             "proxy = { upstream = \"app\", rewrite = \"$uri?m=$map_class\" }\n\
-             response_headers = { set = { x-class = \"$map_class\" } }",
+             response_headers = { set = { x-class = \"$map_class\", x-sent = \"$map_sent\" } }",
         )
         .upstream("app", &[&origin], "")
         .toml("[maps.class]\nkey = \"$status\"\nvalues = { \"~^4\" = \"bad\", \"~^2\" = \"good\" }\ndefault = \"-\"")
         .toml("[maps.kind]\nkey = \"$upstream_http_x_kind\"\nvalues = { page = \"a page\" }\ndefault = \"none\"")
-        .toml("[[log.access]]\nfile = \"access.log\"\nformat = \"$map_class $map_kind\"");
+        .toml("[maps.sent]\nkey = \"$body_bytes_sent\"\nvalues = { 0 = \"nothing\", 1 = \"one byte\" }")
+        .toml("[[log.access]]\nfile = \"access.log\"\nformat = \"$map_class $map_kind $map_sent\"");
     let proxy = Proxy::start(&config);
-    proxy.get("/gone").expect_header("x-class", "bad");
+    proxy.get("/gone").expect_header("x-class", "bad").expect_header("x-sent", "nothing");
     proxy.get("/here").expect_header("x-class", "good");
     assert_eq!(origin.requests("/gone")[0].target, "/gone?m=-");
-    assert_eq!(log_lines(&proxy, 2), ["bad a page", "good none"]);
+    assert_eq!(log_lines(&proxy, 2), ["bad a page one byte", "good none one byte"]);
 }
 
 #[test]
@@ -206,4 +207,26 @@ fn maps_in_a_circle_are_refused_with_their_way() {
         .toml("[maps.n]\nkey = \"$uri\"\ndefault = \"$map_m\"\nvalues = { a = \"b\" }");
     let refusal = Proxy::try_start(&config).err().unwrap();
     assert!(refusal.stderr.contains("`$map_m` → `$map_n` → `$map_m`"), "{}", refusal.stderr);
+}
+
+#[test]
+fn a_file_full_of_mistakes_is_refused_without_telling_all_of_them() {
+    let config = shows(FILE).file("values.map", "/a $nosuch;\n;\n".repeat(50_000));
+    let refusal = Proxy::try_start(&config).err().unwrap();
+    let told = refusal.stderr.matches("error[").count();
+    assert!((1..=64).contains(&told), "{told}");
+}
+
+#[test]
+fn a_file_of_hundreds_of_thousands_of_keys_is_read() {
+    use std::fmt::Write as _;
+    let mut lines = String::new();
+    for number in 0..200_000 {
+        writeln!(lines, "/key/{number} value-{number};").unwrap();
+    }
+    let proxy = Proxy::start(&shows(FILE).file("values.map", lines));
+    for number in [0, 99_999, 199_999] {
+        proxy.get(&format!("/key/{number}")).expect_body(format!("value-{number}"));
+    }
+    proxy.get("/key/200000").expect_body("none");
 }

@@ -27,17 +27,6 @@ struct Watched {
     stamp: Mutex<Option<FileStamp>>,
 }
 
-/// What looking at a file has led to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Look {
-    /// It is as it was.
-    Same,
-    /// The map has a new table.
-    Renewed,
-    /// The old table stays.
-    Refused,
-}
-
 impl LiveMap {
     /// The map of `plan`.
     pub(crate) fn new(plan: MapPlan) -> Self {
@@ -75,11 +64,11 @@ impl LiveMap {
     }
 
     /// Reads the file again if it has changed. Blocks.
-    pub(crate) fn look(&self) -> Look {
-        let Some(Watched { plan, stamp }) = &self.watched else { return Look::Same };
+    pub(crate) fn look(&self) {
+        let Some(Watched { plan, stamp }) = &self.watched else { return };
         let mut stamp = stamp.lock();
         if FileStamp::of(&plan.path) == *stamp {
-            return Look::Same;
+            return;
         }
         let read = plan.read_again();
         *stamp = read.stamp;
@@ -91,12 +80,8 @@ impl LiveMap {
                     "the file of a map was read again"
                 );
                 self.table.store(Arc::new(table));
-                Look::Renewed
             }
-            None => {
-                self.warn(&read.diagnostics);
-                Look::Refused
-            }
+            None => self.warn(&read.diagnostics),
         }
     }
 

@@ -1,6 +1,8 @@
 //! Headers set, added and removed, under conditions, by sites and by routes.
 
-use switchback_integration::{Config, Origin, Proxy, Reply, get, site};
+use switchback_integration::{
+    Config, H2Client, H2Request, Origin, Proxy, Reply, config, get, site,
+};
 
 fn app(origin: &Origin, lines: &str) -> Config {
     site().route("/u/{id}/*", format_args!("proxy = \"app\"\n{lines}")).upstream(
@@ -189,4 +191,26 @@ fn a_line_is_added_once_however_often_the_request_is_passed_on() {
     let received = origin.requests("*");
     assert_eq!(received.len(), 4);
     assert!(received.iter().all(|request| request.headers.all("x-once") == ["1"]));
+}
+
+#[test]
+fn rules_cookies_and_maps_act_on_http2_as_well() {
+    let reply = Reply::ok("x").header("Set-Cookie", "a=1").header("Set-Cookie", "b=2; Path=/app/x");
+    let origin = Origin::start().serve("*", reply);
+    let config = config()
+        .web("h2c = true")
+        .site(
+            "request_headers = { set = { x-tenant = \"$map_tenant\" } }\n\
+             response_headers = { when = '$status == \"200\"', add = { link = \"</$map_tenant.css>\" } }\n\
+             response_cookies = [{ path = { \"/app/\" = \"/\" }, secure = true }]",
+        )
+        .proxy_to(&origin)
+        .toml("[maps.tenant]\nkey = \"$host\"\nhosts = true\nvalues = { \"*.shop.example\" = \"shop\" }");
+    let proxy = Proxy::start(&config);
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let answer = client.ask(&H2Request::new("GET", "/").authority("a.Shop.example"));
+    answer.expect_status(200);
+    assert_eq!(answer.headers.all("set-cookie"), ["a=1; Secure", "b=2; Path=/x; Secure"]);
+    assert_eq!(answer.headers.all("link"), ["</shop.css>"]);
+    assert_eq!(origin.requests("*")[0].headers.all("x-tenant"), ["shop"]);
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use http::StatusCode;
 use switchback_conf::plan::{
-    ActionPlan, EncodedSlash, EndpointAddress, ListenAddress, ListenerId, ListenerTlsPlan,
-    LogLevel, LogTarget, ProxyPlan, RespondPlan, RouteId, SiteId, UpstreamId, UpstreamProtocol,
+    ActionPlan, EncodedSlash, EndpointAddress, ErrorKey, ErrorRule, ErrorTarget, ListenAddress,
+    ListenerId, ListenerTlsPlan, LogLevel, LogTarget, ProxyPlan, RespondPlan, SiteId, UpstreamId,
+    UpstreamProtocol,
 };
 use switchback_conf::{Plan, load_text};
 
@@ -50,6 +51,22 @@ fn respond(action: &ActionPlan) -> &RespondPlan {
     }
 }
 
+/// `404 -> 1 Kept`: of which status, to which route or path, with which status.
+fn rules(rules: &[ErrorRule]) -> Vec<String> {
+    let text = |rule: &ErrorRule| {
+        let on = match rule.on {
+            ErrorKey::Status(status) => status.as_str().to_owned(),
+            ErrorKey::Class(class) => format!("{class}xx"),
+        };
+        let target = match &rule.target {
+            ErrorTarget::Route(id) => id.0.to_string(),
+            ErrorTarget::Path(path) => path.source().to_owned(),
+        };
+        format!("{on} -> {target} {:?}", rule.status)
+    };
+    rules.iter().map(text).collect()
+}
+
 #[test]
 fn a_small_configuration_takes_all_defaults() {
     let plan = with_site(LISTENER);
@@ -82,7 +99,7 @@ fn a_small_configuration_takes_all_defaults() {
     let route = &plan.routes[0];
     assert_eq!((&*route.name, route.site, route.priority), ("/*", SiteId(0), 0));
     assert_eq!(route.body_limit, Some(1024 * 1024));
-    assert!(route.condition.is_always() && !route.internal && route.errors.is_empty());
+    assert!(route.condition.is_always() && !route.internal && route.errors.rules.is_empty());
     assert_eq!(respond(&route.action).status, StatusCode::OK);
 }
 
@@ -211,15 +228,84 @@ fn routes_carry_everything_that_is_said_of_them() {
         (user.request_headers[0].remove[0].as_str(), user.response_headers[0].remove[0].as_str()),
         ("x-c", "server")
     );
-    assert_eq!(
-        user.errors,
-        [(StatusCode::NOT_FOUND, RouteId(1)), (StatusCode::BAD_GATEWAY, RouteId(0))]
-    );
+    assert_eq!(rules(&user.errors.rules), ["404 -> 1 Kept", "502 -> 0 Kept"]);
     assert!(gone.internal && gone.paths.is_empty());
     assert_eq!(gone.body_limit, Some(2048));
     let answer = respond(&gone.action);
     assert_eq!((answer.status, answer.body.as_literal()), (StatusCode::GONE, Some("gone")));
     assert_eq!((answer.headers[0].0.as_str(), answer.headers[0].1.source()), ("x-a", "$uri"));
+}
+
+#[test]
+fn errors_of_a_site_stand_behind_those_of_its_routes() {
+    let plan = with_routes(
+        "errors = { \"5xx\" = \"sorry\", 404 = { route = \"/lost?of=$uri\", status = 200 }, 403 = \"sorry\" }\n\
+         [[sites.routes]]\nmatch = { path = \"/a/{id}\" }\nproxy = \"app\"\n\
+         errors = { \"4xx\" = { route = \"sorry\", status = 0 }, 403 = \"/no/{id}\" }\n\
+         [[sites.routes]]\nname = \"sorry\"\ninternal = true\nrespond = {}\n",
+    );
+    let [own, sorry] = &plan.routes[..] else { panic!("two routes") };
+    let of_site = ["404 -> /lost?of=$uri Is(200)", "403 -> 1 Kept", "5xx -> 1 Kept"];
+    assert_eq!(rules(&plan.sites[0].errors), of_site);
+    assert_eq!(
+        (rules(&sorry.errors.rules), sorry.errors.own),
+        (of_site.map(str::to_owned).into(), 0)
+    );
+    let of_route = ["403 -> /no/{id} Kept", "4xx -> 1 Own"];
+    assert_eq!(rules(&own.errors.rules), [&of_route[..], &of_site[..]].concat());
+    assert_eq!(own.errors.own, 2);
+    let status = |code| StatusCode::from_u16(code).unwrap();
+    let of_fault = |code| {
+        own.errors.of_fault(status(code)).map(|rule| rules(std::slice::from_ref(rule)).remove(0))
+    };
+    assert_eq!(of_fault(403).as_deref(), Some("403 -> /no/{id} Kept"));
+    assert_eq!(of_fault(404).as_deref(), Some("4xx -> 1 Own"));
+    assert_eq!(of_fault(502).as_deref(), Some("5xx -> 1 Kept"));
+    assert_eq!(of_fault(302), None);
+    assert!(own.errors.of_own(status(502)).is_none() && own.errors.of_own(status(499)).is_some());
+}
+
+#[test]
+fn access_is_one_check_with_the_status_of_its_refusal() {
+    let plan = with_routes(
+        "access = { clients = [\"allow 10.0.0.0/8\", \"deny all\"] }\n\
+         [[sites.routes]]\nrespond = {}\naccess = { methods = [\"GET\", \"HEAD\"] }\n\
+         [[sites.routes]]\nmatch = { path = \"/a/{id}\" }\nrespond = {}\n\
+         access = { methods = \"GET\", when = '$arg_key == \"{id}\"' }\n\
+         [[sites.routes]]\nmatch = { path = \"/b\" }\nrespond = {}\n\
+         access = { methods = \"GET\", status = 404, any = [{ referers = [\"none\"] }, { clients = [\"deny all\"] }] }\n",
+    );
+    let site = plan.sites[0].access.as_ref().unwrap();
+    assert_eq!((site.status, &site.allow), (StatusCode::FORBIDDEN, &None));
+    let of_routes: Vec<_> = plan
+        .routes
+        .iter()
+        .map(|route| route.access.as_ref().unwrap())
+        .map(|access| (access.status.as_u16(), access.allow.as_deref()))
+        .collect();
+    assert_eq!(of_routes, [(405, Some("GET, HEAD")), (403, None), (404, None)]);
+}
+
+#[test]
+fn limits_of_a_route_are_as_written() {
+    let plan = with_routes(
+        "concurrency = { total = 100, status = 429 }\n\
+         [[sites.routes]]\nproxy = \"app\"\ntimeouts = { connect = \"1s\", read = \"2s\" }\n\
+         bandwidth = { rate = \"1MiB\", after = \"1KiB\" }\n\
+         concurrency = { per_client = 3, key = \"$http_x_key\" }\n\
+         [[sites.routes]]\nmatch = { path = \"/b\" }\nproxy = \"app\"\nbandwidth = { rate = \"0\" }\n",
+    );
+    let site = plan.sites[0].concurrency.as_ref().unwrap();
+    assert_eq!((site.per_client, site.total, site.status.as_u16()), (None, Some(100), 429));
+    let [slow, fast] = &plan.routes[..] else { panic!("two routes") };
+    let own = slow.concurrency.as_ref().unwrap();
+    assert_eq!((own.per_client, own.total, own.status.as_u16()), (Some(3), None, 503));
+    assert_eq!(own.key.as_ref().unwrap().source(), "$http_x_key");
+    let seconds = [slow.timeouts.connect, slow.timeouts.read, slow.timeouts.write];
+    assert_eq!(seconds.map(|timeout| timeout.map(|it| it.as_secs())), [Some(1), Some(2), None]);
+    let bandwidth = slow.bandwidth.unwrap();
+    assert_eq!((bandwidth.rate, bandwidth.after), (1 << 20, 1 << 10));
+    assert_eq!(fast.bandwidth, None);
 }
 
 #[test]

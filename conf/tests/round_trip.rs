@@ -11,14 +11,15 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    AccessLog, BindAddress, Control, CookieRule, CookieText, Count, Endpoint, Files, FolderText,
+    Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
+    Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
     Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
-    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Route, Site, Table, TemplateText, Text,
-    Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Route, RouteTimeouts, Site, Table,
+    TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
-    Autoindex, Coding, EncodedSlash, EndpointAddress, LogLevel, LogTarget, SameSite, Symlinks,
-    UpstreamProtocol,
+    Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, LogLevel, LogTarget, SameSite,
+    Symlinks, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -188,19 +189,87 @@ fn redirect() -> impl Strategy<Value = OrText<Redirect>> {
 fn actions() -> impl Strategy<Value = Route> {
     let shared = (option::of(at(proxy())), option::of(at(respond())));
     let others = (option::of(at(files())), option::of(at(redirect())), option::of(at(template())));
-    (shared, others, option::of(at(name()))).prop_map(|(shared, others, action)| Route {
-        proxy: shared.0,
-        respond: shared.1,
-        files: others.0,
-        redirect: others.1,
-        rewrite: others.2,
-        action,
-        ..Route::default()
+    (shared, others, option::of(at(name())), limits()).prop_map(
+        |(shared, others, action, limits)| Route {
+            proxy: shared.0,
+            respond: shared.1,
+            files: others.0,
+            redirect: others.1,
+            rewrite: others.2,
+            action,
+            ..limits
+        },
+    )
+}
+
+fn errors() -> impl Strategy<Value = Errors> {
+    let key = prop_oneof![
+        status().prop_map(ErrorKey::Status),
+        select(vec![4, 5]).prop_map(ErrorKey::Class)
+    ];
+    let target = prop_oneof![
+        name().prop_map(ErrorTarget::Route),
+        text().prop_map(|text| ErrorTarget::Path(TemplateText(format!("/{text}").into()))),
+    ];
+    let with_body = status().prop_filter("has a body", |s| ![204, 205, 304].contains(&s.as_u16()));
+    let status = prop_oneof![Just(ErrorStatus::Own), with_body.prop_map(ErrorStatus::Is)];
+    let answer = (at(target), option::of(status))
+        .prop_map(|(route, status)| OrText(ErrorAnswer { route, status }));
+    table(key, at(answer))
+}
+
+fn access() -> impl Strategy<Value = Access> {
+    let fault =
+        select(vec![400, 444, 599]).prop_map(|status| StatusCode::from_u16(status).unwrap());
+    let status = option::of(at(fault.prop_map(|status| FaultStatus::new(status).unwrap())));
+    let methods = vec(select(vec![Method::GET, Method::POST]), 0..3).prop_map(OneOrMany);
+    let texts = || vec(at(text()), 0..3);
+    let leaf = (texts(), methods, texts(), option::of(at(text())), status).prop_map(
+        |(clients, methods, referers, when, status)| Access {
+            clients,
+            methods,
+            referers,
+            when,
+            status,
+            ..Access::default()
+        },
+    );
+    leaf.prop_recursive(2, 6, 2, |inner| {
+        let tables = || vec(at(inner.clone()), 0..3);
+        (tables(), tables()).prop_map(|(any, all)| Access { any, all, ..Access::default() })
     })
 }
 
+fn concurrency() -> impl Strategy<Value = Concurrency> {
+    let count = || (1_u32..2_000_000).prop_map(Count::clamped);
+    (option::of(at(count())), option::of(count()), option::of(at(template()))).prop_map(
+        |(per_client, total, key)| Concurrency { per_client, total, key, ..Concurrency::default() },
+    )
+}
+
+/// Everything by which a route is limited.
+fn limits() -> impl Strategy<Value = Route> {
+    let timeouts = (option::of(timeout()), option::of(timeout()), option::of(timeout()))
+        .prop_map(|(connect, read, write)| RouteTimeouts { connect, read, write });
+    let bandwidth = (at(any::<u64>().prop_map(Bytes)), option::of(at(size())))
+        .prop_map(|(rate, after)| Bandwidth { rate, after });
+    (
+        option::of(at(access())),
+        option::of(at(concurrency())),
+        option::of(at(timeouts)),
+        option::of(at(bandwidth)),
+    )
+        .prop_map(|(access, concurrency, timeouts, bandwidth)| Route {
+            access,
+            concurrency,
+            timeouts,
+            bandwidth,
+            ..Route::default()
+        })
+}
+
 fn route() -> impl Strategy<Value = Route> {
-    let names = (option::of(at(name())), table(status(), at(name())));
+    let names = (option::of(at(name())), errors());
     let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
     (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
         |((name, errors), matcher, actions, rules, rest)| {
@@ -233,11 +302,15 @@ fn site() -> impl Strategy<Value = Site> {
         limit,
         rule_lists(),
         vec(at(route()), 0..4),
+        (option::of(at(access())), option::of(at(concurrency())), errors()),
     )
         .prop_map(
-            |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes)| {
+            |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes, rest)| {
                 let ([request_headers, response_headers], response_cookies) = rules;
                 Site {
+                    access: rest.0,
+                    concurrency: rest.1,
+                    errors: rest.2,
                     hosts,
                     listeners,
                     is_default,

@@ -4,8 +4,10 @@
 
 pub(crate) mod define;
 
+mod access;
 mod action;
 mod build;
+mod errors;
 mod files;
 mod forwarding;
 mod listener;
@@ -25,8 +27,10 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+pub use access::{Access, Bandwidth, Concurrency, FaultStatus, RouteTimeouts};
 pub use action::{Proxy, Respond};
 pub use build::NotAName;
+pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};

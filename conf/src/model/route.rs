@@ -1,10 +1,12 @@
 //! What is done with which request.
 
-use http::{HeaderName, Method, StatusCode};
+use http::{HeaderName, Method};
 use ipnet::IpNet;
 
+use super::access::{Access, Bandwidth, Concurrency, RouteTimeouts};
 use super::action::{Proxy, Respond};
 use super::define::model;
+use super::errors::Errors;
 use super::files::{Files, Redirect};
 use super::rules::{CookieRule, HeaderRules};
 use super::table::{OneOrMany, Table};
@@ -30,6 +32,19 @@ model! {
         pub files: Option<At<OrText<Files>>> = None,
         /// Answers with a fixed text.
         pub respond: Option<At<Respond>> = None,
+        /// What is answered instead of errors, as in `{ 404 = "not-found", "5xx" = "/sorry.html" }`: of what goes wrong here, and
+        /// of answers of the upstream that have such a status. Where a status is not named, that of the site counts, for what
+        /// goes wrong here alone. What goes wrong with the answer instead is told on a plain page, unless that route has
+        /// `errors` of its own that name a route.
+        pub errors: Errors = Table::new(),
+        /// Who may ask. That of the site must hold too.
+        pub access: Option<At<Access>> = None,
+        /// How many requests may be in progress at once. Those of the site count too.
+        pub concurrency: Option<At<Concurrency>> = None,
+        /// How long the upstream may take.
+        pub timeouts: Option<At<RouteTimeouts>> = None,
+        /// How fast an answer is sent. Without it, as fast as it goes.
+        pub bandwidth: Option<At<Bandwidth>> = None,
         /// Sends the client to another address: a template for it, or a table.
         pub redirect: Option<At<OrText<Redirect>>> = None,
         /// A template for path and query that replace those of the request, for which a route of the site is then looked for
@@ -45,9 +60,6 @@ model! {
         pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// Changes to the cookies that the upstream sets, one after the other. Those of the site act first.
         pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
-        /// Answers of the upstream with one of these statuses are replaced by that of a named route of the same site, as in
-        /// `{ 404 = "not-found" }`.
-        pub errors: Table<StatusCode, At<Name>> = Table::new(),
         /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit. Without it, that of the site.
         pub body_limit: Option<Bytes> = None,
     }

@@ -1,9 +1,12 @@
 //! The hosts answered together.
 
+use super::access::{Access, Concurrency};
 use super::define::model;
+use super::errors::Errors;
 use super::route::Route;
 use super::rules::{CookieRule, HeaderRules};
 use super::table::OneOrMany;
+use super::table::Table;
 use super::text::Name;
 use crate::at::At;
 use crate::plan::EncodedSlash;
@@ -23,6 +26,14 @@ model! {
         pub encoded_slash: EncodedSlash = EncodedSlash::Keep,
         /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit.
         pub body_limit: Bytes = Bytes::mib(1),
+        /// Who may ask, on all routes.
+        pub access: Option<At<Access>> = None,
+        /// How many requests may be in progress at once, on all routes together.
+        pub concurrency: Option<At<Concurrency>> = None,
+        /// What is answered instead of errors, as in `{ 404 = "not-found", "5xx" = "/sorry.html" }`, where the route does not say
+        /// it, or there is none: of what goes wrong here. What an upstream answers itself is its own affair. A request that
+        /// cannot be read (400, 408, 414, 431) is for no site yet, and gets a plain page.
+        pub errors: Errors = Table::new(),
         /// Changes to the headers that upstreams receive on every route of the site: a table, or a list of them in the order in which
         /// they act.
         pub request_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
@@ -45,6 +56,9 @@ impl Site {
             is_default: At::from(false),
             encoded_slash: EncodedSlash::Keep,
             body_limit: Bytes::mib(1),
+            access: None,
+            concurrency: None,
+            errors: Table::new(),
             request_headers: OneOrMany::default(),
             response_headers: OneOrMany::default(),
             response_cookies: Vec::new(),

@@ -120,7 +120,8 @@ fn plan_proxy(
     Some(ProxyPlan { upstream: upstream?, rewrite, buffer_request: proxy.buffer_request })
 }
 
-fn plan_rewrite(
+/// A template for path and query.
+pub(super) fn plan_rewrite(
     rewrite: &At<TemplateText>,
     captures: &Captures,
     findings: &mut Findings<'_>,

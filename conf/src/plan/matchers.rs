@@ -103,13 +103,23 @@ fn when(
 /// Whether a variable gets its value from the route, from what it captures, or from an answer.
 pub(super) fn is_late(variable: &Variable) -> bool {
     match variable {
-        Variable::Capture(_) | Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
+        Variable::Capture(_) => true,
+        Variable::Known(known) if known.name() == "route" => true,
+        _ => is_of_answer(variable),
+    }
+}
+
+/// Whether a variable gets its value from an answer.
+pub(super) fn is_of_answer(variable: &Variable) -> bool {
+    match variable {
+        Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
         Variable::Known(known) => {
             let name = known.name();
             name.starts_with("upstream")
-                || ["status", "route", "bytes_sent", "body_bytes_sent"].contains(&name)
+                || ["status", "bytes_sent", "body_bytes_sent"].contains(&name)
         }
-        Variable::Header(_)
+        Variable::Capture(_)
+        | Variable::Header(_)
         | Variable::Argument(_)
         | Variable::Cookie(_)
         | Variable::Map { .. } => false,

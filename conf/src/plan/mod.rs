@@ -3,9 +3,11 @@
 //! A plan holds no live object and opens no socket; the engine assembles a snapshot from it. Vectors are indexed by the
 //! ids beside them.
 
+mod access;
 mod actions;
 mod build;
 mod cookies;
+mod errors;
 mod files;
 mod listeners;
 mod map_file;
@@ -29,9 +31,13 @@ use http::{HeaderName, StatusCode};
 use ipnet::IpNet;
 use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
+pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
+pub use errors::{
+    ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
+};
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use rules::HeaderRules;
@@ -246,6 +252,12 @@ pub struct SitePlan {
     pub is_default: bool,
     /// What becomes of `%2f`.
     pub encoded_slash: EncodedSlash,
+    /// Who may ask.
+    pub access: Option<AccessPlan>,
+    /// How many requests may be in progress at once.
+    pub concurrency: Option<ConcurrencyPlan>,
+    /// What is answered instead of errors where there is no route.
+    pub errors: Vec<ErrorRule>,
     /// Its routes in written order.
     pub routes: std::ops::Range<u32>,
     /// Where it stands in the configuration.
@@ -280,14 +292,22 @@ pub struct RoutePlan {
     pub internal: bool,
     /// What makes the response.
     pub action: ActionPlan,
+    /// What is answered instead of errors.
+    pub errors: ErrorsPlan,
+    /// Who may ask, beside what the site says.
+    pub access: Option<AccessPlan>,
+    /// How many requests may be in progress at once, beside what the site says.
+    pub concurrency: Option<ConcurrencyPlan>,
+    /// Deadlines towards the upstream where they differ from its own.
+    pub timeouts: RouteTimeouts,
+    /// How fast an answer is sent; `None` is as fast as it goes.
+    pub bandwidth: Option<BandwidthPlan>,
     /// Changes to what the upstream receives, those of the site first.
     pub request_headers: Vec<Arc<HeaderRules>>,
     /// Changes to what the client receives, those of the site first.
     pub response_headers: Vec<Arc<HeaderRules>>,
     /// Changes to the cookies that the upstream sets, those of the site first.
     pub response_cookies: Vec<Arc<CookieRule>>,
-    /// Upstream answers with these statuses are replaced by the answer of another route of the site.
-    pub errors: Vec<(StatusCode, RouteId)>,
     /// Bytes of request body; beyond it 413. `None` is no limit.
     pub body_limit: Option<u64>,
     /// Where it stands in the configuration.

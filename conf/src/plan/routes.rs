@@ -3,15 +3,15 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
-use http::StatusCode;
 use switchback_value::{Condition, PathPattern};
 
 use super::build::{Findings, Names};
 use super::rules::{self, RulesPlan};
-use super::{RouteId, RoutePlan, SiteId, actions, matchers};
+use super::texts::Captures;
+use super::{ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, access, actions, errors, matchers};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{Name, Route, Site};
+use crate::model::{ErrorTarget, Errors, Name, Route, Site};
 
 /// The routes of one site.
 #[derive(Clone, Copy)]
@@ -27,17 +27,25 @@ pub(super) struct OfSite<'a> {
 /// The ids of the routes of a site that have a name.
 pub(super) type RouteNames<'a> = HashMap<&'a str, RouteId>;
 
-pub(super) fn of_site(of: OfSite<'_>, plans: &mut Vec<RoutePlan>, findings: &mut Findings<'_>) {
+/// Plans the routes of a site. Returns what is answered instead of errors where there is no route.
+pub(super) fn of_site(
+    of: OfSite<'_>,
+    plans: &mut Vec<RoutePlan>,
+    findings: &mut Findings<'_>,
+) -> Vec<ErrorRule> {
     if of.site.routes.is_empty() {
         let diagnostic =
             Diagnostic::error(Code::NoRoutes, of.site.at.clone(), "this site has no routes");
         findings.missing(diagnostic.hint("what is answered stands in `[[sites.routes]]`"));
     }
     let route_names = route_names(of, findings);
+    let scope = (&route_names, &Captures::default());
+    let of_site = errors::errors(&of.site.errors, scope, false, findings);
     for route in &of.site.routes {
-        plans.extend(plan(route, of, &route_names, findings));
+        plans.extend(plan(route, of, (&route_names, &of_site), findings));
     }
     check_internal(of.site, findings);
+    of_site
 }
 
 fn route_names<'a>(of: OfSite<'a>, findings: &mut Findings<'_>) -> RouteNames<'a> {
@@ -61,7 +69,7 @@ fn route_names<'a>(of: OfSite<'a>, findings: &mut Findings<'_>) -> RouteNames<'a
 fn plan(
     route: &At<Route>,
     of: OfSite<'_>,
-    route_names: &RouteNames<'_>,
+    (route_names, site_errors): (&RouteNames<'_>, &[ErrorRule]),
     findings: &mut Findings<'_>,
 ) -> Option<RoutePlan> {
     check_effect(route, findings);
@@ -70,8 +78,14 @@ fn plan(
     let condition = matcher.map_or_else(Condition::always, |matcher| {
         matchers::condition(matcher, &captures, findings)
     });
+    let scope = (route_names, &captures);
+    let mut errors = errors::errors(&route.errors, scope, route.proxy.is_some(), findings);
+    let own = errors.len();
+    errors.extend_from_slice(site_errors);
+    let access = access::access(route.access.as_ref(), &captures, findings);
+    let concurrency = access::concurrency(route.concurrency.as_ref(), &captures, findings);
+    let bandwidth = access::bandwidth(route.bandwidth.as_ref(), findings);
     let rules = of.rules.and(rules::of_route(route, &captures, findings));
-    let errors = plan_errors(route, route_names, findings);
     let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
     let action = actions::action(route, scope, findings)?;
     Some(RoutePlan {
@@ -82,10 +96,14 @@ fn plan(
         priority: route.priority.value,
         internal: route.internal,
         action,
+        errors: ErrorsPlan { rules: errors, own },
+        access,
+        concurrency,
+        timeouts: access::timeouts(route.timeouts.as_ref()),
+        bandwidth,
         request_headers: rules.request_headers,
         response_headers: rules.response_headers,
         response_cookies: rules.response_cookies,
-        errors,
         body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
             .filter(|limit| *limit > 0),
         at: route.at.clone(),
@@ -98,29 +116,6 @@ fn plan_name(route: &Route, paths: &[PathPattern]) -> Box<str> {
         (None, Some(path)) => path.to_string().into(),
         (None, None) => Box::default(),
     }
-}
-
-fn plan_errors(
-    route: &Route,
-    route_names: &RouteNames<'_>,
-    findings: &mut Findings<'_>,
-) -> Vec<(StatusCode, RouteId)> {
-    let mut errors = Vec::with_capacity(route.errors.len());
-    for (status, name) in route.errors.iter() {
-        match route_names.get(&***name) {
-            Some(id) => errors.push((*status, *id)),
-            None => {
-                let defined = route_names.keys().copied();
-                findings.unknown_name(
-                    Code::UnknownRoute,
-                    name,
-                    ("route", "routes of this site"),
-                    defined,
-                );
-            }
-        }
-    }
-    errors
 }
 
 /// Nothing is accepted and ignored without a word.
@@ -141,14 +136,17 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
             );
         }
     }
+    if let Some(concurrency) = route.concurrency.as_ref().filter(|_| route.internal) {
+        no_effect(
+            concurrency.at.clone(),
+            "`concurrency` has no effect: a request is counted where it came in",
+        );
+    }
     if route.proxy.is_some() {
         return;
     }
-    if let Some((status, _)) = route.errors.entries().next() {
-        no_effect(
-            status.at.clone(),
-            "`errors` has no effect: it replaces answers of an upstream, and this route has none",
-        );
+    if let Some(timeouts) = &route.timeouts {
+        no_effect(timeouts.at.clone(), "`timeouts` has no effect: this route has no upstream");
     }
     if let Some(rule) = route.response_cookies.first() {
         no_effect(rule.at.clone(), "`response_cookies` has no effect: this route has no upstream");
@@ -163,14 +161,11 @@ fn check_internal(site: &Site, findings: &mut Findings<'_>) {
     if !site.routes.iter().any(|route| route.internal) {
         return;
     }
-    let targets: HashSet<&Name> = site
-        .routes
-        .iter()
-        .flat_map(|route| {
-            let missing = route.files.as_ref().and_then(|files| files.missing.as_ref());
-            route.errors.iter().map(|(_, name)| &name.value).chain(missing.map(|name| &name.value))
-        })
-        .collect();
+    let of_routes = site.routes.iter().flat_map(|route| {
+        let missing = route.files.as_ref().and_then(|files| files.missing.as_ref());
+        route_targets(&route.errors).chain(missing.map(|name| &name.value))
+    });
+    let targets: HashSet<&Name> = of_routes.chain(route_targets(&site.errors)).collect();
     for route in site.routes.iter().filter(|route| route.internal) {
         match &route.name {
             None => {
@@ -185,4 +180,12 @@ fn check_internal(site: &Site, findings: &mut Findings<'_>) {
             Some(_) => {}
         }
     }
+}
+
+/// The routes that `errors` name.
+fn route_targets(errors: &Errors) -> impl Iterator<Item = &Name> {
+    errors.iter().filter_map(|(_, answer)| match &answer.route.value {
+        ErrorTarget::Route(name) => Some(name),
+        ErrorTarget::Path(_) => None,
+    })
 }

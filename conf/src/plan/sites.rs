@@ -6,7 +6,8 @@ use switchback_value::HostPattern;
 
 use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
-use super::{ListenerId, RoutePlan, SiteId, SitePlan, rules};
+use super::texts::Captures;
+use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, rules};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
@@ -22,13 +23,21 @@ pub(super) fn sites(
         let listeners = plan_listeners(config, site, names, findings);
         let first_route = number(&routes);
         let rules = &rules::of_site(site, findings);
-        routes::of_site(OfSite { site, id, first_route, names, rules }, &mut routes, findings);
+        let errors =
+            routes::of_site(OfSite { site, id, first_route, names, rules }, &mut routes, findings);
         plans.push(SitePlan {
             hosts: plan_hosts(site, findings),
             name: site.hosts.first().map_or("_".into(), |host| host.value.clone()),
             listeners,
             is_default: site.is_default.value,
             encoded_slash: site.encoded_slash,
+            access: access::access(site.access.as_ref(), &Captures::default(), findings),
+            concurrency: access::concurrency(
+                site.concurrency.as_ref(),
+                &Captures::default(),
+                findings,
+            ),
+            errors,
             routes: first_route..number(&routes),
             at: site.at.clone(),
         });

@@ -217,7 +217,7 @@ fn only(parts: &mut Vec<Condition>) -> Option<Condition> {
 }
 
 /// `::ffff:10.0.0.0/104` is 10.0.0.0/8.
-fn canonical(net: IpNet) -> IpNet {
+pub(crate) fn canonical(net: IpNet) -> IpNet {
     let IpNet::V6(v6) = net else { return net };
     let (Some(address), Some(prefix)) =
         (v6.addr().to_ipv4_mapped(), v6.prefix_len().checked_sub(96))

@@ -3,6 +3,7 @@
 //! - [`Variable`] names a value of a request, [`Known`] is the table of those with fixed names, [`Facts`] answers them.
 //! - [`Template`] is literals and variables, parsed once and rendered per request: `"$scheme://$host$request_uri"`.
 //! - [`Condition`] is a predicate over variables: `$http_upgrade == "websocket" && $remote_addr in [10.0.0.0/8]`.
+//! - [`Access`] is who may ask: clients, methods, referers and conditions.
 //! - [`HostPattern`] and [`PathPattern`] are what a site and a route say about hosts and paths.
 //! - [`MapTable`] turns one text into another, by key, host or regex.
 //! - [`Scope`] holds the names a text may use beside the registry, [`escape`] the forms in which values enter logs.
@@ -23,6 +24,7 @@
 //!
 //! Nothing here waits, reads a clock or knows a server: parsing is a function of text, evaluation of [`Facts`].
 
+mod access;
 mod condition;
 pub mod escape;
 mod host_pattern;
@@ -38,6 +40,7 @@ mod variable;
 #[cfg(test)]
 mod sample;
 
+pub use access::{Access, ClientRule, ClientRuleError, RefererError, Referers};
 pub use condition::{Condition, ConditionError, ConditionErrorKind};
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use map_table::{MapKeyError, MapTable, is_wildcard};

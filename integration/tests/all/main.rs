@@ -1,6 +1,8 @@
 //! One test binary, a module per theme.
 
 #[cfg(test)]
+mod access;
+#[cfg(test)]
 mod access_log;
 #[cfg(test)]
 mod body_buffering;
@@ -12,6 +14,8 @@ mod control_socket;
 mod cookies;
 #[cfg(test)]
 mod dependency_rows;
+#[cfg(test)]
+mod error_pages;
 #[cfg(test)]
 mod expect_continue;
 #[cfg(test)]

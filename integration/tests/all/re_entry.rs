@@ -16,7 +16,7 @@ fn fixed(origin: &Origin) -> Config {
 fn elsewhere(first: &Origin, second: &Origin) -> Config {
     site()
         .toml("body_limit = \"2MiB\"")
-        .route("/*", "proxy = \"app\"\nerrors = { 404 = \"archive\" }")
+        .route("/*", "proxy = \"app\"\nerrors = { 404 = { route = \"archive\", status = 0 } }")
         .route_lines("name = \"archive\"\ninternal = true\nproxy = \"archive\"")
         .upstream("app", &[first], "")
         .upstream("archive", &[second], "")

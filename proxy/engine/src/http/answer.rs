@@ -15,7 +15,7 @@ use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::Fault;
 use super::pieces::Pieces;
-use super::{files, redirect, reply, route, rules};
+use super::{action, errors, files, redirect, reply, route, rules};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -78,21 +78,42 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         let step = match &plan.action {
             ActionPlan::Proxy(_) => return Ok(Made::Proxy),
             ActionPlan::Own(_) => return Ok(Made::Own),
-            ActionPlan::Respond(plan) => return fixed(plan, head, context).map(Made::Answer),
+            ActionPlan::Respond(plan) => {
+                if let Some(fault) = errors::of_fixed(plan, context) {
+                    return Err(fault);
+                }
+                return fixed(plan, head, context).map(Made::Answer);
+            }
             ActionPlan::Redirect(plan) => {
                 return redirect::answer(plan, head, context).map(Made::Answer);
             }
             ActionPlan::Rewrite(target) => {
-                files::Step::Again(redirect::target(target, head, context)?)
+                files::Step::Again(redirect::target(target, head, context))
             }
             ActionPlan::Files(plan) => files::answer(plan, head, context)?,
         };
         match step {
             files::Step::Answer(answer) => return Ok(Made::Answer(answer)),
             files::Step::Again(target) => route::again(head, &target, context)?,
-            files::Step::Route(id) => route::lead_to(id, context)?,
+            files::Step::Route(id) => route::lead_to(id, head, context)?,
         }
     }
+}
+
+/// Answers, if no upstream has to be asked. `taken` is the request's body, where it was taken in already.
+pub(crate) async fn here(
+    session: &mut Session,
+    context: &mut Context,
+    taken: Option<&[Bytes]>,
+) -> Result<bool> {
+    let made = make(session.req_header_mut(), context).map_err(|fault| context.fail(fault))?;
+    let answer = match made {
+        Made::Proxy => return Ok(false),
+        Made::Answer(answer) => answer,
+        Made::Own => action::answer(session, context, taken.map(<[Bytes]>::to_vec)).await?,
+    };
+    send(session, answer, context).await?;
+    Ok(true)
 }
 
 /// Makes the fixed answer of a route.
@@ -127,6 +148,9 @@ pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Page, Fault> {
     let mut head = blank(status)?;
     insert(&mut head, "Content-Type", "text/plain; charset=utf-8")?;
     insert(&mut head, "Content-Length", &body.len().to_string())?;
+    if let Some(methods) = fault.allow() {
+        insert(&mut head, "Allow", methods)?;
+    }
     if let Some(error) = fault.kind().proxy_status() {
         insert(&mut head, "Proxy-Status", &format!("switchback; error={error}"))?;
     }
@@ -139,6 +163,7 @@ pub(crate) async fn send(
     mut answer: Answer,
     context: &mut Context,
 ) -> Result<()> {
+    errors::stamp(&mut answer.head, context).map_err(|fault| context.fail(fault))?;
     reply::own(&mut answer.head, session.req_header(), context)?;
     write(session, answer).await
 }

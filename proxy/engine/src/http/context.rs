@@ -13,6 +13,7 @@ use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
 
+use super::concurrency::Held;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
 use crate::listen::connection::Connection;
@@ -44,10 +45,16 @@ pub(crate) struct Context {
     pub(crate) attempt: Attempt,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
-    /// How often one route has led to another.
-    pub(crate) turns: u8,
     /// The head that the front door has received and routed already.
     pub(crate) routed: Option<Box<RequestHeader>>,
+    /// How often one route has led it to another.
+    pub(crate) redirects: u8,
+    /// How it answers instead of an error, once it does.
+    pub(crate) stand_in: Option<StandIn>,
+    /// The head as received, once the head in hand asks for something else.
+    pub(crate) received: Option<Arc<RequestHeader>>,
+    /// What counts it among the requests in progress.
+    pub(crate) held: Vec<Held>,
     /// Bytes of body received.
     pub(crate) body_received: u64,
     /// What went wrong, once something has.
@@ -67,8 +74,6 @@ pub(crate) struct Request {
     pub(crate) host: Box<str>,
     /// The one normalised path.
     pub(crate) path: NormalPath<'static>,
-    /// The target as received, once a rewrite has put another in its place.
-    pub(crate) target: Option<Box<[u8]>>,
 }
 
 /// Values of variables that cost something: computed when first asked for, then kept. All but some of the maps are settled by receiving.
@@ -97,6 +102,15 @@ pub(crate) struct Place {
     pub(crate) route: Option<RouteId>,
     /// What the route's path pattern captured, in the normalised path.
     pub(crate) captures: Captures,
+}
+
+/// How an answer stands in for an error.
+#[derive(Clone, Debug)]
+pub(crate) struct StandIn {
+    /// Its status; `None` is its own.
+    pub(crate) status: Option<StatusCode>,
+    /// For `Allow`, where the error was about the method.
+    pub(crate) allow: Option<Box<str>>,
 }
 
 /// What became of asking upstreams. Several tries are listed in order.
@@ -163,8 +177,11 @@ impl Context {
             asked: Arc::default(),
             attempt: Attempt::default(),
             inner: false,
-            turns: 0,
             routed: None,
+            redirects: 0,
+            stand_in: None,
+            received: None,
+            held: Vec::new(),
             body_received: 0,
             fault: None,
             sent: Sent::default(),
@@ -202,13 +219,7 @@ impl Context {
 
 impl Default for Request {
     fn default() -> Self {
-        Self {
-            id: "".into(),
-            client: None,
-            host: "".into(),
-            path: NormalPath::root(),
-            target: None,
-        }
+        Self { id: "".into(), client: None, host: "".into(), path: NormalPath::root() }
     }
 }
 

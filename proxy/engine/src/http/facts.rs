@@ -49,6 +49,11 @@ impl<'r> RequestFacts<'r> {
         Self { upstream, ..self }
     }
 
+    /// The head as the client sent it, whatever was asked for since.
+    fn received(&self) -> &RequestHeader {
+        self.context.received.as_deref().unwrap_or(self.head)
+    }
+
     fn header(&self, name: &HeaderName) -> Value<'_> {
         self.head.headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
     }
@@ -66,7 +71,7 @@ impl<'r> RequestFacts<'r> {
             Known::Host => Some(text(self.host())),
             Known::Request => Some(Cow::Borrowed(self.request_line())),
             Known::RequestMethod => Some(text(self.head.method.as_str())),
-            Known::RequestUri => Some(self.received_target().into()),
+            Known::RequestUri => Some(self.received().raw_path().into()),
             Known::Uri => Some(text(self.context.request.path.as_str())),
             Known::Args => query(self.head.raw_path()).map(Cow::Borrowed),
             Known::IsArgs => {
@@ -113,7 +118,11 @@ impl<'r> RequestFacts<'r> {
         let sent = &self.context.sent;
         match known {
             Known::Status => {
-                self.status.or(sent.status).map(|status| number(status.as_u16().into()))
+                let expected = self.context.stand_in.as_ref().and_then(|stand_in| stand_in.status);
+                self.status
+                    .or(sent.status)
+                    .or(expected)
+                    .map(|status| number(status.as_u16().into()))
             }
             Known::BodyBytesSent => Some(number(sent.body)),
             Known::BytesSent => Some(number(sent.body + sent.head)),
@@ -175,15 +184,11 @@ impl<'r> RequestFacts<'r> {
         }
     }
 
-    /// The target as the client sent it, whatever rewrites have made of it.
-    fn received_target(&self) -> &[u8] {
-        self.context.request.target.as_deref().unwrap_or(self.head.raw_path())
-    }
-
     fn request_line(&self) -> &[u8] {
         self.context.memos.line.value_or(|| {
-            let (method, version) = (self.head.method.as_str(), protocol(self.head.version));
-            [method.as_bytes(), self.received_target(), version.as_bytes()].join(&b' ')
+            let head = self.received();
+            let (method, version) = (head.method.as_str(), protocol(head.version));
+            [method.as_bytes(), head.raw_path(), version.as_bytes()].join(&b' ')
         })
     }
 

@@ -5,9 +5,9 @@ use std::io;
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
-use super::answer;
 use super::context::Context;
 use super::fault::{Fault, Kind, Side};
+use super::{answer, errors, inner};
 
 /// Ends a request that cannot be answered as asked: an error page if nothing was sent yet.
 pub(crate) async fn fail(
@@ -24,15 +24,34 @@ pub(crate) async fn fail(
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     }
     if session.response_written().is_none() && fault.kind() != Kind::ClientClosed {
-        respond(session, &fault, context).await;
+        // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
+        session.set_keepalive(None);
+        respond(session, fault.clone(), context).await;
     }
-    context.fault = Some(fault);
+    context.fault.get_or_insert(fault);
     FailToProxy { error_code: status, can_reuse_downstream: false }
 }
 
-async fn respond(session: &mut Session, fault: &Fault, context: &mut Context) {
-    // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
-    session.set_keepalive(None);
+/// Has another route answer, as `errors` say, or tells of the fault on a plain page.
+async fn respond(session: &mut Session, mut fault: Fault, context: &mut Context) {
+    // Each turn leads the request elsewhere, which may happen ten times.
+    while let Some(replacement) = errors::of_fault(&fault, context) {
+        let Err(error) = inner::instead(session, context, replacement).await else { return };
+        let next = context.fault.take().unwrap_or_else(|| judge(&error));
+        log(&next, context);
+        if session.response_written().is_some() || next.kind() == Kind::ClientClosed {
+            context.fault = Some(next);
+            return;
+        }
+        fault = next;
+    }
+    page(session, &fault, context).await;
+    context.fault = Some(fault);
+}
+
+async fn page(session: &mut Session, fault: &Fault, context: &mut Context) {
+    // A plain page has the status of its own fault.
+    context.stand_in = None;
     let sent = match answer::fault(fault, context) {
         Ok(page) => answer::send_page(session, page.into(), context).await,
         Err(fault) => Err(context.fail(fault)),

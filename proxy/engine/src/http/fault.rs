@@ -11,6 +11,8 @@ pub(crate) struct Fault {
     side: Side,
     kind: Kind,
     reason: Cow<'static, str>,
+    /// The methods for `Allow`, if it is about the method.
+    allow: Option<Box<str>>,
 }
 
 /// Whose fault it is.
@@ -43,6 +45,8 @@ pub(crate) enum Kind {
     TargetTooLong,
     /// 431.
     HeadersTooLarge,
+    /// What the configuration says for those whom it does not let in.
+    Refused(StatusCode),
     /// 499, only ever seen in logs: the client went away.
     ClientClosed,
     /// 500.
@@ -66,22 +70,32 @@ pub(crate) enum Kind {
 impl Fault {
     /// The client's fault.
     pub(crate) fn client(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Client, kind, reason: reason.into() }
+        Self { side: Side::Client, kind, reason: reason.into(), allow: None }
     }
 
     /// The upstream's fault.
     pub(crate) fn upstream(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Upstream, kind, reason: reason.into() }
+        Self { side: Side::Upstream, kind, reason: reason.into(), allow: None }
     }
 
     /// Our fault.
     pub(crate) fn ours(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Us, kind, reason: reason.into() }
+        Self { side: Side::Us, kind, reason: reason.into(), allow: None }
     }
 
     /// A step of our own that failed where it should not.
     pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
         Self::ours(Kind::Internal, error.to_string())
+    }
+
+    /// The same, telling which methods are allowed (RFC 9110, 15.5.6).
+    pub(crate) fn allowing(self, methods: Box<str>) -> Self {
+        Self { allow: Some(methods), ..self }
+    }
+
+    /// The methods for `Allow`.
+    pub(crate) fn allow(&self) -> Option<&str> {
+        self.allow.as_deref()
     }
 
     /// Whose fault it is.
@@ -117,6 +131,7 @@ impl Kind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::Refused(status) => status,
             // nginx's number for it; nothing is sent.
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
             Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
@@ -146,6 +161,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::TargetTooLong
             | Self::HeadersTooLarge
+            | Self::Refused(_)
             | Self::ClientClosed => None,
         }
     }

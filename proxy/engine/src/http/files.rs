@@ -52,7 +52,8 @@ pub(super) fn answer(
         },
         Outcome::Forbidden => Err(Fault::client(Kind::Forbidden, "this file may not be served")),
         Outcome::MethodNotAllowed => {
-            Err(Fault::client(Kind::MethodNotAllowed, "files are for GET and HEAD"))
+            let fault = Fault::client(Kind::MethodNotAllowed, "files are for GET and HEAD");
+            Err(fault.allowing("GET, HEAD".into()))
         }
         Outcome::Failed(error) => {
             Err(Fault::ours(Kind::Internal, format!("a file cannot be opened: {error}")))

@@ -9,7 +9,7 @@ use switchback_conf::plan::ForwardingPlan;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::rules;
+use super::{percent, rules};
 
 /// Makes `head`, a copy of the client's, into what the upstream receives. `client` is the head as received.
 pub(crate) fn forward(
@@ -42,51 +42,27 @@ fn rewrite(
     };
     let mut target = Vec::new();
     template.render(&RequestFacts::new(client, context), &mut target);
-    let target = encoded(&target);
-    let parsed = http::uri::PathAndQuery::from_maybe_shared(target);
-    let target = parsed.ok().filter(|target| target.as_str().starts_with('/'));
-    let target = target.ok_or_else(|| {
+    set_target(head, &target).ok_or_else(|| {
         Fault::client(
             Kind::BadRequest,
             format!("`rewrite` of route `{}` does not give a path here", route_name(context)),
         )
-    })?;
+    })
+}
+
+/// Makes `head` ask for this path and query, at the same authority. `None` when it is no path.
+pub(super) fn set_target(head: &mut RequestHeader, target: &[u8]) -> Option<()> {
+    let target =
+        http::uri::PathAndQuery::from_maybe_shared(percent::in_target(target.to_vec())).ok()?;
     let mut parts = head.uri.clone().into_parts();
-    parts.path_and_query = Some(target);
-    let uri = Uri::from_parts(parts).map_err(Fault::internal)?;
-    head.set_uri(uri);
-    Ok(())
+    parts.path_and_query = Some(target).filter(|target| target.as_str().starts_with('/'));
+    parts.path_and_query.as_ref()?;
+    head.set_uri(Uri::from_parts(parts).ok()?);
+    Some(())
 }
 
 fn route_name(context: &Context) -> &str {
     context.route().map_or("", |route| &route.name)
-}
-
-/// Bytes that may not stand in a request target are percent-encoded; `%` stays, because captures keep theirs.
-fn encoded(target: &[u8]) -> Vec<u8> {
-    const HEX: [u8; 16] = *b"0123456789ABCDEF";
-    let mut out = Vec::with_capacity(target.len());
-    for byte in target {
-        match byte {
-            0..=b' '
-            | b'"'
-            | b'<'
-            | b'>'
-            | b'\\'
-            | b'^'
-            | b'`'
-            | b'{'
-            | b'|'
-            | b'}'
-            | b'#'
-            | 0x7f.. => {
-                let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
-                out.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
-            }
-            _ => out.push(*byte),
-        }
-    }
-    out
 }
 
 /// Tells the upstream of the client, in the fields that the operator wants.
@@ -174,12 +150,6 @@ fn append_item(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn rewritten_targets_are_encoded_where_they_must_be() {
-        assert_eq!(encoded("/a b?c=\"d\"&e=%20é".as_bytes()), b"/a%20b?c=%22d%22&e=%20%C3%A9");
-        assert_eq!(encoded(b"/a\r\nX: y"), b"/a%0D%0AX:%20y");
-    }
 
     #[test]
     fn lists_stay_in_one_line() {

@@ -7,28 +7,26 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::context::{Asked, Context, Place, Request, StandIn};
+use super::errors::{self, Replacement};
+use super::fault::{Fault, Kind, Side};
+use super::map_memos::MapMemos;
+use super::{answer, body, fail, forward};
+use crate::listen::connection::Connection;
+use crate::snapshot::Snapshot;
+use crate::snapshot::resident::Resident;
 use bytes::Bytes;
+use http::{HeaderName, header};
 use parking_lot::Mutex;
 use pingora_core::protocols::http::HttpTask;
 use pingora_error::{Error, ErrorType, Result};
+use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use pingora_proxy::subrequest::pipe::{
     InputBody, InputBodyType, PipeSubrequestError, pipe_subrequest,
 };
 use pingora_proxy::subrequest::{BodyMode, Ctx as SubrequestCtx};
-use switchback_conf::plan::RouteId;
 
-use super::answer::Made;
-use super::context::{Asked, Context, Place, Request};
-use super::fault::{Fault, Kind, Side};
-use super::map_memos::MapMemos;
-use super::{action, answer, body, fail, route};
-use crate::listen::connection::Connection;
-use crate::snapshot::Snapshot;
-use crate::snapshot::resident::Resident;
-
-/// Re-entries of one request, as many as nginx allows internal redirects.
-const MOST_REENTRIES: usize = 10;
 /// How long an answer that nobody wants may take to end, so that its connection can be used again.
 const DISCARD_TIME: Duration = Duration::from_secs(2);
 const DISCARD_BYTES: usize = 64 * 1024;
@@ -44,6 +42,10 @@ pub(crate) struct Inherited {
     place: Place,
     asked: Arc<Mutex<Asked>>,
     maps: MapMemos,
+    stand_in: Option<StandIn>,
+    received: Option<Arc<RequestHeader>>,
+    /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
+    head: RequestHeader,
 }
 
 /// How an inner request ended.
@@ -51,13 +53,13 @@ enum Ended {
     /// The client has its answer.
     Answered,
     /// Its answer is replaced by that of another route.
-    Replaced(RouteId),
+    Replaced(Box<Replacement>),
     /// It broke on a connection that had served others before, and may be sent again.
     Stale,
 }
 
 impl Inherited {
-    fn from(context: &Context) -> Self {
+    fn from(session: &Session, context: &Context) -> Self {
         Self {
             resident: Arc::clone(&context.resident),
             snapshot: Arc::clone(&context.snapshot),
@@ -68,11 +70,15 @@ impl Inherited {
             place: context.place,
             asked: Arc::clone(&context.asked),
             maps: context.memos.maps.inherit(&context.snapshot.maps),
+            stand_in: context.stand_in.clone(),
+            received: context.received.clone(),
+            head: session.req_header().clone(),
         }
     }
 
-    /// The context of the inner request.
-    pub(crate) fn into_context(self) -> Context {
+    /// The context of the inner request, whose head becomes that of the outer one.
+    pub(crate) fn into_context(self, head: &mut RequestHeader) -> Context {
+        adopt(head, &self.head);
         let mut context = Context::new(self.resident, self.snapshot, self.connection);
         context.started = self.started;
         context.wall = self.wall;
@@ -80,37 +86,69 @@ impl Inherited {
         context.place = self.place;
         context.asked = self.asked;
         context.memos.maps = self.maps;
+        context.stand_in = self.stand_in;
+        context.received = self.received;
         context.inner = true;
         context
+    }
+}
+
+/// Makes `head` ask for what `outer` asks for, and takes out of it what is no longer in that. How its body is framed is its
+/// own affair, and `Host` may stand in the target of the other.
+fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
+    const OWN: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::HOST];
+    if head.method != outer.method {
+        head.set_method(outer.method.clone());
+    }
+    if head.raw_path() != outer.raw_path() {
+        // It is a path that was made here or taken from a head that was judged.
+        let _ = forward::set_target(head, outer.raw_path());
+    }
+    let is_gone = |name: &&HeaderName| !outer.headers.contains_key(*name) && !OWN.contains(name);
+    let gone: Vec<HeaderName> = head.headers.keys().filter(is_gone).cloned().collect();
+    for name in &gone {
+        head.remove_header(name);
     }
 }
 
 /// Answers the request of `session`, going from route to route as their `errors` say.
 pub(crate) async fn run(session: &mut Session, context: &mut Context) -> Result<()> {
     let body = body::take_in(session, context).await?;
+    go(session, context, body).await
+}
+
+/// Answers by `replacement` what cannot be answered as asked. The body is not passed on: it may be gone.
+pub(crate) async fn instead(
+    session: &mut Session,
+    context: &mut Context,
+    replacement: Replacement,
+) -> Result<()> {
+    if !session.downstream_session.is_body_empty() {
+        errors::as_get(session.req_header_mut(), context);
+    }
+    let entered = errors::enter(replacement, session.req_header_mut(), context);
+    entered.map_err(|fault| context.fail(fault))?;
+    go(session, context, Vec::new()).await
+}
+
+async fn go(session: &mut Session, context: &mut Context, mut body: Vec<Bytes>) -> Result<()> {
     let mut stale = 0;
-    for _ in 0..=MOST_REENTRIES {
-        let made = answer::make(session.req_header_mut(), context);
-        let answer = match made.map_err(|fault| context.fail(fault))? {
-            Made::Answer(answer) => Some(answer),
-            Made::Own => Some(action::answer(session, context, Some(body.clone())).await?),
-            Made::Proxy => None,
-        };
-        if let Some(answer) = answer {
-            return answer::send(session, answer, context).await;
+    loop {
+        if answer::here(session, context, Some(&body)).await? {
+            return Ok(());
         }
         match pipe(session, context, body.clone(), stale == 0).await? {
             Ended::Answered => return Ok(()),
             Ended::Stale => stale += 1,
-            Ended::Replaced(route) => {
-                route::lead_to(route, context).map_err(|fault| context.fail(fault))?;
+            Ended::Replaced(replacement) => {
+                if replacement.drops_body() {
+                    body.clear();
+                }
+                let entered = errors::enter(*replacement, session.req_header_mut(), context);
+                entered.map_err(|fault| context.fail(fault))?;
             }
         }
     }
-    Err(context.fail(Fault::ours(
-        Kind::TooManyReentries,
-        "more than 10 re-entries: the `errors` of routes lead in a circle",
-    )))
 }
 
 /// Runs one inner request and pipes its answer to the client, unless the route replaces it.
@@ -120,7 +158,7 @@ async fn pipe(
     body: Vec<Bytes>,
     may_resend: bool,
 ) -> Result<Ended> {
-    let inherited = Box::new(Some(Inherited::from(context)));
+    let inherited = Box::new(Some(Inherited::from(session, context)));
     let inner =
         SubrequestCtx::builder().user_ctx(inherited).body_mode(BodyMode::ExpectBody).build();
     let spawner = session.subrequest_spawner.as_ref();
@@ -128,20 +166,19 @@ async fn pipe(
         context.fail(Fault::ours(Kind::Internal, "inner requests are not allowed here"))
     })?;
     let (inner, channels) = spawner.create_subrequest(&session.downstream_session, inner);
-
-    let errors = context.route().map(|route| route.errors.clone()).unwrap_or_default();
     let mut replaced = None;
-    let pass_or_replace = |task: HttpTask| match &task {
-        HttpTask::Header(head, _) => {
-            replaced =
-                errors.iter().find(|(status, _)| *status == head.status).map(|(_, route)| *route);
-            if replaced.is_some() {
-                Err(Error::explain(ErrorType::Custom("replaced"), ""))
-            } else {
-                Ok(Some(task))
-            }
+    let pass_or_replace = |mut task: HttpTask| {
+        let HttpTask::Header(head, _) = &mut task else { return Ok(Some(task)) };
+        if head.status.is_informational() {
+            return Ok(Some(task));
         }
-        _ => Ok(Some(task)),
+        replaced = errors::of_answer(head.status, context);
+        if replaced.is_some() {
+            return Err(Error::explain(ErrorType::Custom("replaced"), ""));
+        }
+        errors::stamp(head, context)
+            .map_err(|fault| Error::explain(ErrorType::InternalError, fault.to_string()))?;
+        Ok(Some(task))
     };
     let body = if body.is_empty() { InputBody::NoBody } else { InputBody::Bytes(body) };
     let piped =
@@ -149,9 +186,9 @@ async fn pipe(
             .await;
     match (replaced, piped) {
         (_, Ok(_)) => Ok(Ended::Answered),
-        (Some(route), Err(error)) => {
+        (Some(replacement), Err(error)) => {
             discard(error);
-            Ok(Ended::Replaced(route))
+            Ok(Ended::Replaced(Box::new(replacement)))
         }
         (None, Err(error)) => failed(session, context, error, may_resend),
     }
@@ -182,11 +219,9 @@ fn failed(
         context.fault = Some(fault);
         return Err(error.error);
     }
-    let replaced = context
-        .route()
-        .and_then(|route| route.errors.iter().find(|(status, _)| *status == fault.status()));
-    if let Some((_, route)) = replaced {
-        return Ok(Ended::Replaced(*route));
+    if let Some(replacement) = errors::of_fault(&fault, context) {
+        fail::log(&fault, context);
+        return Ok(Ended::Replaced(Box::new(replacement)));
     }
     let stale = context
         .asked

@@ -18,7 +18,7 @@ use super::answer::{self, Answer, Body, Made};
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::pieces::{self, Pieces};
-use super::{fail, finish, receive, reply, route, upgrade};
+use super::{access, concurrency, errors, fail, finish, receive, reply, route, upgrade};
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;
 
@@ -31,11 +31,22 @@ pub(crate) enum After {
     Close,
 }
 
-/// Receives and routes the request, and makes its answer if that can be done without asking an upstream.
+/// Receives and routes the request, and makes its answer, or what is answered instead, if that can be done without asking an
+/// upstream.
 pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
-    receive::receive(head, context)?;
-    route::route(head, context)?;
-    answer::make(head, context)
+    let mut made = receive::receive(head, context)
+        .and_then(|()| route::route(head, context))
+        .and_then(|()| access::judge(head, context))
+        .and_then(|()| concurrency::enter(head, context))
+        .and_then(|()| answer::make(head, context));
+    // Each turn leads the request elsewhere, which may happen ten times.
+    while let Err(fault) = &made
+        && let Some(replacement) = errors::of_fault(fault, context)
+    {
+        fail::log(fault, context);
+        made = errors::enter(replacement, head, context).and_then(|()| answer::make(head, context));
+    }
+    made
 }
 
 /// Sends what was made, or the page of what went wrong, and closes the books on the request.
@@ -81,6 +92,7 @@ fn ruled(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Answer, Fault> {
+    errors::stamp(&mut answer.head, context)?;
     match reply::own(&mut answer.head, request, context) {
         Ok(()) => Ok(answer),
         Err(error) => Err(context.fault.take().unwrap_or_else(|| Fault::internal(error))),
@@ -90,6 +102,8 @@ fn ruled(
 /// The page of a fault. Rules that would break it too are left out: the client is told something.
 fn page(fault: &Fault, request: &RequestHeader, context: &mut Context) -> Option<Answer> {
     fail::log(fault, context);
+    // A plain page has the status of its own fault.
+    context.stand_in = None;
     let mut page = Answer::from(answer::fault(fault, context).ok()?);
     let _ = reply::own(&mut page.head, request, context);
     Some(page)

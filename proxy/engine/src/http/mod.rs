@@ -3,11 +3,14 @@
 //! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`action`], [`inner`] (re-entry), [`select`], [`forward`], [`reply`],
 //! [`fail`], [`finish`].
 
+pub(crate) mod access;
 pub(crate) mod action;
 pub(crate) mod answer;
 mod body;
+pub(crate) mod concurrency;
 pub(crate) mod context;
 mod cookies;
+pub(crate) mod errors;
 pub(crate) mod facts;
 pub(crate) mod fail;
 pub(crate) mod fault;
@@ -17,6 +20,7 @@ pub(crate) mod forward;
 mod inner;
 pub(crate) mod local;
 mod map_memos;
+mod percent;
 mod pieces;
 pub(crate) mod receive;
 mod redirect;
@@ -40,7 +44,6 @@ use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
-use answer::Made;
 use context::Context;
 use fault::{Fault, Kind};
 use inner::Inherited;
@@ -112,7 +115,7 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         if let Some(inherited) = inherited(session) {
-            **context = inherited.into_context();
+            **context = inherited.into_context(session.req_header_mut());
             return Ok(());
         }
         if let Some(routed) = context.routed.take() {
@@ -123,27 +126,33 @@ impl ProxyHttp for Phases {
         context.connection.count_request();
         connection_settings(session, context);
         let head = session.req_header_mut();
-        let routed = receive::receive(head, context).and_then(|()| route::route(head, context));
-        routed
-            .and_then(|()| body_allowed(session.req_header(), context))
-            .map_err(|fault| context.fail(fault))
+        let let_in = receive::receive(head, context)
+            .and_then(|()| route::route(head, context))
+            .and_then(|()| access::judge(head, context))
+            .and_then(|()| concurrency::enter(head, context))
+            .and_then(|()| body_allowed(head, context));
+        match let_in {
+            // Another route answers instead: for that, Pingora is not ready before the next phase.
+            Err(fault) if errors::of_fault(&fault, context).is_some() => {
+                context.fault = Some(fault);
+                Ok(())
+            }
+            let_in => let_in.map_err(|fault| context.fail(fault)),
+        }
     }
 
     fn allow_spawning_subrequest(&self, _session: &Session, context: &Self::CTX) -> bool {
         // Whoever is not proxied at once may be led to a route that needs it.
-        !context.inner && (needs_inner(context) || context.proxy().is_none())
+        !context.inner
+            && (needs_inner(context) || context.proxy().is_none() || errors::may_apply(context))
     }
 
     /// 4 answer, and re-entry.
     async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> Result<bool> {
-        let made = answer::make(session.req_header_mut(), context);
-        let answer = match made.map_err(|fault| context.fail(fault))? {
-            Made::Answer(answer) => Some(answer),
-            Made::Own => Some(action::answer(session, context, None).await?),
-            Made::Proxy => None,
-        };
-        if let Some(answer) = answer {
-            answer::send(session, answer, context).await?;
+        if let Some(fault) = context.fault.take() {
+            return Err(context.fail(fault));
+        }
+        if answer::here(session, context, None).await? {
             return Ok(true);
         }
         if !context.inner && needs_inner(context) {
@@ -330,8 +339,12 @@ fn inherited(session: &mut Session) -> Option<Inherited> {
 
 /// A route whose plan can start again after an answer, or that takes the body in first, is proxied as an inner request.
 fn needs_inner(context: &Context) -> bool {
-    let Some(route) = context.route() else { return false };
-    !route.errors.is_empty() || context.proxy().is_some_and(|proxy| proxy.buffer_request)
+    if context.stand_in.is_some() {
+        // Its status is still to be changed.
+        return context.proxy().is_some();
+    }
+    let (Some(route), Some(proxy)) = (context.route(), context.proxy()) else { return false };
+    route.errors.own > 0 || proxy.buffer_request
 }
 
 /// Deadlines and reuse of the client's connection.

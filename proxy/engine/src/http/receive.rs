@@ -25,7 +25,6 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
         },
         host: host(head)?,
         path: context.request.path.clone(),
-        target: None,
     };
     if !trusted {
         drop_forwarded(head);

@@ -1,5 +1,7 @@
 //! Phase 2: which site, which route.
 
+use std::sync::Arc;
+
 use pingora_http::RequestHeader;
 use switchback_conf::plan::{RouteId, SiteId};
 use switchback_route::Captures;
@@ -8,7 +10,7 @@ use super::context::{Context, Place};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::map_memos::MapMemos;
-use super::receive;
+use super::{access, forward, receive};
 
 /// Fills [`Context::place`] and the request's normalised path.
 pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
@@ -20,52 +22,72 @@ pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), F
     })?;
     context.place = Place { site: Some(site), ..Place::default() };
     receive::normal_path(head, context)?;
+    place(head, context)
+}
+
+fn place(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
     let mut captures = Captures::default();
     let found = find_route(head, context, &mut captures);
     let route = found.ok_or_else(|| {
         Fault::client(Kind::NotFound, format!("no route for `{}`", context.request.path.as_str()))
     })?;
-    context.place = Place { site: Some(site), route: Some(route), captures };
+    context.place = Place { route: Some(route), captures, ..context.place };
     Ok(())
 }
 
-/// Puts `target`, path and query, in the place of the request's and looks for a route again (nginx's internal redirect).
+/// Puts `target`, path and query, in the place of the request's and looks for a route of the site again (nginx's internal
+/// redirect).
 pub(crate) fn again(
     head: &mut RequestHeader,
     target: &[u8],
     context: &mut Context,
 ) -> Result<(), Fault> {
     turn(context)?;
-    if context.request.target.is_none() {
-        context.request.target = Some(head.raw_path().into());
+    if context.received.is_none() {
+        context.received = Some(Arc::new(head.clone()));
     }
-    head.set_raw_path(target).map_err(Fault::internal)?;
+    forward::set_target(head, target).ok_or_else(|| {
+        let target = target.escape_ascii();
+        Fault::ours(Kind::Internal, format!("`{target}`, to which a route leads, is not a path"))
+    })?;
     // Maps may have looked at path and query.
     context.memos.maps = MapMemos::default();
-    route(head, context)
+    context.place = Place { site: context.place.site, ..Place::default() };
+    receive::normal_path(head, context)?;
+    place(head, context)?;
+    access::judge_route(head, context)
 }
 
 /// Goes on with another route of the site; the target stays.
-pub(crate) fn lead_to(id: RouteId, context: &mut Context) -> Result<(), Fault> {
+pub(crate) fn lead_to(
+    id: RouteId,
+    head: &RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
     turn(context)?;
     context.memos.maps.forget_passing();
     context.place = Place { route: Some(id), captures: Captures::default(), ..context.place };
-    Ok(())
+    access::judge_route(head, context)
 }
 
 /// As many as nginx allows internal redirects.
 const MOST_TURNS: u8 = 10;
 
+/// Whether the request may be led to another route once more.
+pub(crate) fn may_turn(context: &Context) -> bool {
+    context.redirects < MOST_TURNS
+}
+
 fn turn(context: &mut Context) -> Result<(), Fault> {
-    context.resident.metrics.reentries.add();
-    context.turns += 1;
-    if context.turns <= MOST_TURNS {
-        return Ok(());
+    if !may_turn(context) {
+        return Err(Fault::ours(
+            Kind::TooManyReentries,
+            "one route led to another more than 10 times: `rewrite`, `missing` or `errors` go in a circle",
+        ));
     }
-    Err(Fault::ours(
-        Kind::TooManyReentries,
-        "one route led to another more than 10 times: `rewrite`, `missing` or `errors` go in a circle",
-    ))
+    context.redirects += 1;
+    context.resident.metrics.reentries.add();
+    Ok(())
 }
 
 /// The site of the host, by the listener as the snapshot in force has it.

@@ -23,7 +23,7 @@ use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
-use crate::http::{ENTRY, Entry, answer, finish, receive, route};
+use crate::http::{ENTRY, Entry, access, answer, concurrency, finish, receive, route};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -260,8 +260,12 @@ impl<'w> Visit<'w> {
         );
         let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client: stream };
         let routed = receive::receive(&mut handshake.head, &mut context)
-            .and_then(|()| route::route(&handshake.head, &mut context));
+            .and_then(|()| route::route(&handshake.head, &mut context))
+            .and_then(|()| access::judge(&handshake.head, &context))
+            .and_then(|()| concurrency::enter(&handshake.head, &mut context));
         if routed.is_err() || !upgrade::is_tunnel(&context) {
+            // It is counted again on the usual way.
+            drop(context);
             return self.lend(handshake.client, head, self.entry()).await;
         }
         self.connection.count_request();

@@ -20,9 +20,10 @@ use switchback_value::Variable;
 
 use super::map::LiveMap;
 use super::resident::Resident;
-use super::{Listener, Site, Snapshot, Upstream, own_actions};
+use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
 use crate::access_log::AccessLog;
 use crate::adapt;
+use crate::http::concurrency::Limit;
 use crate::listen::tls;
 
 /// Makes the snapshot of `plan`. Returns it with the warnings.
@@ -35,8 +36,10 @@ pub(crate) fn assemble(
     generation: u64,
 ) -> Result<(Snapshot, Vec<Diagnostic>), Vec<Diagnostic>> {
     let mut found = Vec::new();
+    let limits = limits::assemble(&plan, resident);
+    let sites = plan.sites.iter().zip(limits.sites);
     let sites: Box<[Site]> =
-        plan.sites.iter().map(|site| assemble_site(site, &plan, &mut found)).collect();
+        sites.map(|(site, limit)| assemble_site((site, limit), &plan, &mut found)).collect();
     let listeners = assemble_listeners(&plan, &mut found);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
@@ -58,6 +61,7 @@ pub(crate) fn assemble(
         sites,
         files,
         routes: plan.routes.into_boxed_slice(),
+        route_limits: limits.routes.into_boxed_slice(),
         upstreams,
         logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers)
             || maps.iter().any(LiveMap::asks_for_upstream_headers),
@@ -68,7 +72,11 @@ pub(crate) fn assemble(
     Ok((snapshot, found))
 }
 
-fn assemble_site(site: &SitePlan, plan: &Plan, found: &mut Vec<Diagnostic>) -> Site {
+fn assemble_site(
+    (site, concurrency): (&SitePlan, Option<Limit>),
+    plan: &Plan,
+    found: &mut Vec<Diagnostic>,
+) -> Site {
     let ids = site.routes.clone();
     let routes = plan.routes.get(ids.start as usize..ids.end as usize).unwrap_or_default();
     // An internal route is reached by its id alone.
@@ -87,7 +95,14 @@ fn assemble_site(site: &SitePlan, plan: &Plan, found: &mut Vec<Diagnostic>) -> S
         plan::EncodedSlash::Decode => EncodedSlash::Decode,
         plan::EncodedSlash::Refuse => EncodedSlash::Refuse,
     };
-    Site { name: site.name.clone(), encoded_slash, table }
+    Site {
+        name: site.name.clone(),
+        encoded_slash,
+        access: site.access.clone(),
+        concurrency,
+        errors: site.errors.clone().into(),
+        table,
+    }
 }
 
 fn unreachable(plan: &Plan, hidden: RouteId, by: RouteId) -> Option<Diagnostic> {

@@ -1,6 +1,7 @@
 //! What runs: live objects made from a plan, swapped whole.
 
 pub(crate) mod assemble;
+mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
 pub(crate) mod resident;
@@ -12,13 +13,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use arc_swap::ArcSwap;
 use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{
-    ForwardingPlan, ListenAddress, ListenerPlan, ProcessPlan, RouteId, RoutePlan, SiteId,
-    UpstreamId, UpstreamPlan,
+    AccessPlan, ErrorRule, ForwardingPlan, ListenAddress, ListenerPlan, ProcessPlan, RouteId,
+    RoutePlan, SiteId, UpstreamId, UpstreamPlan,
 };
 use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
 use crate::access_log::AccessLog;
+use crate::http::concurrency::Limit;
 use map::LiveMap;
 use own_actions::OwnAction;
 
@@ -39,6 +41,8 @@ pub(crate) struct Snapshot {
     pub(crate) routes: Box<[RoutePlan]>,
     /// How files are served; indexed by [`RouteId`].
     pub(crate) files: Box<[Option<Box<switchback_files::Settings>>]>,
+    /// How many requests may be in progress at once, indexed by [`RouteId`].
+    pub(crate) route_limits: Box<[Option<Limit>]>,
     /// Indexed by [`UpstreamId`].
     pub(crate) upstreams: Box<[Upstream]>,
     /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
@@ -77,6 +81,12 @@ pub(crate) struct Site {
     pub(crate) name: Box<str>,
     /// What becomes of `%2f`.
     pub(crate) encoded_slash: EncodedSlash,
+    /// Who may ask.
+    pub(crate) access: Option<AccessPlan>,
+    /// How many requests may be in progress at once.
+    pub(crate) concurrency: Option<Limit>,
+    /// What is answered instead of errors where there is no route.
+    pub(crate) errors: Box<[ErrorRule]>,
     /// Its routes in final order.
     pub(crate) table: RouteTable,
 }
@@ -107,6 +117,11 @@ impl Snapshot {
     /// How that route serves files, if it does.
     pub(crate) fn files(&self, id: RouteId) -> Option<&switchback_files::Settings> {
         self.files.get(id.0 as usize)?.as_deref()
+    }
+
+    /// How many requests of that route may be in progress at once.
+    pub(crate) fn route_limit(&self, id: RouteId) -> Option<&Limit> {
+        self.route_limits.get(id.0 as usize)?.as_ref()
     }
 
     /// The site of that id.

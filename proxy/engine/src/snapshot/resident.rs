@@ -9,6 +9,7 @@ use switchback_upstream::{Address, Endpoint};
 
 use crate::access_log::LogWriter;
 use crate::action::Actions;
+use crate::http::concurrency::Gate;
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 
@@ -23,15 +24,32 @@ pub(crate) struct Resident {
     pub(crate) request_ids: RequestIds,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
+    gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
 }
 
 /// An endpoint is its upstream and its address.
 type EndpointKey = (Box<str>, Address);
 
+/// What a limit of requests in progress is for: a site, or a route of it.
+///
+/// Names need not be unique: of those with the same name, the first of one snapshot is the first of the next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct GateKey {
+    /// The site's name, and its number among those of that name.
+    pub(crate) site: (Box<str>, u32),
+    /// The same of the route.
+    pub(crate) route: Option<(Box<str>, u32)>,
+}
+
 impl Resident {
     /// Nothing yet but what the embedding program has registered.
     pub(crate) fn new(actions: Actions) -> Self {
         Self { actions, ..Self::default() }
+    }
+
+    /// The requests in progress at `key`, new or known already.
+    pub(crate) fn gate(&self, key: GateKey) -> Arc<Gate> {
+        Arc::clone(self.gates.lock().entry(key).or_default())
     }
 
     /// The endpoint of `upstream` at `address`, new or known already.
@@ -61,6 +79,7 @@ impl Resident {
     /// Lets go of what no snapshot refers to any more.
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
     }
 

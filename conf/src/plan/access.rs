@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::StatusCode;
 use switchback_value::{Access, ClientRule, Referers, Template, Variable};
 
+use super::UpstreamTimeouts;
 use super::build::Findings;
 use super::matchers::is_of_answer;
 use super::texts::Captures;
@@ -45,6 +46,19 @@ pub struct RouteTimeouts {
     pub read: Option<Duration>,
     /// Between two writes.
     pub write: Option<Duration>,
+}
+
+impl RouteTimeouts {
+    /// Those of `upstream`, except where the route has its own.
+    #[must_use]
+    pub fn over(self, upstream: UpstreamTimeouts) -> UpstreamTimeouts {
+        UpstreamTimeouts {
+            connect: self.connect.unwrap_or(upstream.connect),
+            read: self.read.unwrap_or(upstream.read),
+            write: self.write.unwrap_or(upstream.write),
+            idle: upstream.idle,
+        }
+    }
 }
 
 /// How fast an answer is sent.

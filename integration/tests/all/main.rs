@@ -9,6 +9,8 @@ mod body_buffering;
 #[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]
+mod concurrency;
+#[cfg(test)]
 mod control_socket;
 #[cfg(test)]
 mod cookies;
@@ -58,6 +60,8 @@ mod refused_configs;
 mod reload;
 #[cfg(test)]
 mod retries;
+#[cfg(test)]
+mod route_limits;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
-use switchback_conf::plan::{EndpointAddress, EndpointPlan, UpstreamPlan, UpstreamProtocol};
+use switchback_conf::plan::{
+    EndpointAddress, EndpointPlan, RouteTimeouts, UpstreamPlan, UpstreamProtocol,
+};
 use switchback_upstream::Target;
 
 use crate::h2;
@@ -43,9 +45,20 @@ pub(crate) fn template(
     peer
 }
 
-/// The peer at `target`.
-pub(crate) fn dial(template: &HttpPeer, target: &Target) -> Result<Box<HttpPeer>, Fault> {
+/// The peer at `target`, with the deadlines that the route has of its own.
+pub(crate) fn dial(
+    template: &HttpPeer,
+    target: &Target,
+    timeouts: RouteTimeouts,
+) -> Result<Box<HttpPeer>, Fault> {
     let mut peer = Box::new(template.clone());
+    let options = &mut peer.options;
+    if timeouts.connect.is_some() {
+        options.connection_timeout = timeouts.connect;
+        options.total_connection_timeout = timeouts.connect;
+    }
+    options.read_timeout = timeouts.read.or(options.read_timeout);
+    options.write_timeout = timeouts.write.or(options.write_timeout);
     peer._address = match target {
         Target::Tcp(address) => PeerAddress::Inet(*address),
         Target::Unix(path) => {

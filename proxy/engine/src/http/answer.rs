@@ -11,11 +11,12 @@ use pingora_proxy::Session;
 use switchback_conf::plan::{ActionPlan, RespondPlan};
 use switchback_files::Part;
 
+use super::bandwidth::Pace;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::Fault;
 use super::pieces::Pieces;
-use super::{action, errors, files, redirect, reply, route, rules};
+use super::{action, bandwidth, errors, files, redirect, reply, route, rules};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -165,7 +166,7 @@ pub(crate) async fn send(
 ) -> Result<()> {
     errors::stamp(&mut answer.head, context).map_err(|fault| context.fail(fault))?;
     reply::own(&mut answer.head, session.req_header(), context)?;
-    write(session, answer).await
+    write(session, answer, context).await
 }
 
 /// Sends the page of a fault. Rules that would break this answer too are left out: the client is told something.
@@ -177,24 +178,30 @@ pub(crate) async fn send_page(
     if let Err(error) = reply::own(&mut page.head, session.req_header(), context) {
         tracing::debug!(%error, request = %context.request.id, "an error page without header rules");
     }
-    write(session, page).await
+    write(session, page, context).await
 }
 
-async fn write(session: &mut Session, answer: Answer) -> Result<()> {
+async fn write(session: &mut Session, answer: Answer, context: &Context) -> Result<()> {
     let silent = session.req_header().method == Method::HEAD || answer.body.is_empty();
     session.write_response_header(answer.head, silent).await?;
     if silent {
         return Ok(());
     }
-    let (file, parts) = match answer.body {
-        Body::Whole(bytes) => return session.write_response_body(Some(bytes), true).await,
-        Body::File(file, parts) => (file, parts),
+    let mut pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
+    let mut pieces = match answer.body {
+        Body::Whole(bytes) if pace.is_none() => {
+            return session.write_response_body(Some(bytes), true).await;
+        }
+        Body::Whole(bytes) => Pieces::of(bytes),
+        Body::File(file, parts) => Pieces::new(file, parts),
     };
-    let mut pieces = Pieces::new(file, parts);
     while let Some(piece) =
-        pieces.next().await.or_err(ErrorType::FileReadError, "sending a file")?
+        pieces.next().await.or_err(ErrorType::FileReadError, "sending an answer")?
     {
-        session.write_response_body(Some(piece), false).await?;
+        match &mut pace {
+            Some(pace) => bandwidth::send(session, piece, pace).await?,
+            None => session.write_response_body(Some(piece), false).await?,
+        }
     }
     session.write_response_body(None, true).await
 }

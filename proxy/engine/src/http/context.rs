@@ -13,6 +13,7 @@ use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
 
+use super::bandwidth::Pace;
 use super::concurrency::Held;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
@@ -53,6 +54,8 @@ pub(crate) struct Context {
     pub(crate) stand_in: Option<StandIn>,
     /// The head as received, once the head in hand asks for something else.
     pub(crate) received: Option<Arc<RequestHeader>>,
+    /// How fast its answer goes, once it does and where that is limited.
+    pub(crate) pace: Option<Pace>,
     /// What counts it among the requests in progress.
     pub(crate) held: Vec<Held>,
     /// Bytes of body received.
@@ -181,6 +184,7 @@ impl Context {
             redirects: 0,
             stand_in: None,
             received: None,
+            pace: None,
             held: Vec::new(),
             body_received: 0,
             fault: None,

@@ -15,6 +15,7 @@ use switchback_files::Part;
 use tokio::io::AsyncWriteExt;
 
 use super::answer::{self, Answer, Body, Made};
+use super::bandwidth::Pace;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::pieces::{self, Pieces};
@@ -75,7 +76,8 @@ pub(crate) async fn send(
     context.sent =
         Sent { status: Some(answer.head.status), body: 0, head: finish::head_length(&answer.head) };
     let patience = context.connection.listener.plan.timeouts.write;
-    let mut writer = Writer { client, patience, sent: 0 };
+    let pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
+    let mut writer = Writer { client, patience, pace, sent: 0 };
     let written = writer.answer(head, answer.body, silent).await;
     context.sent.body = writer.sent;
     if let Err(error) = &written {
@@ -142,6 +144,8 @@ fn finish_head(head: &mut ResponseHeader, after: After) {
 struct Writer<'c> {
     client: &'c mut ClientStream,
     patience: Duration,
+    /// Of the body.
+    pace: Option<Pace>,
     /// Bytes of the body that are out.
     sent: u64,
 }
@@ -157,7 +161,7 @@ impl Writer<'_> {
             return self.write(&head).await;
         }
         match body {
-            Body::Whole(bytes) if bytes.len() <= TOGETHER => {
+            Body::Whole(bytes) if bytes.len() <= TOGETHER && self.pace.is_none() => {
                 head.extend_from_slice(&bytes);
                 self.write(&head).await?;
                 self.sent = bytes.len() as u64;
@@ -195,7 +199,8 @@ impl Writer<'_> {
 
     async fn range(&mut self, file: &Arc<File>, mut range: Range<u64>) -> io::Result<()> {
         while !range.is_empty() {
-            let chunk = range.start..range.end.min(range.start + CHUNK);
+            let most = self.turn().await.unwrap_or(CHUNK);
+            let chunk = range.start..range.end.min(range.start + most);
             pieces::into_memory(file, &chunk).await?;
             let wanted = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
             let mut offset = chunk.start;
@@ -210,7 +215,7 @@ impl Writer<'_> {
                 ));
             }
             range.start += sent as u64;
-            self.sent += sent as u64;
+            self.count(sent);
             if sent as u64 == CHUNK {
                 tokio::task::yield_now().await;
             }
@@ -231,10 +236,33 @@ impl Writer<'_> {
         Ok(())
     }
 
-    async fn body(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.write(bytes).await?;
-        self.sent += bytes.len() as u64;
+    async fn body(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let most = self.turn().await.unwrap_or(u64::MAX);
+            let length = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
+            let (piece, rest) = bytes.split_at(length);
+            self.write(piece).await?;
+            self.count(length);
+            bytes = rest;
+        }
         Ok(())
+    }
+
+    /// Waits until the next piece may leave, and tells how long it may be; `None` is as long as it likes.
+    async fn turn(&self) -> Option<u64> {
+        let pace = self.pace.as_ref()?;
+        let owed = pace.owed();
+        if !owed.is_zero() {
+            tokio::time::sleep(owed).await;
+        }
+        Some(pace.piece() as u64)
+    }
+
+    fn count(&mut self, length: usize) {
+        self.sent += length as u64;
+        if let Some(pace) = &mut self.pace {
+            pace.count(length);
+        }
     }
 
     async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {

@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod action;
 pub(crate) mod answer;
+pub(crate) mod bandwidth;
 mod body;
 pub(crate) mod concurrency;
 pub(crate) mod context;
@@ -216,17 +217,17 @@ impl ProxyHttp for Phases {
         Ok(())
     }
 
-    /// Pingora counts only what HTTP/1 upstreams send.
+    /// Pingora counts only what HTTP/1 upstreams send. The delay is that of the piece in hand.
     fn upstream_response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
         context: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
-        let length = body.as_ref().map_or(0, Bytes::len) as u64;
-        context.asked.lock().current(|tried| tried.received += length);
-        Ok(None)
+        let length = body.as_ref().map_or(0, Bytes::len);
+        context.asked.lock().current(|tried| tried.received += length as u64);
+        Ok(bandwidth::delay(session, context, length))
     }
 
     /// 9 reply.

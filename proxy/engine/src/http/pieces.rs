@@ -16,7 +16,8 @@ const PIECE: usize = 64 * 1024;
 
 /// The parts of a file, one piece after the other.
 pub(crate) struct Pieces {
-    file: Arc<File>,
+    /// `None` where all parts are in memory already.
+    file: Option<Arc<File>>,
     parts: vec::IntoIter<Part>,
     range: Range<u64>,
 }
@@ -24,7 +25,12 @@ pub(crate) struct Pieces {
 impl Pieces {
     /// `parts` of `file`, in their order.
     pub(crate) fn new(file: Arc<File>, parts: Vec<Part>) -> Self {
-        Self { file, parts: parts.into_iter(), range: 0..0 }
+        Self { file: Some(file), parts: parts.into_iter(), range: 0..0 }
+    }
+
+    /// What is in memory already.
+    pub(crate) fn of(bytes: Bytes) -> Self {
+        Self { file: None, parts: vec![Part::Bytes(bytes)].into_iter(), range: 0..0 }
     }
 
     /// The next piece; `None` after the last.
@@ -39,7 +45,8 @@ impl Pieces {
                 None => return Ok(None),
             }
         }
-        let piece = read(&self.file, &self.range).await?;
+        let Some(file) = &self.file else { return Ok(None) };
+        let piece = read(file, &self.range).await?;
         self.range.start += piece.len() as u64;
         Ok(Some(piece))
     }

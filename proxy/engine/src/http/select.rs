@@ -27,7 +27,8 @@ pub(crate) fn select(context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
     }
     let template = upstream.peers.get(choice.endpoint);
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
-    adapt::peer::dial(template, &choice.target)
+    let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
+    adapt::peer::dial(template, &choice.target, timeouts)
 }
 
 /// Whether a try that failed before anything was sent may be followed by another.

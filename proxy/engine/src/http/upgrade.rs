@@ -84,9 +84,10 @@ async fn connect(
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
     let proxy = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let timeouts = proxy.map(|upstream| upstream.plan.timeouts);
-    let timeouts =
-        timeouts.ok_or_else(|| Fault::ours(Kind::Internal, "no upstream to tunnel to"))?;
+    let own = context.route().map(|route| route.timeouts).unwrap_or_default();
+    let timeouts = proxy.map(|upstream| own.over(upstream.plan.timeouts));
+    let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");
+    let timeouts = timeouts.ok_or_else(no_upstream)?;
     loop {
         let peer: Box<HttpPeer> = select::select(context)?;
         match connector.new_stream(&*peer).await {

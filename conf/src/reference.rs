@@ -74,6 +74,7 @@ Whole files stand in `examples/`:
 | `tls-termination.toml` | TLS towards clients and upstreams |
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
+| `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;
 what can have no effect is warned of.

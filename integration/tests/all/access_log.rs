@@ -79,7 +79,7 @@ fn requests_that_failed_are_logged_too() {
 fn a_replaced_answer_is_logged_once() {
     let origin = Origin::start().serve("*", switchback_integration::Reply::ok("").status(404));
     let config = site()
-        .route("/*", "proxy = \"app\"\nerrors = { 404 = \"lost\" }")
+        .route("/*", "proxy = \"app\"\nerrors = { 404 = { route = \"lost\", status = 0 } }")
         .route_lines(
             "name = \"lost\"\ninternal = true\nrespond = { status = 410, body = \"gone\" }",
         )

@@ -194,3 +194,12 @@ fn a_tunnel_is_a_request_as_long_as_it_lasts() {
     drop(tunnel);
     expect_room(&proxy, &get("/"));
 }
+
+#[test]
+fn a_handshake_that_opens_no_tunnel_is_counted_once() {
+    let proxy = Proxy::start(
+        &site().route("/*", "respond = { body = \"no\" }\nconcurrency = { total = 1 }"),
+    );
+    let handshake = get("/").header("Connection", "Upgrade").header("Upgrade", "websocket");
+    proxy.ask(&handshake).expect_status(200).expect_body("no");
+}

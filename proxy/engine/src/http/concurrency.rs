@@ -27,9 +27,8 @@ pub(crate) struct Limit {
 
 /// Counts the request, for its site and for its route, or refuses it.
 pub(crate) fn enter(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
-    let snapshot = Arc::clone(&context.snapshot);
     let of_site = context.site().and_then(|site| site.concurrency.as_ref());
-    let of_route = context.place.route.and_then(|id| snapshot.route_limit(id));
+    let of_route = context.place.route.and_then(|id| context.snapshot.route_limit(id));
     if of_site.is_none() && of_route.is_none() {
         return Ok(());
     }

@@ -48,3 +48,56 @@ fn numbered<'n>(name: &'n str, seen: &mut HashMap<&'n str, u32>) -> (Box<str>, u
     *count += 1;
     (name.into(), number)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Arc;
+
+    use switchback_conf::load_text;
+
+    use super::*;
+
+    /// Two sites that are called the same, and routes that are.
+    fn plan(more: &str) -> Plan {
+        let route = "[[sites.routes]]\nrespond = {}\nconcurrency = { total = 1 }\n";
+        let text = format!(
+            "[[listeners]]\nname = \"a\"\naddress = \":80\"\n[[listeners]]\nname = \"b\"\naddress = \":81\"\n\
+             [[sites]]\nlisteners = [\"a\"]\nconcurrency = {{ total = 1 }}\n{route}{route}{more}\
+             [[sites]]\nlisteners = [\"b\"]\nconcurrency = {{ total = 1 }}\n{route}"
+        );
+        load_text("switchback.toml", &text, &BTreeMap::new()).value.unwrap().plan
+    }
+
+    fn gates(limits: &Limits) -> Vec<*const crate::http::concurrency::Gate> {
+        let all = limits.sites.iter().chain(&limits.routes).flatten();
+        all.map(|limit| Arc::as_ptr(&limit.gate)).collect()
+    }
+
+    #[test]
+    fn what_is_called_the_same_is_counted_apart_and_found_again() {
+        let resident = Resident::default();
+        let first = assemble(&plan(""), &resident);
+        let mut apart = gates(&first);
+        apart.sort_unstable();
+        apart.dedup();
+        assert_eq!(apart.len(), 5);
+        assert_eq!(gates(&assemble(&plan(""), &resident)), gates(&first));
+        let more = assemble(&plan("[[sites.routes]]\nrespond = {}\n"), &resident);
+        assert_eq!(gates(&more), gates(&first));
+        assert!(more.routes.iter().any(Option::is_none));
+    }
+
+    #[test]
+    fn counts_that_nobody_needs_are_forgotten() {
+        let resident = Resident::default();
+        let limits = assemble(&plan(""), &resident);
+        let before: Vec<_> =
+            limits.sites.iter().flatten().map(|limit| Arc::downgrade(&limit.gate)).collect();
+        resident.forget_unused();
+        assert!(before.iter().all(|gate| gate.strong_count() > 0));
+        drop(limits);
+        resident.forget_unused();
+        assert!(before.iter().all(|gate| gate.strong_count() == 0));
+    }
+}

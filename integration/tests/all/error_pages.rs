@@ -218,3 +218,25 @@ fn what_a_client_forges_about_its_way_is_dropped_on_every_way() {
     assert_eq!(received.headers.get("x-forwarded-for"), Some("127.0.0.1"));
     assert_eq!(received.headers.get("x-real-ip"), None);
 }
+
+#[test]
+fn a_connection_goes_on_after_a_refusal_unless_a_body_is_left() {
+    let origin = Origin::start().serve("/page", Reply::ok("a page"));
+    let config = site()
+        .toml("errors = { 403 = \"page\", 410 = \"/page\" }")
+        .route("/page", "proxy = \"app\"")
+        .route("/secret", "respond = {}\naccess = { clients = [\"deny all\"] }")
+        .route("/gone", "respond = {}\naccess = { clients = [\"deny all\"], status = 410 }")
+        .route_lines(page("page", "no"))
+        .upstream("app", &[&origin], "");
+    let proxy = Proxy::start(&config);
+    let mut client = proxy.client();
+    for _ in 0..2 {
+        client.ask(&get("/secret")).expect_status(403).expect_body("no");
+        client.ask(&get("/gone")).expect_status(410).expect_body("a page");
+        client.ask(&request("DELETE", "/nowhere")).expect_status(404);
+    }
+    let refused = client.ask(&post("/secret", pattern(100)));
+    refused.expect_status(403).expect_header("connection", "close");
+    client.expect_close();
+}

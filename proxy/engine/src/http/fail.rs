@@ -23,41 +23,71 @@ pub(crate) async fn fail(
         context.asked.lock().fault = Some(fault);
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     }
+    let mut can_reuse_downstream = false;
     if session.response_written().is_none() && fault.kind() != Kind::ClientClosed {
-        // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
-        session.set_keepalive(None);
-        respond(session, fault.clone(), context).await;
+        let is_harmless = is_harmless(&fault, session);
+        if !is_harmless {
+            // The rest of the request may be unread, or the way to the client broken: the connection ends with this answer.
+            session.set_keepalive(None);
+        }
+        let told = respond(session, fault.clone(), context).await;
+        can_reuse_downstream = is_harmless && told == Told::Whole;
     }
     context.fault.get_or_insert(fault);
-    FailToProxy { error_code: status, can_reuse_downstream: false }
+    FailToProxy { error_code: status, can_reuse_downstream }
+}
+
+/// Whether the connection may go on: a whole request that was refused for what it asks.
+fn is_harmless(fault: &Fault, session: &mut Session) -> bool {
+    let is_refused = matches!(
+        fault.kind(),
+        Kind::NotFound | Kind::Forbidden | Kind::MethodNotAllowed | Kind::Refused(_)
+    );
+    is_refused && session.downstream_session.is_body_empty()
+}
+
+/// How much of an answer the client has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// All of it.
+    Whole,
+    /// Not all, or nobody knows.
+    Cut,
 }
 
 /// Has another route answer, as `errors` say, or tells of the fault on a plain page.
-async fn respond(session: &mut Session, mut fault: Fault, context: &mut Context) {
+async fn respond(session: &mut Session, mut fault: Fault, context: &mut Context) -> Told {
     // Each turn leads the request elsewhere, which may happen ten times.
     while let Some(replacement) = errors::of_fault(&fault, context) {
-        let Err(error) = inner::instead(session, context, replacement).await else { return };
+        let Err(error) = inner::instead(session, context, replacement).await else {
+            return Told::Whole;
+        };
         let next = context.fault.take().unwrap_or_else(|| judge(&error));
         log(&next, context);
         if session.response_written().is_some() || next.kind() == Kind::ClientClosed {
             context.fault = Some(next);
-            return;
+            return Told::Cut;
         }
         fault = next;
     }
-    page(session, &fault, context).await;
+    let told = page(session, &fault, context).await;
     context.fault = Some(fault);
+    told
 }
 
-async fn page(session: &mut Session, fault: &Fault, context: &mut Context) {
+async fn page(session: &mut Session, fault: &Fault, context: &mut Context) -> Told {
     // A plain page has the status of its own fault.
     context.stand_in = None;
     let sent = match answer::fault(fault, context) {
         Ok(page) => answer::send_page(session, page.into(), context).await,
         Err(fault) => Err(context.fail(fault)),
     };
-    if let Err(error) = sent {
-        tracing::debug!(%error, request = %context.request.id, "the client did not take the error page");
+    match sent {
+        Ok(()) => Told::Whole,
+        Err(error) => {
+            tracing::debug!(%error, request = %context.request.id, "the client did not take the error page");
+            Told::Cut
+        }
     }
 }
 

@@ -1,9 +1,15 @@
 //! Short ways to say in code what a file says in a line.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::str::FromStr;
 
-use super::{BindAddress, Matcher, Name, OrText, Proxy, Respond, Route, Text};
+use switchback_value::escape_literal;
+
+use super::{
+    BindAddress, Files, FolderText, Matcher, Name, OrText, Proxy, Respond, Route, TemplateText,
+    Text,
+};
 use crate::at::At;
 use crate::plan::EndpointAddress;
 
@@ -32,6 +38,13 @@ impl From<SocketAddr> for EndpointAddress {
     }
 }
 
+impl From<&Path> for FolderText {
+    /// Exactly this directory: dollar signs and braces in it mean nothing.
+    fn from(path: &Path) -> Self {
+        Self(TemplateText(escape_literal(&path.to_string_lossy()).into()))
+    }
+}
+
 impl Respond {
     /// 200 with this body, a template.
     #[must_use]
@@ -51,6 +64,12 @@ impl Route {
     #[must_use]
     pub fn respond(respond: Respond) -> Self {
         Self { respond: Some(respond.into()), ..Self::default() }
+    }
+
+    /// Every request, answered with files.
+    #[must_use]
+    pub fn files(files: Files) -> Self {
+        Self { files: Some(OrText(files).into()), ..Self::default() }
     }
 
     /// Every request, answered by the program's own action of that name.
@@ -87,6 +106,7 @@ mod tests {
         let routes = [
             Route::proxy(Proxy::to(app)),
             Route::respond(Respond::text("hello $host\n")).path("/hello").path("/hi/*"),
+            Route::files(Files::below(FolderText::from(Path::new("/srv/a$b{c}")))).path("/files/*"),
             Route::action("mine".parse().unwrap()).path("/users/{id}"),
         ];
         config.sites.push(Site::new(routes).into());
@@ -100,6 +120,9 @@ mod tests {
             [[sites.routes]]
             match.path = ["/hello", "/hi/*"]
             respond.body = "hello $host\n"
+            [[sites.routes]]
+            match.path = "/files/*"
+            files = "/srv/a$$b{{c}}"
             [[sites.routes]]
             match.path = "/users/{id}"
             action = "mine"

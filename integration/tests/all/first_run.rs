@@ -116,3 +116,34 @@ fn one_command_answers_everything_alike() {
     assert_eq!(answer.headers.get("retry-after"), Some("60"));
     proxy.wait_for_stdout("\"GET /shop HTTP/1.1\" 503");
 }
+
+#[test]
+fn one_command_serves_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("list")).unwrap();
+    for (name, text) in [("index.html", "the program"), ("list/a.txt", "a")] {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let directory = folder.path().to_str().unwrap();
+    let serve = |options: &[&str]| {
+        let arguments = [&["serve", directory, "--listen", "127.0.0.1:0"], options].concat();
+        let proxy = Proxy::start_command(&arguments);
+        let address = printed_address(&printed(&proxy));
+        (proxy, address)
+    };
+    let ask = |address, path: &str| Client::tcp(address).ask(&get(path));
+
+    let (plain, address) = serve(&[]);
+    ask(address, "/").expect_status(200).expect_body("the program");
+    ask(address, "/list/a.txt").expect_status(200).expect_body("a");
+    ask(address, "/list/").expect_status(403);
+    ask(address, "/deep/link").expect_status(404);
+    drop(plain);
+
+    let (rich, address) = serve(&["--browse", "--spa"]);
+    ask(address, "/").expect_status(200).expect_body("the program");
+    assert!(ask(address, "/list/").expect_status(200).text().contains("a.txt"));
+    ask(address, "/list/a.txt").expect_status(200).expect_body("a");
+    ask(address, "/deep/link").expect_status(200).expect_body("the program");
+    drop(rich);
+}

@@ -80,6 +80,8 @@ pub(crate) enum Command {
     Version,
     /// Proxies one address to another, without a file.
     Proxy(Proxy),
+    /// Serves a directory, without a configuration.
+    Serve(Serve),
     /// Answers every request alike, without a file.
     Respond(Respond),
     /// Prints a script that completes the command line in a shell.
@@ -176,6 +178,21 @@ pub(crate) struct Respond {
     /// A header, as "Name: value"; may be said several times.
     #[arg(long = "header", value_name = "HEADER")]
     pub(crate) headers: Vec<String>,
+    #[command(flatten)]
+    pub(crate) quick: Quick,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// The directory.
+    #[arg(value_name = "DIR")]
+    pub(crate) directory: PathBuf,
+    /// Lists directories without an index.html.
+    #[arg(long)]
+    pub(crate) browse: bool,
+    /// Answers with /index.html what is no file: a program in the browser knows the rest.
+    #[arg(long)]
+    pub(crate) spa: bool,
     #[command(flatten)]
     pub(crate) quick: Quick,
 }

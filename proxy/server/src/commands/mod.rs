@@ -9,6 +9,7 @@ use crate::output::show;
 mod check;
 mod control;
 mod demo;
+mod directory;
 mod format;
 mod generate;
 mod proxy;
@@ -32,6 +33,7 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Fmt(wanted) => format::format(wanted),
         Command::Version => version(),
         Command::Proxy(wanted) => proxy::proxy(&wanted),
+        Command::Serve(wanted) => directory::serve(&wanted),
         Command::Respond(wanted) => respond::respond(&wanted),
         Command::Completion { shell } => generate::completion(shell),
         Command::Manpage => generate::manpage(),

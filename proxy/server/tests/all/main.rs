@@ -5,6 +5,8 @@ mod check;
 #[cfg(test)]
 mod command;
 #[cfg(test)]
+mod directory;
+#[cfg(test)]
 mod finding_the_config;
 #[cfg(test)]
 mod format;

@@ -89,6 +89,10 @@ match = { path = "/mirror/{id}" }
 action = "mirror"
 
 [[sites.routes]]
+match = { path = "/old/{name}" }
+rewrite = "/mirror/{name}?now=new"
+
+[[sites.routes]]
 match = { path = "/deaf" }
 action = "deaf"
 response_headers = { set = { x-rule = "$route" }, remove = ["x-action"] }
@@ -146,6 +150,14 @@ fn an_action_sees_the_request_with_its_body_and_captures() {
         "client=Some(127.0.0.1) x=Some(\"yes\") body=hello named=32"
     );
     assert_eq!(body(&answer), seen);
+}
+
+#[test]
+fn a_rewrite_leads_to_an_action() {
+    let answer = ask(&serve(), "POST /old/one HTTP/1.1\r\nContent-Length: 5", "hello");
+    let seen = "POST /mirror/one?now=new path=/mirror/one id=Some(\"one\")";
+    assert!(body(&answer).starts_with(seen), "{answer}");
+    assert!(body(&answer).contains("body=hello"), "{answer}");
 }
 
 #[test]
@@ -253,7 +265,7 @@ fn a_name_that_nobody_registered_is_refused_with_its_place() {
     };
     let unknown = found.iter().find(|found| found.code == Code::UnknownAction).unwrap();
     assert_eq!(unknown.message, "this program has no action `daef`");
-    assert_eq!(unknown.at.line(), Some(16));
+    assert_eq!(unknown.at.line(), Some(20));
     assert_eq!(unknown.hint.as_deref(), Some("did you mean `deaf`?"));
 
     let text = SITE.replace("\"deaf\"\n", "\"something-else\"\n");

@@ -189,6 +189,7 @@ fn plain_type(object: &Map<String, Value>) -> String {
             (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
             _ => "integer".to_owned(),
         },
+        "number" => "0 to 1".to_owned(),
         "boolean" => "`true`, `false`".to_owned(),
         other => {
             object.get("format").and_then(Value::as_str).map_or_else(|| other.to_owned(), linked)

@@ -14,12 +14,13 @@ use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
     Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
-    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Route, RouteTimeouts, Site, Table,
-    TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Rotate, Route, RouteTimeouts, Site, Syslog,
+    Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
-    Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, LogLevel, LogTarget, SameSite,
-    Symlinks, UpstreamProtocol,
+    Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, LogEscape, LogLevel,
+    LogTarget, MessageFormat, SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity,
+    UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -393,22 +394,49 @@ fn upstream() -> impl Strategy<Value = Upstream> {
 }
 
 fn log() -> impl Strategy<Value = Log> {
-    let target = || {
-        prop_oneof![
-            Just(LogTarget::Stdout),
-            Just(LogTarget::Stderr),
-            path().prop_map(LogTarget::File)
-        ]
-    };
     let levels =
         vec![LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
-    let access = (target(), at(template()), option::of(at(text())))
-        .prop_map(|(file, format, when)| At::from(AccessLog { file, format, when }));
-    (select(levels), target(), vec(access, 0..3)).prop_map(|(level, file, access)| Log {
-        level,
-        file,
-        access,
-    })
+    let format = select(vec![MessageFormat::Text, MessageFormat::Json]);
+    (select(levels), at(log_target()), format, option::of(at(syslog())), vec(access_log(), 0..3))
+        .prop_map(|(level, file, format, syslog, access)| Log {
+            level,
+            file,
+            format,
+            syslog,
+            access,
+        })
+}
+
+fn log_target() -> impl Strategy<Value = LogTarget> {
+    let udp = |port: u16| SyslogAddress::Udp { host: "::1".into(), port: port.max(1) };
+    prop_oneof![
+        Just(LogTarget::Stdout),
+        Just(LogTarget::Stderr),
+        path().prop_map(LogTarget::File),
+        path().prop_map(|path| LogTarget::Syslog(SyslogAddress::Unix(path))),
+        any::<u16>().prop_map(move |port| LogTarget::Syslog(udp(port))),
+    ]
+}
+
+fn syslog() -> impl Strategy<Value = Syslog> {
+    let severity = option::of(select(vec![SyslogSeverity::Crit, SyslogSeverity::Info]));
+    (select(vec![Facility::Daemon, Facility::Local7]), severity)
+        .prop_map(|(facility, severity)| Syslog { facility, severity, ..Syslog::default() })
+}
+
+fn access_log() -> impl Strategy<Value = At<AccessLog>> {
+    let escape = option::of(at(select(vec![LogEscape::Default, LogEscape::Json, LogEscape::None])));
+    let sample = (1..=1_000_000_u32).prop_map(|count| Sample::millionths(count).unwrap());
+    let rotate = (1..1000_u64, any::<u32>()).prop_map(|(size, keep)| Rotate {
+        size: Size::new(Bytes(size)).unwrap(),
+        keep: Count::clamped(keep),
+    });
+    let lines = (at(log_target()), at(template()), escape, option::of(at(text())));
+    (lines, sample, option::of(at(rotate)), vec(name(), 0..3), option::of(at(syslog()))).prop_map(
+        |((file, format, escape, when), sample, rotate, redact, syslog)| {
+            AccessLog { file, format, escape, when, sample, rotate, redact, syslog }.into()
+        },
+    )
 }
 
 fn map() -> impl Strategy<Value = Map> {

@@ -34,7 +34,7 @@ pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
-pub use log::{AccessLog, Log};
+pub use log::{AccessLog, Log, Rotate, Syslog, SyslogTag};
 pub use map::Map;
 pub use process::{Control, Workers};
 pub use route::{Matcher, Route};

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use http::{HeaderName, Method, StatusCode};
 use ipnet::IpNet;
@@ -11,7 +10,8 @@ use serde::Serializer;
 
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, Coding, EncodedSlash, LogLevel, LogTarget, SameSite, Symlinks, UpstreamProtocol,
+    Autoindex, Coding, EncodedSlash, Facility, LogEscape, LogLevel, MessageFormat, SameSite,
+    Symlinks, SyslogSeverity, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -42,34 +42,20 @@ macro_rules! words {
 }
 
 words!(LogLevel, "a log level": "error" = Error, "warn" = Warn, "info" = Info, "debug" = Debug, "trace" = Trace);
+words!(MessageFormat, "how messages are written": "text" = Text, "json" = Json);
+words!(LogEscape, "a way to escape": "default" = Default, "json" = Json, "none" = None);
+words!(SyslogSeverity, "a severity": "emerg" = Emerg, "alert" = Alert, "crit" = Crit, "error" = Error, "warn" = Warn,
+    "notice" = Notice, "info" = Info, "debug" = Debug);
+words!(Facility, "a facility": "kern" = Kern, "user" = User, "mail" = Mail, "daemon" = Daemon, "auth" = Auth,
+    "intern" = Intern, "lpr" = Lpr, "news" = News, "uucp" = Uucp, "clock" = Clock, "authpriv" = Authpriv, "ftp" = Ftp,
+    "ntp" = Ntp, "audit" = Audit, "alert" = Alert, "cron" = Cron, "local0" = Local0, "local1" = Local1, "local2" = Local2,
+    "local3" = Local3, "local4" = Local4, "local5" = Local5, "local6" = Local6, "local7" = Local7);
 words!(EncodedSlash, "what to do with `%2f`": "keep" = Keep, "decode" = Decode, "refuse" = Refuse);
 words!(Autoindex, "how to list a directory": "off" = Off, "html" = Html, "json" = Json);
 words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
-
-impl Setting for LogTarget {
-    fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
-        Some(match &*decoder.text(node, "\"stdout\", \"stderr\" or a path")? {
-            "stdout" => Self::Stdout,
-            "stderr" => Self::Stderr,
-            _ => Self::File(PathBuf::decode(node, decoder)?),
-        })
-    }
-
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Stdout => serializer.serialize_str("stdout"),
-            Self::Stderr => serializer.serialize_str("stderr"),
-            Self::File(path) => path.write(serializer),
-        }
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "enum": ["stdout", "stderr"] }, PathBuf::schema(generator)] })
-    }
-}
 
 impl FromText for HeaderName {
     const EXPECTED: &'static str = "the name of a header";

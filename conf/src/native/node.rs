@@ -67,7 +67,7 @@ impl<'a> Node<'a> {
         match self.value() {
             Value::String(_) => "a string",
             Value::Integer(..) => "an integer",
-            Value::Float => "a floating-point number",
+            Value::Float(_) => "a floating-point number",
             Value::Boolean(_) => "a boolean",
             Value::Datetime => "a date or time",
             Value::List(_) => "a list",

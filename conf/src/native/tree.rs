@@ -23,8 +23,8 @@ pub(crate) enum Value<'a> {
     String(Cow<'a, str>),
     /// The digits with their sign, and the base.
     Integer(Cow<'a, str>, u32),
-    /// No key takes one, so its value is not kept.
-    Float,
+    /// As it is written.
+    Float(Cow<'a, str>),
     Boolean(bool),
     /// No key takes one, so its value is not kept.
     Datetime,
@@ -155,7 +155,7 @@ mod tests {
         let mut table = Table::default();
         for number in 0..3 * INDEXED_FROM {
             let key = Key::new(number.to_string().into(), 0..0);
-            assert_eq!(table.push(key, Item::new(Value::Float, number..number)), number);
+            assert_eq!(table.push(key, Item::new(Value::Datetime, number..number)), number);
             assert!((0..=number).all(|known| table.position(&known.to_string()) == Some(known)));
             assert_eq!(table.position("x"), None);
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use super::maps::{self, Maps};
-use super::{ListenerId, Plan, UpstreamId, listeners, process, sites, upstreams};
+use super::{ListenerId, Plan, UpstreamId, listeners, logs, process, sites, upstreams};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Name};
@@ -37,7 +37,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     let plan = Plan {
         process: process::process(config, &mut findings),
         forwarding: process::forwarding(config, &mut findings),
-        log: process::log(config, &mut findings),
+        log: logs::log(config, &mut findings),
         listeners,
         sites,
         routes,

@@ -10,6 +10,8 @@ mod cookies;
 mod errors;
 mod files;
 mod listeners;
+mod log;
+mod logs;
 mod map_file;
 mod map_lines;
 mod map_order;
@@ -37,6 +39,10 @@ pub(crate) use build::plan_with;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
+};
+pub use log::{
+    AccessLogPlan, Facility, LogEscape, LogFormat, LogLevel, LogPlan, LogTarget, MessageFormat,
+    RotatePlan, Sample, SyslogAddress, SyslogPlan, SyslogSeverity,
 };
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
@@ -107,54 +113,6 @@ pub struct ForwardingPlan {
     pub request_id: bool,
     /// Our pseudonym in `Via` (RFC 9110, 7.6.3); `None` leaves the header out.
     pub via: Option<Box<str>>,
-}
-
-/// Error and access logs.
-#[derive(Clone, Debug)]
-pub struct LogPlan {
-    /// The most detailed level written.
-    pub level: LogLevel,
-    /// Where the error log goes.
-    pub target: LogTarget,
-    /// Each a line per request.
-    pub access: Vec<AccessLogPlan>,
-}
-
-/// How detailed the error log is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogLevel {
-    /// Only what needs a person.
-    Error,
-    /// And what may need one soon.
-    Warn,
-    /// And what changed.
-    Info,
-    /// And why.
-    Debug,
-    /// And everything else.
-    Trace,
-}
-
-/// Where lines go.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LogTarget {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// Appended to this file, which is opened again on SIGUSR1.
-    File(PathBuf),
-}
-
-/// One access log.
-#[derive(Clone, Debug)]
-pub struct AccessLogPlan {
-    /// Where its lines go.
-    pub target: LogTarget,
-    /// A line without its newline. Values are escaped as nginx does; what is absent is `-`.
-    pub format: Template,
-    /// Which requests are logged.
-    pub when: Condition,
 }
 
 /// A bound address.

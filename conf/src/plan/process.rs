@@ -1,15 +1,11 @@
-//! The process, what it tells about clients, and what it writes down.
+//! The process, and what it tells about clients.
 
 use std::path::PathBuf;
 
-use switchback_value::Condition;
-
 use super::build::Findings;
-use super::texts::Captures;
-use super::{AccessLogPlan, ForwardingPlan, LogPlan, ProcessPlan};
-use crate::at::At;
+use super::{ForwardingPlan, ProcessPlan};
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{AccessLog, Config, OrOff, TemplateText, Workers};
+use crate::model::{Config, OrOff, Workers};
 
 pub(super) fn process(config: &Config, findings: &mut Findings<'_>) -> ProcessPlan {
     ProcessPlan {
@@ -61,27 +57,4 @@ fn is_pseudonym(text: &str) -> bool {
     let is_allowed =
         |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~:[]".contains(&byte);
     !text.is_empty() && text.bytes().all(is_allowed)
-}
-
-pub(super) fn log(config: &Config, findings: &mut Findings<'_>) -> LogPlan {
-    let access = config.log.access.iter().filter_map(|log| access_log(log, findings));
-    LogPlan { level: config.log.level, target: config.log.file.clone(), access: access.collect() }
-}
-
-/// nginx's format of that name.
-const COMBINED: &str = "$remote_addr - $remote_user [$time_local] \"$request\" $status $body_bytes_sent \
-                        \"$http_referer\" \"$http_user_agent\"";
-
-fn access_log(log: &At<AccessLog>, findings: &mut Findings<'_>) -> Option<AccessLogPlan> {
-    let captures = Captures::default();
-    findings.no_controls(Code::Template, &log.format, "the format of a log");
-    let format = match log.format.value.as_ref() {
-        "combined" => findings.template(&TemplateText::from(COMBINED).into(), &captures),
-        _ => findings.template(&log.format, &captures),
-    };
-    let when = match &log.when {
-        Some(text) => findings.condition(text, &captures),
-        None => Some(Condition::always()),
-    };
-    Some(AccessLogPlan { target: log.file.clone(), format: format?, when: when? })
 }

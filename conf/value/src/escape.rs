@@ -1,6 +1,6 @@
 //! The forms in which values of requests, which anybody may choose, stand in a log.
 //!
-//! Both append to `out` and fit [`Template::render_with`](crate::Template::render_with).
+//! All append to `out` and fit [`Template::render_with`](crate::Template::render_with).
 
 /// As the inside of a JSON string.
 ///
@@ -24,12 +24,19 @@ fn json_text(text: &[u8], out: &mut Vec<u8>) {
             b'\n' => out.extend_from_slice(b"\\n"),
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\t' => out.extend_from_slice(b"\\t"),
+            0x08 => out.extend_from_slice(b"\\b"),
+            0x0c => out.extend_from_slice(b"\\f"),
             _ => {
                 out.extend_from_slice(b"\\u00");
                 out.extend_from_slice(&hex(byte));
             }
         },
     );
+}
+
+/// As it is: for whoever knows that nothing in it can break a line.
+pub fn none(value: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(value);
 }
 
 /// As in nginx's access log by default: `\xXX` for `"`, `\` and every byte outside printable ASCII.
@@ -96,7 +103,7 @@ mod tests {
     #[test]
     fn json_escapes_quotes_backslashes_and_control_characters_only() {
         assert_eq!(escaped(json, br#"a"b\c"#), r#"a\"b\\c"#);
-        assert_eq!(escaped(json, b"\n\r\t\x00\x1f"), r"\n\r\t\u0000\u001F");
+        assert_eq!(escaped(json, b"\n\r\t\x08\x0c\x00\x1f"), r"\n\r\t\b\f\u0000\u001F");
         assert_eq!(escaped(json, b" /~\x7f"), " /~\x7f");
         assert_eq!(escaped(json, "é→".as_bytes()), "é→");
     }

@@ -109,13 +109,29 @@ impl Template {
         escape: impl Fn(&[u8], &mut Vec<u8>),
         absent: &[u8],
     ) {
+        self.render_each(facts, out, |_, value, out| escape(value, out), absent);
+    }
+
+    /// As [`render_with`](Self::render_with), but `escape` is also told which of [`variables`](Self::variables) a value is of, by
+    /// its index.
+    pub fn render_each(
+        &self,
+        facts: &dyn Facts,
+        out: &mut Vec<u8>,
+        escape: impl Fn(usize, &[u8], &mut Vec<u8>),
+        absent: &[u8],
+    ) {
+        let mut index = 0;
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
-                Part::Variable(variable) => match facts.fact(variable) {
-                    Some(value) => escape(&value, out),
-                    None => out.extend_from_slice(absent),
-                },
+                Part::Variable(variable) => {
+                    match facts.fact(variable) {
+                        Some(value) => escape(index, &value, out),
+                        None => out.extend_from_slice(absent),
+                    }
+                    index += 1;
+                }
             }
         }
     }
@@ -374,6 +390,18 @@ mod tests {
             b"-",
         );
         assert_eq!(String::from_utf8(out).unwrap(), r#"1: "a\x22b" "" -"#);
+    }
+
+    #[test]
+    fn values_are_told_apart_by_the_index_of_their_variable() {
+        let facts = Sample::new().with("host", "h").with("scheme", "s");
+        let mut out = Vec::new();
+        let numbered = |index: usize, value: &[u8], out: &mut Vec<u8>| {
+            out.extend_from_slice(value);
+            out.extend_from_slice(index.to_string().as_bytes());
+        };
+        template("$host.$arg_none.$scheme").render_each(&facts, &mut out, numbered, b"-");
+        assert_eq!(out, b"h0.-.s2");
     }
 
     #[test]

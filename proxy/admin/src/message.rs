@@ -41,6 +41,9 @@ pub struct Status {
     pub requests_in_flight: u64,
     /// Requests answered since the start.
     pub requests: u64,
+    /// Lines of logs that were lost since the start.
+    #[serde(default)]
+    pub log_lines_lost: u64,
 }
 
 /// Whether a process accepts.
@@ -138,6 +141,7 @@ impl From<control::Status> for Status {
             connections: status.connections,
             requests_in_flight: status.requests_in_flight,
             requests: status.requests,
+            log_lines_lost: status.log_lines_lost,
         }
     }
 }

@@ -6,23 +6,59 @@ use std::time::SystemTime;
 /// `28/Jul/2026:14:03:59 +0200`, nginx's `$time_local`.
 pub(crate) fn common_log(moment: SystemTime) -> String {
     let local = Local::at(moment);
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-    let month = usize::try_from(local.tm.tm_mon)
-        .ok()
-        .and_then(|month| MONTHS.get(month))
-        .copied()
-        .unwrap_or("Jan");
+    format!("{} {}", local.date_and_time(), local.offset(""))
+}
+
+/// `28/Jul/2026:14:03:59.123`, HAProxy's `%tr`.
+pub(crate) fn haproxy(moment: SystemTime) -> String {
+    format!("{}.{:03}", Local::at(moment).date_and_time(), milliseconds(moment))
+}
+
+/// `Jul  8 14:03:59`, the time of a syslog (RFC 3164).
+pub(crate) fn syslog(moment: SystemTime) -> String {
+    let local = Local::at(moment);
     let tm = &local.tm;
     format!(
-        "{:02}/{month}/{:04}:{:02}:{:02}:{:02} {}",
+        "{} {:2} {:02}:{:02}:{:02}",
+        local.month(),
         tm.tm_mday,
-        tm.tm_year + 1900,
         tm.tm_hour,
         tm.tm_min,
-        tm.tm_sec,
-        local.offset("")
+        tm.tm_sec
     )
+}
+
+/// `2026-07-28T14:03:59.123+02:00`.
+pub(crate) fn iso8601_millis(moment: SystemTime) -> String {
+    let mut text = iso8601(moment);
+    text.insert_str("2026-07-28T14:03:59".len(), &format!(".{:03}", milliseconds(moment)));
+    text
+}
+
+fn milliseconds(moment: SystemTime) -> u32 {
+    moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().subsec_millis()
+}
+
+impl Local {
+    fn month(&self) -> &'static str {
+        const MONTHS: [&str; 12] =
+            ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+        let month = usize::try_from(self.tm.tm_mon).ok();
+        month.and_then(|month| MONTHS.get(month)).copied().unwrap_or("Jan")
+    }
+
+    /// `28/Jul/2026:14:03:59`.
+    fn date_and_time(&self) -> String {
+        let (tm, month) = (&self.tm, self.month());
+        format!(
+            "{:02}/{month}/{:04}:{:02}:{:02}:{:02}",
+            tm.tm_mday,
+            tm.tm_year + 1900,
+            tm.tm_hour,
+            tm.tm_min,
+            tm.tm_sec
+        )
+    }
 }
 
 /// `2026-07-28T14:03:59+02:00`, nginx's `$time_iso8601`.
@@ -94,5 +130,10 @@ mod tests {
         let iso = iso8601(moment);
         assert!(iso.starts_with("2026-07-28T"), "{iso}");
         assert_eq!(iso.len(), 25, "{iso}");
+        let moment = moment + Duration::from_millis(7);
+        assert!(iso8601_millis(moment).contains(&format!("{}.007", &iso[..19])));
+        assert!(haproxy(moment).ends_with(&format!("{}.007", &common[11..20])));
+        let syslog = syslog(SystemTime::UNIX_EPOCH + Duration::from_secs(1_783_468_800));
+        assert_eq!((syslog.len(), &syslog[..5]), (15, "Jul  "));
     }
 }

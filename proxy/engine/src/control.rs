@@ -57,6 +57,8 @@ pub struct Status {
     pub requests_in_flight: u64,
     /// Requests answered since the start.
     pub requests: u64,
+    /// Lines of logs that were lost since the start: they could not be written, or not fast enough.
+    pub log_lines_lost: u64,
 }
 
 /// Whether a process accepts.

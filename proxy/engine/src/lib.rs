@@ -3,7 +3,6 @@
 //! [`Engine`] binds listeners and runs worker threads that serve a plan; [`control`] says what an operator may ask of a
 //! running process. `http/mod.rs` is the request line, `listen/` is what stands before it.
 
-mod access_log;
 pub mod action;
 mod adapt;
 mod clock;
@@ -11,6 +10,7 @@ pub mod control;
 pub mod h2;
 mod http;
 mod listen;
+pub mod log;
 mod metrics;
 mod request_id;
 mod resolve;
@@ -33,6 +33,7 @@ use tokio::sync::Notify;
 use listen::connection::{Connection, Ends};
 use listen::socket::{self, Sockets};
 use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};
+use log::AccessLog;
 use metrics::Gauge;
 use resolve::Resolver;
 use snapshot::assemble::assemble;
@@ -68,6 +69,8 @@ pub struct EngineStatus {
     pub requests_in_flight: u64,
     /// Requests answered since the start.
     pub requests: u64,
+    /// Lines of access logs that were lost since the start.
+    pub log_lines_lost: u64,
 }
 
 /// How a drain ended.
@@ -95,6 +98,7 @@ impl Engine {
         let resident = Arc::new(Resident::new(actions));
         let plans = plan.listeners.clone();
         let (snapshot, warnings) = assemble(plan, &resident, 1)?;
+        snapshot.access_logs.iter().for_each(AccessLog::take_over);
         let workers = snapshot.process.workers.map_or_else(cores, usize::from);
         let bound = bind_all(&plans, workers)?;
         let engine = Self::run(snapshot, resident, workers, &plans)
@@ -148,6 +152,7 @@ impl Engine {
         };
         let bound = bind_all(&new, workers)?;
         self.resolve_new(&snapshot);
+        snapshot.access_logs.iter().for_each(AccessLog::take_over);
         let old = self.shared.cell.swap(snapshot);
         self.let_go(old);
         self.resolve_now.notify_one();
@@ -193,6 +198,7 @@ impl Engine {
             connections,
             requests_in_flight: metrics.in_flight.value(),
             requests: metrics.requests.value(),
+            log_lines_lost: self.shared.resident.log_losses.lines(),
         }
     }
 
@@ -207,7 +213,16 @@ impl Engine {
                 "Access log lines lost to a log that cannot keep up.",
                 "counter",
             ),
-            resident.dropped_log_lines(),
+            resident.log_losses.lines(),
+        );
+        metrics::sample(
+            out,
+            (
+                "access_log_failures_total",
+                "Times that an access log could not be opened or written.",
+                "counter",
+            ),
+            resident.log_losses.failures(),
         );
         metrics::sample(
             out,

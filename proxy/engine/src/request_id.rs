@@ -1,6 +1,7 @@
 //! Ids for requests.
 
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A source of request ids: 32 hexadecimal digits, as nginx's `$request_id`; unpredictable without its keys, never repeated.
@@ -19,7 +20,7 @@ impl Default for RequestIds {
 
 impl RequestIds {
     /// An id that was not given before.
-    pub(crate) fn next(&self) -> Box<str> {
+    pub(crate) fn next(&self) -> Arc<str> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let [high, low] = &self.keys;
         format!("{:016x}{:016x}", high.hash_one(number), low.hash_one(number)).into()

@@ -1,7 +1,6 @@
 //! Why a server does not start.
 
 use std::io;
-use std::path::PathBuf;
 
 use switchback_admin::BindError;
 use switchback_conf::{Diagnostic, report};
@@ -21,14 +20,6 @@ pub enum Error {
     /// The control socket cannot be had.
     #[error(transparent)]
     ControlSocket(#[from] BindError),
-    /// The error log cannot be opened.
-    #[error("error log {}: {source}; check `log.file`", path.display())]
-    ErrorLog {
-        /// The file.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
     /// The process has a logger already, though [`Server::logger`](crate::Server::logger) was asked to set one.
     #[error("this process has a logger already: leave out `Server::logger`")]
     LoggerTaken,

@@ -7,7 +7,7 @@ use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
-use switchback_conf::plan::{LogPlan, Plan, ProcessPlan};
+use switchback_conf::plan::{Plan, ProcessPlan};
 use switchback_conf::{Code, Config, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
 use switchback_engine::action::Actions;
@@ -131,6 +131,13 @@ impl Live {
         let mut found = outcome.diagnostics;
         let Some(plan) = outcome.value else { return self.verdict(false, found) };
         let (log, timeout) = (plan.log.clone(), plan.process.shutdown_timeout);
+        let opened = match self.parts.error_log.as_ref().map(|own| own.open(&log)).transpose() {
+            Ok(opened) => opened,
+            Err(refusal) => {
+                found.push(refusal);
+                return self.verdict(false, found);
+            }
+        };
         match self.parts.engine.reload(plan) {
             Ok(warnings) => found.extend(warnings),
             Err(errors) => {
@@ -139,15 +146,21 @@ impl Live {
             }
         }
         *self.shutdown_timeout.lock() = timeout;
-        found.extend(self.follow_log(&log));
+        if let (Some(error_log), Some(opened)) = (&self.parts.error_log, opened) {
+            error_log.follow(&log, opened);
+        }
         self.verdict(true, found)
     }
 
-    /// Moves the error log where the new plan wants it. If that fails it stays where it is.
-    fn follow_log(&self, plan: &LogPlan) -> Option<Diagnostic> {
-        let failed = self.parts.error_log.as_ref()?.follow(plan).err()?;
-        let message = format!("{failed}; the error log stays where it was");
-        Some(Diagnostic::warning(Code::LogFile, Location::none(), message))
+    /// Waits until what the process has said is written.
+    pub(crate) fn flush_log(&self) {
+        if let Some(error_log) = &self.parts.error_log {
+            error_log.flush();
+        }
+    }
+
+    fn lost_messages(&self) -> u64 {
+        self.parts.error_log.as_ref().map_or(0, ErrorLog::lost)
     }
 }
 
@@ -170,11 +183,18 @@ impl Control for Live {
             connections: engine.connections,
             requests_in_flight: engine.requests_in_flight,
             requests: engine.requests,
+            log_lines_lost: engine.log_lines_lost + self.lost_messages(),
         }
     }
 
     fn check(&self) -> Verdict {
-        let outcome = self.next_plan(self.source().check(&self.parts.actions));
+        let mut outcome = self.next_plan(self.source().check(&self.parts.actions));
+        if let (Some(error_log), Some(plan)) = (&self.parts.error_log, &outcome.value)
+            && let Err(refusal) = error_log.open(&plan.log)
+        {
+            outcome.diagnostics.push(refusal);
+            outcome.value = None;
+        }
         self.verdict(outcome.value.is_some(), outcome.diagnostics)
     }
 
@@ -193,14 +213,16 @@ impl Control for Live {
 
     fn metrics(&self, out: &mut String) {
         self.parts.engine.metrics(out);
+        out.push_str("# HELP switchback_error_log_lines_dropped_total Lines of the error log that were lost.\n");
+        out.push_str("# TYPE switchback_error_log_lines_dropped_total counter\n");
+        let lost = self.lost_messages();
+        out.push_str(&format!("switchback_error_log_lines_dropped_total {lost}\n"));
     }
 
     fn reopen_logs(&self) {
         self.parts.engine.reopen_logs();
-        if let Some(error_log) = &self.parts.error_log
-            && let Err(error) = error_log.reopen()
-        {
-            error!(%error, "the error log goes on in the old file");
+        if let Some(error_log) = &self.parts.error_log {
+            error_log.reopen();
         }
     }
 }

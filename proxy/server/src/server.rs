@@ -14,7 +14,7 @@ use switchback_engine::{Drained, Engine};
 
 use crate::control_thread::ControlThread;
 use crate::error::Error;
-use crate::error_log::ErrorLog;
+use crate::error_log::{self, ErrorLog};
 use crate::handle::Handle;
 use crate::live::{self, Live};
 use crate::notify::Notifier;
@@ -125,7 +125,13 @@ impl Server {
     /// What a start would find, without binding or running anything.
     #[must_use]
     pub fn check(&self) -> Outcome<Plan> {
-        self.source.check(&self.actions)
+        let mut outcome = self.source.check(&self.actions);
+        let refusal = outcome.value.as_ref().filter(|_| self.logger);
+        if let Some(refusal) = refusal.and_then(|plan| error_log::probe(&plan.log)) {
+            outcome.diagnostics.push(refusal);
+            outcome.value = None;
+        }
+        outcome
     }
 
     /// Starts and blocks until something stops it: the control socket, or a signal if those were asked for.

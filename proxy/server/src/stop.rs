@@ -56,6 +56,7 @@ pub(crate) fn supervise(supervised: Supervised) -> io::Result<JoinHandle<Drained
                 warn!(connections, "stopped, connections were dropped")
             }
         }
+        live.flush_log();
         drained
     })
 }

@@ -57,6 +57,7 @@ impl Control for FakeControl {
             connections: 3,
             requests_in_flight: 1,
             requests: 99,
+            log_lines_lost: 5,
         }
     }
 
@@ -158,7 +159,7 @@ fn status_has_the_documented_form() {
         "pid": 42, "config": "/etc/switchback/switchback.toml", "generation": 0, "started": 1000, "uptime_seconds": 61,
         "state": "draining", "workers": 2,
         "listeners": [{"name": "main", "address": "127.0.0.1:8443", "tls": true}],
-        "connections": 3, "requests_in_flight": 1, "requests": 99,
+        "connections": 3, "requests_in_flight": 1, "requests": 99, "log_lines_lost": 5,
     });
     assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
 }

@@ -70,13 +70,15 @@ pub(crate) struct Context {
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
     /// 32 hexadecimal digits, or what a trusted proxy said.
-    pub(crate) id: Box<str>,
+    pub(crate) id: Arc<str>,
     /// The client, after trusted proxies were taken into account; `None` on a Unix socket.
     pub(crate) client: Option<IpAddr>,
     /// The host asked for: lower-case, without port; empty when the client named none.
     pub(crate) host: Box<str>,
     /// The one normalised path.
     pub(crate) path: NormalPath<'static>,
+    /// Whether its head could not be read.
+    pub(crate) is_unreadable: bool,
 }
 
 /// Values of variables that cost something: computed when first asked for, then kept. All but some of the maps are settled by receiving.
@@ -223,7 +225,13 @@ impl Context {
 
 impl Default for Request {
     fn default() -> Self {
-        Self { id: "".into(), client: None, host: "".into(), path: NormalPath::root() }
+        Self {
+            id: "".into(),
+            client: None,
+            host: "".into(),
+            path: NormalPath::root(),
+            is_unreadable: false,
+        }
     }
 }
 

@@ -54,6 +54,11 @@ impl<'r> RequestFacts<'r> {
         self.context.received.as_deref().unwrap_or(self.head)
     }
 
+    /// What is known of the request.
+    pub(crate) fn context(&self) -> &Context {
+        self.context
+    }
+
     fn header(&self, name: &HeaderName) -> Value<'_> {
         self.head.headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
     }
@@ -69,7 +74,9 @@ impl<'r> RequestFacts<'r> {
     fn of_request(&self, known: Known) -> Value<'_> {
         match known {
             Known::Host => Some(text(self.host())),
-            Known::Request => Some(Cow::Borrowed(self.request_line())),
+            Known::Request => {
+                Some(Cow::Borrowed(self.request_line())).filter(|line| !line.is_empty())
+            }
             Known::RequestMethod => Some(text(self.head.method.as_str())),
             Known::RequestUri => Some(self.received().raw_path().into()),
             Known::Uri => Some(text(self.context.request.path.as_str())),

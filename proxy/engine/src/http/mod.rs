@@ -32,6 +32,7 @@ pub(crate) mod select;
 mod set_cookie;
 pub(crate) mod upgrade;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,7 +58,9 @@ use crate::snapshot::resident::Resident;
 
 tokio::task_local! {
     /// Whose request is in hand. Pingora makes a request's context without saying so.
-    pub(crate) static ENTRY: Entry;
+    static ENTRY: Entry;
+    /// The id of the request in hand, for lines of the error log that do not know it.
+    static REQUEST: RefCell<Option<Arc<str>>>;
 }
 
 /// How a request comes to Pingora.
@@ -79,6 +82,23 @@ impl Entry {
         };
         phases.context(Arc::clone(connection))
     }
+}
+
+/// Serves one request that comes by `entry`.
+pub(crate) async fn serving<T>(entry: Entry, work: impl Future<Output = T>) -> T {
+    ENTRY.scope(entry, REQUEST.scope(RefCell::default(), work)).await
+}
+
+/// The id of the request that the calling task serves, once it has one.
+#[must_use]
+pub fn current_request() -> Option<Arc<str>> {
+    REQUEST.try_with(|request| request.try_borrow().ok()?.clone()).ok().flatten()
+}
+
+/// Has the calling task's lines in the error log name this request.
+pub(crate) fn name_request(id: &Arc<str>) {
+    // An inner request has a task of its own, which nobody has prepared.
+    let _ = REQUEST.try_with(|request| request.replace(Some(Arc::clone(id))));
 }
 
 /// The phases, as Pingora calls them.
@@ -121,6 +141,7 @@ impl ProxyHttp for Phases {
         }
         if let Some(routed) = context.routed.take() {
             connection_settings(session, context);
+            name_request(&context.request.id);
             *session.req_header_mut() = *routed;
             return Ok(());
         }

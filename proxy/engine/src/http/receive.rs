@@ -1,6 +1,7 @@
 //! Phase 1: who asks, for which host, and for which path.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
@@ -14,7 +15,7 @@ use super::fault::{Fault, Kind};
 pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result<(), Fault> {
     // A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d; logs and rules say a.b.c.d.
     let peer = context.connection.peer.map(|peer| peer.ip().to_canonical());
-    let snapshot = std::sync::Arc::clone(&context.snapshot);
+    let snapshot = Arc::clone(&context.snapshot);
     let trusted = is_trusted(peer, &snapshot.forwarding.trusted_proxies);
     let request = Request {
         id: request_id(head, trusted).unwrap_or_else(|| context.resident.request_ids.next()),
@@ -25,12 +26,14 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
         },
         host: host(head)?,
         path: context.request.path.clone(),
+        is_unreadable: false,
     };
     if !trusted {
         drop_forwarded(head);
     } else {
         drop_aliases(head);
     }
+    super::name_request(&request.id);
     context.request = request;
     Ok(())
 }
@@ -133,7 +136,7 @@ fn address(text: &[u8]) -> Option<IpAddr> {
 }
 
 /// What a trusted proxy calls the request, if it is fit for logs.
-fn request_id(head: &RequestHeader, trusted: bool) -> Option<Box<str>> {
+fn request_id(head: &RequestHeader, trusted: bool) -> Option<Arc<str>> {
     let id = head.headers.get("x-request-id").filter(|_| trusted)?.to_str().ok()?;
     let fit = !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
     fit.then(|| id.into())

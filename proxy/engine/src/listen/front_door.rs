@@ -23,7 +23,7 @@ use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
-use crate::http::{ENTRY, Entry, access, answer, concurrency, finish, receive, route};
+use crate::http::{Entry, access, answer, concurrency, finish, receive, route, serving};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -196,7 +196,7 @@ impl<'w> Visit<'w> {
         let in_flight = metrics.in_flight.hold();
         let work = self.worker.proxy.process_new_http(session, &self.drain);
         // Pingora's future is 14 KB: on the heap for the time of a request, not in every idle connection.
-        let returned = ENTRY.scope(entry, Box::pin(work)).await;
+        let returned = serving(entry, Box::pin(work)).await;
         drop(in_flight);
         let (stream, _) = returned?.consume();
         let lent = stream.into_any().downcast::<Lent>().ok()?;
@@ -271,7 +271,8 @@ impl<'w> Visit<'w> {
         self.connection.count_request();
         handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
         let _in_flight = shared.resident.metrics.in_flight.hold();
-        Box::pin(upgrade::run(handshake, &mut context, &self.worker.connector)).await;
+        let work = upgrade::run(handshake, &mut context, &self.worker.connector);
+        Box::pin(serving(self.entry(), work)).await;
         None
     }
 
@@ -292,6 +293,8 @@ impl<'w> Visit<'w> {
         );
         context.request.id = shared.resident.request_ids.next();
         context.request.client = self.connection.peer.map(|peer| peer.ip());
+        context.request.is_unreadable = true;
+        context.memos.line.value_or(|| first_line(received).to_vec());
         tracing::info!(request = &*context.request.id, status = fault.status().as_u16(), peer = ?self.connection.peer, "client: {fault}");
         let Ok(page) = answer::fault(fault, &context) else { return };
         let mut head = page.head;
@@ -309,6 +312,7 @@ impl<'w> Visit<'w> {
             stream.flush().await
         });
         let is_sent = matches!(sent.await, Ok(Ok(())));
+        context.fault = Some(fault.clone());
         finish::record(&unreadable(received), Some(&head.headers), &mut context);
         if is_sent {
             linger(stream).await;
@@ -344,10 +348,7 @@ fn request_head(bytes: &[u8]) -> Option<RequestHeader> {
 
 /// As much of a refused head as can be told, for the log.
 fn unreadable(received: &[u8]) -> RequestHeader {
-    let line = received
-        .get(..memchr::memchr2(b'\r', b'\n', received).unwrap_or(received.len()))
-        .unwrap_or_default();
-    let mut parts = line.split(|byte| *byte == b' ');
+    let mut parts = first_line(received).split(|byte| *byte == b' ');
     let method = parts
         .next()
         .filter(|method| !method.is_empty())
@@ -355,4 +356,10 @@ fn unreadable(received: &[u8]) -> RequestHeader {
     let target = parts.next().filter(|target| target.starts_with(b"/")).unwrap_or(b"/");
     let blank = || RequestHeader::from(http::Request::new(()).into_parts().0);
     RequestHeader::build(method.unwrap_or("GET"), target, None).unwrap_or_else(|_| blank())
+}
+
+/// What may be a request line, as received.
+fn first_line(received: &[u8]) -> &[u8] {
+    let end = memchr::memchr2(b'\r', b'\n', received).unwrap_or(received.len());
+    received.get(..end).unwrap_or_default()
 }

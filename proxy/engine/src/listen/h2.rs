@@ -15,7 +15,7 @@ use super::connection::Connection;
 use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::h2::{self, Closed, Options};
-use crate::http::{ENTRY, Entry};
+use crate::http::{Entry, serving};
 
 /// Serves streams until the client leaves or everything drains. `received` was read before the protocol was known.
 pub(crate) async fn serve(
@@ -32,7 +32,7 @@ pub(crate) async fn serve(
             let _in_flight = worker.shared.resident.metrics.in_flight.hold();
             let session = ServerSession::new_custom(Box::new(session));
             let work = worker.proxy.process_new_http(session, &worker.drain);
-            ENTRY.scope(Entry::New(connection), work).await
+            serving(Entry::New(connection), work).await
         });
     };
     let closed =

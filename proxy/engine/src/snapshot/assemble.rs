@@ -21,10 +21,10 @@ use switchback_value::Variable;
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
-use crate::access_log::AccessLog;
 use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::tls;
+use crate::log::AccessLog;
 
 /// Makes the snapshot of `plan`. Returns it with the warnings.
 ///
@@ -269,10 +269,17 @@ fn assemble_logs(
     found: &mut Vec<Diagnostic>,
 ) -> Vec<AccessLog> {
     let logs = plans.into_iter().filter_map(|plan| match resident.log_writer(&plan.target) {
-        Ok(writer) => Some(AccessLog::new(plan, writer)),
+        Ok(writer) => {
+            if writer.is_absent() {
+                let message = format!("nobody listens at access log {}", plan.target);
+                let found_one = Diagnostic::warning(Code::LogFile, plan.at.clone(), message);
+                found.push(found_one.hint("lines wait for somebody as long as there is room"));
+            }
+            Some(AccessLog::new(plan, writer))
+        }
         Err(error) => {
-            let message = format!("access log {:?} cannot be opened: {error}", plan.target);
-            found.push(Diagnostic::error(Code::LogFile, Location::none(), message));
+            let message = format!("access log {} cannot be opened: {error}", plan.target);
+            found.push(Diagnostic::error(Code::LogFile, plan.at, message));
             None
         }
     });

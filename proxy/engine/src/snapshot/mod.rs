@@ -19,8 +19,8 @@ use switchback_conf::plan::{
 use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
-use crate::access_log::AccessLog;
 use crate::http::concurrency::Limit;
+use crate::log::AccessLog;
 use map::LiveMap;
 use own_actions::OwnAction;
 

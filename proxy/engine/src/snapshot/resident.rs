@@ -7,9 +7,9 @@ use parking_lot::Mutex;
 use switchback_conf::plan::LogTarget;
 use switchback_upstream::{Address, Endpoint};
 
-use crate::access_log::LogWriter;
 use crate::action::Actions;
 use crate::http::concurrency::Gate;
+use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
 
@@ -25,6 +25,8 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
+    /// Of all access logs there ever were.
+    pub(crate) log_losses: Arc<Losses>,
 }
 
 /// An endpoint is its upstream and its address.
@@ -71,7 +73,7 @@ impl Resident {
         if let Some(writer) = writers.get(target) {
             return Ok(Arc::clone(writer));
         }
-        let writer = Arc::new(LogWriter::start(target.clone())?);
+        let writer = Arc::new(LogWriter::start(target.clone(), Arc::clone(&self.log_losses))?);
         writers.insert(target.clone(), Arc::clone(&writer));
         Ok(writer)
     }
@@ -88,11 +90,6 @@ impl Resident {
         for writer in self.log_writers.lock().values() {
             writer.reopen();
         }
-    }
-
-    /// Lines that were dropped because their log could not keep up.
-    pub(crate) fn dropped_log_lines(&self) -> u64 {
-        self.log_writers.lock().values().map(|writer| writer.dropped()).sum()
     }
 
     /// Waits until the lines handed over so far are written.

@@ -19,7 +19,7 @@ pub(crate) fn check(named: Option<PathBuf>, as_json: bool) -> Exit {
             return Exit::Usage;
         }
     };
-    let outcome = Server::from_file(&path).check();
+    let outcome = Server::from_file(&path).logger().check();
     let exit = if outcome.value.is_some() { Exit::Done } else { Exit::Failed };
     if as_json {
         let findings =

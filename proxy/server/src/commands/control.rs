@@ -126,6 +126,9 @@ fn describe(status: &Status) -> String {
     let _ = writeln!(text, "connections  {}", status.connections);
     let _ =
         writeln!(text, "requests     {}, {} in flight", status.requests, status.requests_in_flight);
+    if status.log_lines_lost > 0 {
+        let _ = writeln!(text, "logs         {} lines lost", status.log_lines_lost);
+    }
     text
 }
 

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use switchback::{Config, Server};
-use switchback_conf::model::{AccessLog, BindAddress, Count, TemplateText, Workers};
+use switchback_conf::model::{AccessLog, BindAddress, Count, Workers};
 use switchback_conf::plan::LogTarget;
 use thiserror::Error;
 
@@ -37,9 +37,7 @@ pub(crate) fn config(workers: Option<u16>, access_log: Option<&Path>) -> Config 
     if let Some(file) = access_log {
         let to_stdout = file.as_os_str() == "-";
         let file = if to_stdout { LogTarget::Stdout } else { LogTarget::File(file.to_owned()) };
-        config.log.access.push(
-            AccessLog { file, format: TemplateText::from("combined").into(), when: None }.into(),
-        );
+        config.log.access.push(AccessLog::to(file).into());
     }
     config
 }

@@ -23,6 +23,7 @@ pub fn reference() -> String {
     page += "\n## Keys\n";
     tables(&schema, &mut page);
     page += VALUES;
+    page += LOGS;
     page += "\n## Variables\n\n| variable | meaning |\n| --- | --- |\n";
     for known in Known::ALL {
         let _ = writeln!(page, "| `${}` | {} |", known.name(), cell(known.doc()));
@@ -75,6 +76,7 @@ Whole files stand in `examples/`:
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
+| `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;
 what can have no effect is warned of.
@@ -103,6 +105,8 @@ value is taken as it is: dollar signs and braces in it mean nothing. `$$` takes 
 
 `include` puts files together: lists are strung together, tables joined. A key that is no list may be set in one file only.
 ";
+
+const LOGS: &str = include_str!("reference/logs.md");
 
 /// One section for each table, in the order in which they are first mentioned.
 fn tables(schema: &Value, page: &mut String) {

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
@@ -257,6 +258,19 @@ impl H2Stream<'_> {
         let trailers: Vec<_> =
             trailers.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
         self.sending.send_trailers(to_map(&trailers)).expect("an open stream");
+    }
+
+    /// Keeps the connection going until this is so: the client only works while it is asked for something.
+    ///
+    /// # Panics
+    /// When it does not become so.
+    #[track_caller]
+    pub fn drive_until(&self, is_so: impl Fn() -> bool) {
+        within(self.runtime, async {
+            while !is_so() {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
     }
 
     /// Waits for the head of the answer and returns its status.

@@ -1,6 +1,9 @@
 //! A line per request.
 
-use switchback_integration::{Config, Deadline, Origin, Proxy, eventually, get, post, site};
+use switchback_integration::{
+    Config, Deadline, Gate, H2Client, H2Request, Origin, Proxy, Step, config, eventually, get,
+    post, site,
+};
 
 fn logged(log: &str) -> Config {
     site()
@@ -98,4 +101,74 @@ fn standard_output_is_a_log_too() {
     );
     proxy.get("/x").expect_status(200);
     proxy.wait_for_stdout("</x>");
+}
+
+/// An origin that answers when nobody listens any more, and a log of the proxy before it.
+fn slow() -> (Origin, Proxy) {
+    let steps = [Step::ReadBody, Step::Wait(Gate::new())];
+    let origin = Origin::start().serve("/slow", steps);
+    let config = config()
+        .web("h2c = true")
+        .site("")
+        .proxy_to(&origin)
+        .toml("[[log.access]]\nfile = \"access.log\"\nformat = \"$server_protocol $status $body_bytes_sent\"\n")
+        .toml("[[log.access]]\nfile = \"http.log\"\nformat = \"httplog\"\n");
+    let proxy = Proxy::start(&config);
+    (origin, proxy)
+}
+
+fn expect_aborted(proxy: &Proxy, protocol: &str) {
+    assert_eq!(lines(proxy, 1), [format!("{protocol} 499 0")]);
+    let httplog = eventually("the other log", Deadline::soon(), || {
+        let text = std::fs::read_to_string(proxy.folder().join("http.log")).ok()?;
+        text.strip_suffix('\n').map(str::to_owned)
+    });
+    assert!(httplog.contains("/-1/") && httplog.contains(" -1 0 - - CH-- "), "{httplog}");
+}
+
+#[test]
+fn a_client_that_goes_away_while_the_upstream_is_slow_is_a_499() {
+    let (origin, proxy) = slow();
+    let mut client = proxy.client();
+    client.send(get("/slow").to_bytes());
+    origin.wait_for_requests("/slow", 1);
+    drop(client);
+    expect_aborted(&proxy, "HTTP/1.1");
+}
+
+#[test]
+fn a_client_that_resets_its_connection_is_a_499() {
+    let (origin, proxy) = slow();
+    let mut client = proxy.client();
+    client.send(post("/slow", "body").to_bytes());
+    origin.wait_for_requests("/slow", 1);
+    client.reset();
+    expect_aborted(&proxy, "HTTP/1.1");
+}
+
+#[test]
+fn a_stream_that_is_given_up_is_a_499() {
+    let (origin, proxy) = slow();
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let mut stream = client.open(&H2Request::new("POST", "/slow"));
+    stream.finish(&[]);
+    stream.drive_until(|| !origin.requests("/slow").is_empty());
+    drop(stream);
+    // The client sends while it runs.
+    client.try_ask(&H2Request::new("GET", "/")).expect("the connection lives on");
+    let aborted = eventually("the aborted one", Deadline::soon(), || {
+        lines(&proxy, 2).into_iter().find(|line| line == "HTTP/2.0 499 0")
+    });
+    assert!(!aborted.is_empty());
+}
+
+#[test]
+fn an_http2_client_that_goes_away_is_a_499() {
+    let (origin, proxy) = slow();
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let mut stream = client.open(&H2Request::new("POST", "/slow"));
+    stream.finish(&[]);
+    stream.drive_until(|| !origin.requests("/slow").is_empty());
+    drop(client);
+    expect_aborted(&proxy, "HTTP/2.0");
 }

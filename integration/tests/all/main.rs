@@ -5,6 +5,8 @@ mod access;
 #[cfg(test)]
 mod access_log;
 #[cfg(test)]
+mod access_log_formats;
+#[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
 mod check_and_tools;
@@ -16,6 +18,8 @@ mod control_socket;
 mod cookies;
 #[cfg(test)]
 mod dependency_rows;
+#[cfg(test)]
+mod error_log;
 #[cfg(test)]
 mod error_pages;
 #[cfg(test)]
@@ -43,6 +47,8 @@ mod limits;
 #[cfg(test)]
 mod listeners;
 #[cfg(test)]
+mod log_targets;
+#[cfg(test)]
 mod malformed;
 #[cfg(test)]
 mod maps;
@@ -52,6 +58,8 @@ mod peers;
 mod proxying_h1;
 #[cfg(test)]
 mod re_entry;
+#[cfg(test)]
+mod redaction;
 #[cfg(test)]
 mod redirects;
 #[cfg(test)]

@@ -313,7 +313,8 @@ fn basic_user(value: &[u8]) -> Option<Vec<u8>> {
         return None;
     }
     let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
-    let end = memchr::memchr(b':', &decoded)?;
+    // To nginx an empty name is none.
+    let end = memchr::memchr(b':', &decoded).filter(|end| *end > 0)?;
     decoded.get(..end).map(<[u8]>::to_vec)
 }
 
@@ -384,6 +385,7 @@ mod tests {
     fn the_user_of_basic_credentials_is_read() {
         assert_eq!(basic_user(b"Basic YWxpY2U6c2VjcmV0"), Some(b"alice".to_vec()));
         assert_eq!(basic_user(b"Bearer abc"), None);
+        assert_eq!(basic_user(b"Basic Ong="), None);
         assert_eq!(basic_user(b"Basic !"), None);
     }
 

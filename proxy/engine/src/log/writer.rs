@@ -262,6 +262,11 @@ mod tests {
         }
     }
 
+    fn make_fifo(path: &Path) {
+        let mode = rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR;
+        rustix::fs::mkfifoat(rustix::fs::CWD, path, mode).unwrap();
+    }
+
     fn read(path: &Path) -> String {
         std::fs::read_to_string(path).unwrap_or_default()
     }
@@ -321,12 +326,7 @@ mod tests {
     fn a_fifo_without_reader_is_opened_once_it_has_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("fifo");
-        rustix::fs::mkfifoat(
-            rustix::fs::CWD,
-            &path,
-            rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR,
-        )
-        .unwrap();
+        make_fifo(&path);
         let (writer, _) = start(&path);
         assert!(writer.is_absent());
         writer.write(b"one\n");
@@ -363,6 +363,71 @@ mod tests {
         }
         writer.flush();
         assert_eq!((read(&path), losses.lines()), ("1111\n2222\n3333\n".into(), 0));
+    }
+
+    #[test]
+    fn a_fifo_whose_reader_leaves_waits_for_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("fifo");
+        make_fifo(&path);
+        let (writer, losses) = start(&path);
+        writer.write(b"one\n");
+        let read_line = |file: &mut std::fs::File| {
+            let mut text = [0; 4];
+            file.read_exact(&mut text).unwrap();
+            text
+        };
+        let mut reader = std::fs::File::open(&path).unwrap();
+        assert_eq!(&read_line(&mut reader), b"one\n");
+        drop(reader);
+        let before = losses.failures();
+        writer.write(b"two\n");
+        eventually(|| losses.failures() > before);
+        let mut reader = std::fs::File::open(&path).unwrap();
+        assert_eq!(&read_line(&mut reader), b"two\n");
+        assert_eq!(losses.lines(), 0);
+    }
+
+    #[test]
+    fn a_line_that_no_syslog_can_take_is_lost_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log.sock");
+        let syslog = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        syslog.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let losses = Arc::new(Losses::default());
+        let target = LogTarget::Syslog(switchback_conf::plan::SyslogAddress::Unix(path));
+        let writer = LogWriter::start(target, Arc::clone(&losses)).unwrap();
+        writer.write(&[b"x".repeat(4 * 1024 * 1024), b"\n".to_vec()].concat());
+        writer.write(b"short\n");
+        let mut datagram = [0; 16];
+        let length = syslog.recv(&mut datagram).unwrap();
+        assert_eq!((&datagram[..length], losses.lines()), (&b"short"[..], 1));
+    }
+
+    #[test]
+    fn half_a_line_is_completed_in_its_own_file_and_repeated_in_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let target = LogTarget::File(path.clone());
+        let sink = Sink::open(&target).unwrap();
+        let losses = Arc::new(Losses::default());
+        let mut thread = Thread {
+            file: sink.identity(),
+            target,
+            sink: None,
+            queue: Arc::new(Queue::new(Arc::clone(&losses))),
+            rotation: Arc::default(),
+            losses,
+            hand: b"one\ntwo\n".to_vec(),
+            done: 6,
+            trouble: Trouble::default(),
+        };
+        thread.open().unwrap();
+        assert_eq!(thread.done, 6);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(folder.path().join("other"), "").unwrap();
+        thread.open().unwrap();
+        assert_eq!(thread.done, 4);
     }
 
     #[test]

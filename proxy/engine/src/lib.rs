@@ -206,24 +206,7 @@ impl Engine {
     pub fn metrics(&self, out: &mut String) {
         let resident = &self.shared.resident;
         resident.metrics.render(out);
-        metrics::sample(
-            out,
-            (
-                "access_log_lines_dropped_total",
-                "Access log lines lost to a log that cannot keep up.",
-                "counter",
-            ),
-            resident.log_losses.lines(),
-        );
-        metrics::sample(
-            out,
-            (
-                "access_log_failures_total",
-                "Times that an access log could not be opened or written.",
-                "counter",
-            ),
-            resident.log_losses.failures(),
-        );
+        metrics::log_losses(out, &resident.log_losses);
         metrics::sample(
             out,
             ("generation", "Configurations put in force so far.", "gauge"),

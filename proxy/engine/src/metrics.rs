@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::log::Losses;
+
 /// The counters that all workers share.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
@@ -151,6 +153,15 @@ impl Metrics {
             );
         }
     }
+}
+
+/// Appends what access logs have lost.
+pub(crate) fn log_losses(out: &mut String, losses: &Losses) {
+    let (lines, failures) = ("access_log_lines_dropped_total", "access_log_failures_total");
+    let help = "Access log lines lost to a log that cannot keep up.";
+    sample(out, (lines, help, "counter"), losses.lines());
+    let help = "Times that an access log could not be opened or written.";
+    sample(out, (failures, help, "counter"), losses.failures());
 }
 
 /// Appends one metric with one sample: name without prefix, help, type.

@@ -48,7 +48,6 @@ pub(crate) async fn run(
     context: &mut Context,
     connector: &TransportConnector,
 ) {
-    super::name_request(&context.request.id);
     if let Err(fault) = exchange(&mut handshake, context, connector).await {
         refuse(&mut handshake, fault, context).await;
     }

@@ -23,7 +23,9 @@ use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
-use crate::http::{Entry, access, answer, concurrency, finish, receive, route, serving};
+use crate::http::{
+    Entry, access, answer, concurrency, finish, name_request, receive, route, serving,
+};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -271,7 +273,10 @@ impl<'w> Visit<'w> {
         self.connection.count_request();
         handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
         let _in_flight = shared.resident.metrics.in_flight.hold();
-        let work = upgrade::run(handshake, &mut context, &self.worker.connector);
+        let work = async {
+            name_request(&context.request.id);
+            upgrade::run(handshake, &mut context, &self.worker.connector).await;
+        };
         Box::pin(serving(self.entry(), work)).await;
         None
     }

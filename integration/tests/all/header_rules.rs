@@ -179,7 +179,7 @@ fn a_line_is_added_once_however_often_the_request_is_passed_on() {
                  response_headers = { add = { x-once = \"$status\" } }";
     let config = site()
         .route("/buffered", format_args!("proxy = {{ upstream = \"app\", buffer_request = true }}\n{rules}"))
-        .route("/*", format_args!("proxy = \"app\"\nerrors = {{ 404 = \"lost\" }}\n{rules}"))
+        .route("/*", format_args!("proxy = \"app\"\nerrors = {{ 404 = {{ route = \"lost\", status = 0 }} }}\n{rules}"))
         .route_lines(format_args!(
             "name = \"lost\"\ninternal = true\nproxy = {{ upstream = \"app\", rewrite = \"/lost\" }}\n{rules}"
         ))

@@ -16,8 +16,9 @@ model! {
         pub root: At<FolderText>,
         /// The beginning of paths that is taken off before files are looked for (nginx's `alias`).
         pub strip_prefix: Option<At<Box<str>>> = None,
-        /// Templates for the paths below `root` that are tried in this order. One that ends with `/` is a directory.
-        pub candidates as "try": Vec<At<TemplateText>> = vec![TemplateText::from("$uri").into()],
+        /// Templates for the paths below `root` that are tried in this order, as with nginx's `try_files`: a file, or a directory
+        /// where it ends with `/`. Without it, the path of the request, whatever is there.
+        pub candidates as "try": Vec<At<TemplateText>> = Vec::new(),
         /// What answers for a directory, the first of these that is there.
         pub index: Vec<At<Box<str>>> = vec![Box::<str>::from("index.html").into()],
         /// Whether a directory without an index is listed: `"html"`, `"json"` or `"off"`, which answers 403.
@@ -49,7 +50,7 @@ impl Files {
         Self {
             root: root.into(),
             strip_prefix: None,
-            candidates: vec![TemplateText::from("$uri").into()],
+            candidates: Vec::new(),
             index: vec![Box::<str>::from("index.html").into()],
             autoindex: Autoindex::Off,
             precompressed: Vec::new(),

@@ -75,10 +75,6 @@ fn check_paths(files: &Files, findings: &mut Findings<'_>) {
     if let Some(prefix) = files.strip_prefix.as_ref().filter(|prefix| !prefix.starts_with('/')) {
         findings.error(Code::BadValue, &prefix.at, "a path begins with `/`");
     }
-    if files.candidates.is_empty() {
-        let message = "`try` names nothing to look for";
-        findings.error(Code::Empty, &files.root.at, message);
-    }
     for candidate in &files.candidates {
         if !candidate.value.as_ref().starts_with(['/', '$', '{']) {
             let diagnostic =

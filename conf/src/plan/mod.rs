@@ -298,7 +298,8 @@ pub struct FilesPlan {
     pub root: Template,
     /// Taken off the beginning of paths.
     pub strip_prefix: Option<Box<str>>,
-    /// Paths below `root`, in the order they are tried. One that ends with `/` is a directory.
+    /// Paths below `root`, in the order they are tried. One that ends with `/` is a directory. Without any, the path of the
+    /// request, whatever is there.
     pub candidates: Vec<Template>,
     /// What answers for a directory.
     pub index: Vec<Box<str>>,

@@ -99,6 +99,27 @@ impl Template {
         self.render_with(facts, out, |value, out| out.extend_from_slice(value), b"");
     }
 
+    /// As [`render`](Self::render), but every value goes through `write`, which is told whose it is.
+    ///
+    /// For texts in which some values must not mean more than they say, such as a path with its query.
+    pub fn render_by(
+        &self,
+        facts: &dyn Facts,
+        out: &mut Vec<u8>,
+        write: impl Fn(&Variable, &[u8], &mut Vec<u8>),
+    ) {
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Variable(variable) => {
+                    if let Some(value) = facts.fact(variable) {
+                        write(variable, &value, out);
+                    }
+                }
+            }
+        }
+    }
+
     /// As [`render`](Self::render), but every value goes through `escape`, and what is absent renders as `absent`.
     ///
     /// For logs: `escape` is one of [`escape`](mod@crate::escape), and `absent` is `-`. Literals are not escaped.

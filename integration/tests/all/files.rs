@@ -150,6 +150,58 @@ fn candidates_are_tried_in_order_and_a_route_stands_in() {
 }
 
 #[test]
+fn what_is_tried_is_a_file_unless_it_ends_with_a_slash() {
+    let config = site()
+        .file("www/deep/page.html", "page")
+        .file("www/docs/index.html", "docs")
+        .route("/*", "files = { root = \"www\", try = [\"$uri\"], missing = \"shell\" }")
+        .route("/docs/*", "files = { root = \"www\", missing = \"shell\" }")
+        .route_lines("name = \"shell\"\ninternal = true\nrespond = { body = \"shell\" }");
+    let proxy = Proxy::start(&config);
+    proxy.get("/deep/page.html").expect_body("page");
+    for path in ["/", "/deep", "/deep/", "/none"] {
+        proxy.get(path).expect_status(200).expect_body("shell");
+    }
+    proxy.get("/docs/").expect_body("docs");
+    proxy.get("/docs/none").expect_body("shell");
+}
+
+#[test]
+fn the_normal_path_decides_whether_a_slash_is_missing() {
+    let config = site()
+        .file("www/docs/index.html", "docs")
+        .file("www/docs/a b/index.html", "spaced")
+        .file("www/100%.txt", "all of it")
+        .route("/*", "files = \"www\"");
+    let proxy = Proxy::start(&config);
+    for path in ["/docs/.", "/docs/x/..", "/./docs//"] {
+        proxy.get(path).expect_status(200).expect_body("docs");
+    }
+    proxy.get("/x/../docs").expect_status(301).expect_header("location", "/docs/");
+    proxy.get("/docs/a%20b?q").expect_status(301).expect_header("location", "/docs/a%20b/?q");
+    proxy.get("/100%25.txt").expect_status(200).expect_body("all of it");
+    proxy.get("/docs%2Findex.html").expect_status(404);
+}
+
+#[test]
+fn a_page_for_an_error_is_sent_whatever_was_asked_and_is_no_file_of_its_own() {
+    let config = site()
+        .file("www/404.html", "lost")
+        .route("/*", "files = \"www\"\nerrors = { 404 = \"lost\" }")
+        .route_lines(
+            "name = \"lost\"\ninternal = true\nfiles = { root = \"www\", try = [\"/404.html\"] }",
+        );
+    let proxy = Proxy::start(&config);
+    for asked in [get("/none"), post("/none", ""), request("DELETE", "/none"), post("/none", "x")] {
+        let page = proxy.ask(&asked);
+        page.expect_status(404).expect_body("lost").expect_header("content-type", "text/html");
+        page.expect_no_header("last-modified").expect_no_header("etag");
+        page.expect_no_header("accept-ranges");
+    }
+    proxy.ask(&get("/none").header("Range", "bytes=0-1")).expect_status(404).expect_body("lost");
+}
+
+#[test]
 fn what_is_missing_may_be_asked_of_an_upstream() {
     let origin = switchback_integration::Origin::start();
     let config = site()

@@ -41,6 +41,26 @@ fn a_rewrite_looks_for_a_route_again() {
 }
 
 #[test]
+fn what_is_captured_of_a_path_begins_no_query() {
+    let origin = Origin::start();
+    let config = site()
+        .upstream("app", &[&origin], "")
+        .route(
+            "~^/users/(?<rest>.*)$",
+            "proxy = { upstream = \"app\", rewrite = \"/{rest}$is_args$args\" }",
+        )
+        .route("/go/{to}", "redirect = \"/{to}?$args\"")
+        .route("/again/{to}", "rewrite = \"/users/{to}\"");
+    let proxy = Proxy::start(&config);
+    proxy.get("/users/a%3Fb%23c%25d?e=f").expect_status(200);
+    proxy.get("/again/a%3Fb").expect_status(200);
+    let asked = origin.requests("*");
+    assert_eq!(asked[0].target, "/a%3Fb%23c%25d?e=f");
+    assert_eq!(asked[1].target, "/a%3Fb");
+    proxy.get("/go/a%3Fb?c").expect_header("location", "/a%3Fb?c");
+}
+
+#[test]
 fn a_circle_of_rewrites_ends() {
     let config = site().route("/a", "rewrite = \"/b\"").route("/b", "rewrite = \"/a\"");
     let proxy = Proxy::start(&config);

@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use http::{HeaderName, Method, StatusCode, header};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_conf::plan::{ErrorRule, ErrorStatus, ErrorTarget, RespondPlan, find_error_rule};
+use switchback_conf::plan::{
+    ActionPlan, ErrorRule, ErrorStatus, ErrorTarget, RespondPlan, find_error_rule,
+};
 
 use super::context::{Context, StandIn};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{answer, route};
+use super::{answer, percent, route};
 
 /// Who answers instead, and how.
 #[derive(Clone, Debug)]
@@ -103,15 +105,28 @@ pub(crate) fn enter(
     }
     context.stand_in = Some(StandIn { status, allow });
     match target {
-        ErrorTarget::Route(id) => route::lead_to(id, head, context),
+        ErrorTarget::Route(id) => {
+            let of_route = context.snapshot.route(id).map(|route| &route.action);
+            if !matches!(of_route, Some(ActionPlan::Proxy(_) | ActionPlan::Own(_))) {
+                // A page is asked for, whatever the method was.
+                as_get(head, context);
+            }
+            route::lead_to(id, head, context)
+        }
         ErrorTarget::Path(template) => {
             let mut target = Vec::new();
-            template.render(&RequestFacts::new(head, context), &mut target);
+            template.render_by(
+                &RequestFacts::new(head, context),
+                &mut target,
+                percent::write_value,
+            );
             as_get(head, context);
             route::again(head, &target, context)
         }
     }
 }
+
+const OF_THE_PAGE: [HeaderName; 3] = [header::ACCEPT_RANGES, header::ETAG, header::LAST_MODIFIED];
 
 const CONDITIONAL: [HeaderName; 6] = [
     header::IF_MATCH,
@@ -137,6 +152,10 @@ pub(crate) fn stamp(head: &mut ResponseHeader, context: &Context) -> Result<(), 
     let Some(stand_in) = &context.stand_in else { return Ok(()) };
     if let Some(status) = stand_in.status.filter(|_| answer::has_body(head.status)) {
         head.set_status(status).map_err(Fault::internal)?;
+        if status.is_client_error() || status.is_server_error() {
+            // They are of the page, not of what was asked for.
+            OF_THE_PAGE.iter().for_each(|name| drop(head.remove_header(name)));
+        }
     }
     match &stand_in.allow {
         Some(methods) => head.insert_header(header::ALLOW, &**methods).map_err(Fault::internal),

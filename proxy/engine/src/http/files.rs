@@ -7,13 +7,13 @@ use http::{HeaderName, StatusCode, header};
 use pingora_http::RequestHeader;
 use switchback_conf::plan::{FilesPlan, RouteId};
 use switchback_files::{Asked, Candidate, Kind as Sought, Outcome};
-use switchback_value::Template;
+use switchback_value::{Known, Variable};
 
 use super::answer::{Answer, Body, blank};
 use super::context::Context;
 use super::facts::{RequestFacts, query};
 use super::fault::{Fault, Kind};
-use super::{receive, redirect};
+use super::{percent, redirect};
 
 /// What an action comes to.
 pub(super) enum Step {
@@ -34,12 +34,12 @@ pub(super) fn answer(
     let settings = context.place.route.and_then(|route| context.snapshot.files(route));
     let settings = settings.ok_or_else(|| Fault::internal("a route of files without settings"))?;
     let candidates = candidates(plan, head, context);
-    let target = head.raw_path();
+    let path = context.request.path.to_encoded();
     let asked = Asked {
         method: &head.method,
         headers: &head.headers,
-        url_path: receive::path_of(target),
-        query: query(target),
+        url_path: path.as_bytes(),
+        query: query(head.raw_path()),
     };
     match switchback_files::answer(settings, candidates.into_iter(), &asked) {
         Outcome::Answer(made) => whole(made).map(Step::Answer),
@@ -69,21 +69,17 @@ fn candidates<'a>(
 ) -> Vec<Candidate<'a>> {
     let facts = RequestFacts::new(head, context);
     let mut folder = Vec::with_capacity(128);
-    plan.root.render(&facts, &mut folder);
+    plan.root.render_by(&facts, &mut folder, percent::write_file_name);
     // The anchor is the beginning of the template, so it is that of what it renders to.
     folder.drain(..plan.anchor.as_os_str().len().min(folder.len()));
-    // One candidate alone stands for whatever is there, as in nginx without `try_files`.
-    let is_alone = plan.candidates.len() == 1;
-    let own = context.request.path.as_str().trim_end_matches('/').as_bytes();
-    let candidate = |template: &Template| {
-        let mut path = Vec::with_capacity(128);
-        template.render(&facts, &mut path);
-        let kind = match path.last() {
-            _ if is_alone => Sought::Any,
-            Some(b'/') => Sought::Directory,
-            _ => Sought::File,
-        };
-        let is_own = path.strip_suffix(b"/").unwrap_or(&path) == own;
+    let mut own = Vec::with_capacity(128);
+    percent::write_file_name(
+        &Variable::Known(Known::Uri),
+        context.request.path.as_str().as_bytes(),
+        &mut own,
+    );
+    let candidate = |mut path: Vec<u8>, kind: Sought| {
+        let is_own = without_slash(&path) == without_slash(&own);
         if let Some(prefix) = &plan.strip_prefix
             && path.starts_with(prefix.as_bytes())
         {
@@ -93,7 +89,21 @@ fn candidates<'a>(
         let candidate = Candidate::new(path, kind);
         if is_own { candidate.own() } else { candidate }
     };
-    plan.candidates.iter().map(candidate).collect()
+    if plan.candidates.is_empty() {
+        return vec![candidate(own.clone(), Sought::Any)];
+    }
+    let rendered = plan.candidates.iter().map(|template| {
+        let mut path = Vec::with_capacity(128);
+        template.render_by(&facts, &mut path, percent::write_file_name);
+        // As in nginx it is the template that says what is meant, not what becomes of it.
+        let is_directory = template.source().ends_with('/');
+        candidate(path, if is_directory { Sought::Directory } else { Sought::File })
+    });
+    rendered.collect()
+}
+
+fn without_slash(path: &[u8]) -> &[u8] {
+    path.strip_suffix(b"/").unwrap_or(path)
 }
 
 /// The answer with its head complete.

@@ -41,7 +41,7 @@ fn rewrite(
         return Ok(());
     };
     let mut target = Vec::new();
-    template.render(&RequestFacts::new(client, context), &mut target);
+    template.render_by(&RequestFacts::new(client, context), &mut target, percent::write_value);
     set_target(head, &target).ok_or_else(|| {
         Fault::client(
             Kind::BadRequest,

@@ -52,7 +52,7 @@ pub(crate) fn normal_path(head: &RequestHeader, context: &mut Context) -> Result
 }
 
 /// The path of a request target in origin or absolute form; `*` is the root.
-pub(super) fn path_of(target: &[u8]) -> &[u8] {
+fn path_of(target: &[u8]) -> &[u8] {
     let target = target
         .get(..memchr::memchr2(b'?', b'#', target).unwrap_or(target.len()))
         .unwrap_or_default();

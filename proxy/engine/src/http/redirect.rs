@@ -35,6 +35,6 @@ pub(super) fn to_address(status: StatusCode, address: HeaderValue) -> Result<Ans
 /// The address that the template renders to.
 pub(super) fn target(template: &Template, head: &RequestHeader, context: &Context) -> Vec<u8> {
     let mut target = Vec::with_capacity(128);
-    template.render(&RequestFacts::new(head, context), &mut target);
+    template.render_by(&RequestFacts::new(head, context), &mut target, percent::write_value);
     target
 }

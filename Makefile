@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -45,3 +45,8 @@ mutants:
 show-foundation:
 	@integration/setup.sh test
 	@integration/show/foundation.sh
+
+# Ten everyday sites beside nginx, and what files and logs cost.
+show-everyday:
+	@integration/setup.sh test
+	@integration/show/everyday.sh

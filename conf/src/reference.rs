@@ -76,6 +76,7 @@ Whole files stand in `examples/`:
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
+| `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;

@@ -288,6 +288,14 @@ impl Client {
         self
     }
 
+    /// Says that nothing more follows, or why it could not.
+    ///
+    /// # Errors
+    /// What the transport said.
+    pub fn try_finish_sending(&mut self) -> std::io::Result<()> {
+        self.incoming.stream.finish()
+    }
+
     /// Ends the connection with a reset.
     ///
     /// # Panics

@@ -1,7 +1,7 @@
 //! Real programs from the distribution, for comparison and as clients.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -38,11 +38,17 @@ pub enum Tool {
     Faketime,
     /// The client of the people.
     Curl,
+    /// The reader of access logs.
+    Goaccess,
+    /// The watcher of logs: tells which lines a filter matches.
+    Fail2ban,
+    /// The rotator of logs.
+    Logrotate,
 }
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Varnish,
@@ -54,6 +60,9 @@ impl Tool {
         Self::Valgrind,
         Self::Faketime,
         Self::Curl,
+        Self::Goaccess,
+        Self::Fail2ban,
+        Self::Logrotate,
     ];
 
     /// The program's name and the argument that makes it print its version.
@@ -70,7 +79,15 @@ impl Tool {
             Self::Valgrind => ("valgrind", "--version"),
             Self::Faketime => ("faketime", "--version"),
             Self::Curl => ("curl", "--version"),
+            Self::Goaccess => ("goaccess", "--version"),
+            Self::Fail2ban => ("fail2ban-regex", "--version"),
+            Self::Logrotate => ("logrotate", "--version"),
         }
+    }
+
+    /// A command that runs it, if it is installed; nothing is printed.
+    pub(crate) fn quiet_command(self) -> Option<Command> {
+        find(self.program().0).map(Command::new)
     }
 
     /// A command that runs it, once its version has been printed; `None`, said loudly, when it is not installed.
@@ -131,6 +148,25 @@ impl Peer {
         Some(Self::run(command, folder, address))
     }
 
+    /// nginx with this whole configuration, in whose folder relative paths lie; it listens on `address`. `None` when it is
+    /// not installed.
+    #[must_use]
+    pub fn nginx_whole(config: &str, address: SocketAddr) -> Option<Self> {
+        let mut command = Tool::Nginx.command()?;
+        let folder = new_folder();
+        let paths = "http {\n    client_body_temp_path b; proxy_temp_path p; fastcgi_temp_path f; \
+                     uwsgi_temp_path u; scgi_temp_path s;\n";
+        write(&folder, "nginx.conf", &config.replacen("http {\n", paths, 1));
+        // The workers of a master that is root would be nobody, who may not read what lies here.
+        command.args(["-e", "stderr", "-g", "daemon off; user root;", "-c", "nginx.conf", "-p"]);
+        command.arg(folder.path());
+        let peer = Self::spawn(command, folder, address);
+        eventually(&format!("nginx listens on {address}"), Deadline::soon(), || {
+            TcpStream::connect(address).ok()
+        });
+        Some(peer)
+    }
+
     /// HAProxy with this text inside one `listen` section in mode http; `None` when it is not installed.
     #[must_use]
     pub fn haproxy(section: &str) -> Option<Self> {
@@ -175,11 +211,15 @@ impl Peer {
         Some(Self::run(command, folder, address))
     }
 
-    fn run(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
+    fn spawn(mut command: Command, folder: TempDir, address: SocketAddr) -> Self {
         command.current_dir(folder.path());
         let ended = NotifySocket::bind(folder.path()).expect("a socket in an empty folder");
         let child = Child::spawn(command, ended.path().to_owned()).ended_gently();
-        let peer = Self { folder, address, child };
+        Self { folder, address, child }
+    }
+
+    fn run(command: Command, folder: TempDir, address: SocketAddr) -> Self {
+        let peer = Self::spawn(command, folder, address);
         let path = socket(&peer.folder);
         let what = format!("the peer listens on {}", path.display());
         eventually(&what, Deadline::soon(), || UnixStream::connect(&path).ok());
@@ -204,6 +244,18 @@ impl Peer {
         Client::tcp(self.address)
     }
 
+    /// Its folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Its process id; it may have children.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.pid()
+    }
+
     /// What it wrote to standard error so far.
     #[must_use]
     pub fn stderr(&self) -> String {
@@ -212,7 +264,7 @@ impl Peer {
 }
 
 /// A port that was free a moment ago, for programs that cannot be told to choose one.
-fn free_address() -> SocketAddr {
+pub(crate) fn free_address() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
     listener.local_addr().expect("a bound socket")
 }

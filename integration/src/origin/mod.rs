@@ -181,6 +181,16 @@ impl Origin {
         self.shared.ledger.requests(path)
     }
 
+    /// The requests that came whole after the first `count`, in order.
+    pub(crate) fn requests_after(&self, count: usize) -> Vec<Received> {
+        self.shared.ledger.requests_after(count)
+    }
+
+    /// How many requests came whole.
+    pub(crate) fn count(&self) -> usize {
+        self.shared.ledger.count()
+    }
+
     /// How many heads were read, whether or not a body followed.
     #[must_use]
     pub fn heads(&self) -> usize {

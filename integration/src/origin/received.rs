@@ -109,6 +109,16 @@ impl Ledger {
             .collect()
     }
 
+    /// Those that came whole after the first `count`.
+    pub(crate) fn requests_after(&self, count: usize) -> Vec<Received> {
+        self.events.lock().requests.get(count..).unwrap_or_default().to_vec()
+    }
+
+    /// How many came whole.
+    pub(crate) fn count(&self) -> usize {
+        self.events.lock().requests.len()
+    }
+
     pub(crate) fn heads(&self) -> usize {
         self.events.lock().heads
     }

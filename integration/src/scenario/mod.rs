@@ -1,13 +1,21 @@
-//! What both the tests and `make show-foundation` play through: tests with little, the show with all of it.
+//! What both the tests and the shows play through: tests with little, the shows with all of it.
 
+mod downloads;
+mod everyday;
 mod fragments;
 mod latency;
+mod log_tools;
 mod mutated;
 mod reloads;
 mod sites;
+mod slow_logs;
 
+pub use downloads::{Cost, Downloads};
+pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};
 pub use latency::{Latency, latency};
+pub use log_tools::{Filtered, LogTools, ReadLog, rotation};
 pub use mutated::{Mutated, mutated};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
+pub use slow_logs::{SlowLogs, slow_logs};

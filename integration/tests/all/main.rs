@@ -23,6 +23,8 @@ mod error_log;
 #[cfg(test)]
 mod error_pages;
 #[cfg(test)]
+mod everyday_sites;
+#[cfg(test)]
 mod expect_continue;
 #[cfg(test)]
 mod files;
@@ -48,6 +50,8 @@ mod limits;
 mod listeners;
 #[cfg(test)]
 mod log_targets;
+#[cfg(test)]
+mod log_tools;
 #[cfg(test)]
 mod malformed;
 #[cfg(test)]

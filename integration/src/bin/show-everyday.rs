@@ -1,0 +1,174 @@
+//! Prints what everyday sites were promised beside what was found: `line: figure (wanted)`.
+//!
+//! A line that falls short is marked so, and the exit code says whether any does.
+
+#![expect(clippy::expect_used, reason = "a show that cannot play its part has nothing to show")]
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use switchback_integration::{Cost, Downloads, LogTools, everyday, rotation, slow_logs};
+
+fn main() -> ExitCode {
+    let mut show = Show::default();
+    show.sites();
+    show.log_tools();
+    show.downloads();
+    show.slow_logs();
+    show.embedding();
+    show.image();
+    match show.short {
+        0 => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+#[derive(Default)]
+struct Show {
+    short: usize,
+}
+
+impl Show {
+    fn line(&mut self, what: &str, figure: &str, wanted: &str, holds: bool) {
+        let mark = if holds { "" } else { "  SHORT" };
+        self.short += usize::from(!holds);
+        say(&format!("{what}: {figure} ({wanted}){mark}"));
+    }
+
+    /// What cannot be shown falls short.
+    fn absent(&mut self, what: &str, program: &str) {
+        self.line(what, &format!("{program} is not installed"), "it is", false);
+    }
+
+    fn sites(&mut self) {
+        let what = "requests to ten sites answered as nginx answers them";
+        let Some(found) = everyday() else { return self.absent(what, "nginx") };
+        let same = found.equal + found.as_intended;
+        let figure = format!(
+            "{same} of {}, {} of them with intended differences of {} kinds",
+            found.requests,
+            found.as_intended,
+            found.intended.iter().filter(|(_, count)| *count > 0).count()
+        );
+        let holds = found.differences.is_empty() && same == found.requests && same >= 300;
+        self.line(what, &figure, "all of at least 300", holds);
+        for (site, requests, differing) in &found.sites {
+            say(&format!("  {site}: {requests} requests, {differing} differ otherwise"));
+        }
+        for (reason, count) in &found.intended {
+            say(&format!("  {count} intended: {reason}"));
+        }
+        for (reason, count) in found.known.iter().filter(|(_, count)| *count > 0) {
+            say(&format!("  {count} to be changed: {reason}"));
+        }
+        found.differences.iter().take(5).for_each(|difference| say(&format!("  {difference}")));
+    }
+
+    fn log_tools(&mut self) {
+        let Some(tools) = LogTools::start() else { return self.absent("logs", "nginx") };
+        match tools.fail2ban() {
+            None => self.absent("fail2ban", "fail2ban"),
+            Some(filters) => {
+                for found in filters {
+                    let what = format!("lines that fail2ban's {} matches", found.filter);
+                    let figure =
+                        format!("{}, in nginx's log {}", found.ours.len(), found.nginx.len());
+                    let holds = found.ours == found.nginx && !found.ours.is_empty();
+                    self.line(&what, &figure, "the same ones", holds);
+                }
+            }
+        }
+        match tools.goaccess() {
+            None => self.absent("GoAccess", "goaccess"),
+            Some(read) => {
+                let figure = format!("{} of {}, {} failed", read.valid, read.lines, read.failed);
+                let holds = read.valid == read.lines && read.failed == 0;
+                self.line("lines that GoAccess reads", &figure, "all, none failed", holds);
+            }
+        }
+        match rotation() {
+            None => self.absent("logrotate", "logrotate"),
+            Some(result) => {
+                let figure = result.as_ref().map_or("no", |()| "yes");
+                self.line(
+                    "after logrotate, lines go to the new file",
+                    figure,
+                    "yes",
+                    result.is_ok(),
+                );
+            }
+        }
+    }
+
+    fn downloads(&mut self) {
+        let Some(downloads) = Downloads::start() else { return self.absent("downloads", "nginx") };
+        let big = downloads.gigabyte(5);
+        self.cost("processor time for a file of 1 GiB", &big, 1.1);
+        match downloads.small_file(5, Duration::from_secs(3)) {
+            None => self.absent("a file of 100 KB", "wrk"),
+            Some(small) => self.cost("processor time for a file of 100 KB", &small, 1.2),
+        }
+    }
+
+    fn cost(&mut self, what: &str, cost: &Cost, most: f64) {
+        let written = |seconds: f64| match seconds < 0.01 {
+            true => format!("{:.1} us", seconds * 1e6),
+            false => format!("{seconds:.3} s"),
+        };
+        let ratio = cost.ratio();
+        let (ours, nginx) = (written(cost.ours), written(cost.nginx));
+        let figure = format!("{ours}, {ratio:.2} times nginx's {nginx}");
+        self.line(what, &figure, &format!("at most {most} times"), ratio <= most);
+    }
+
+    fn slow_logs(&mut self) {
+        let found = slow_logs(5, 4000);
+        let bound = (found.file.mul_f64(1.1)).max(found.file + Duration::from_micros(200));
+        let wanted = format!("{:?} with a file, and 10 % or 0.2 ms more", found.file);
+        for (what, time, lost) in [
+            ("/dev/full", found.full, found.lost_to_full),
+            ("a FIFO that nobody reads", found.fifo, found.lost_to_fifo),
+        ] {
+            let what = format!("99 of 100 answers while the access log is {what}");
+            self.line(&what, &format!("{time:?}"), &wanted, time <= bound);
+            self.line("  lines lost and counted", &lost.to_string(), "more than 0", lost > 0);
+        }
+    }
+
+    fn embedding(&mut self) {
+        let mut command = Command::new("cargo");
+        command.args(["test", "--quiet", "-p", "switchback", "--test", "examples"]);
+        let output = command.current_dir(repository()).output().expect("cargo can be started");
+        let holds = output.status.success();
+        let figure = if holds { "yes" } else { "no" };
+        self.line("the embedding examples serve, stop and leave nothing", figure, "yes", holds);
+        if !holds {
+            say(&String::from_utf8_lossy(&output.stderr));
+        }
+    }
+
+    fn image(&mut self) {
+        let script = repository().join("integration/show/image.sh");
+        let status = Command::new(&script).current_dir(repository()).status();
+        let figure = match &status {
+            Ok(status) if status.success() => "yes",
+            Ok(_) => "no",
+            Err(_) => "there is no integration/show/image.sh",
+        };
+        self.line("the container image serves", figure, "yes", figure == "yes");
+    }
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a package lies in the repository")
+        .to_owned()
+}
+
+fn say(line: &str) {
+    // Whoever closed standard output has seen enough.
+    let _said = writeln!(std::io::stdout(), "{line}");
+}

@@ -11,7 +11,7 @@ builder() {
     return 1
 }
 
-tool=$(builder) || { echo "image     not built: neither a docker daemon nor podman nor buildah is here"; exit 0; }
+tool=$(builder) || { echo "image     not built: neither a docker daemon nor podman nor buildah is here"; exit 77; }
 case $tool in
     docker) DOCKER_BUILDKIT=1 docker build --quiet -f docker/Dockerfile -t switchback . >/dev/null ;;
     podman) podman build --quiet -f docker/Dockerfile -t switchback . >/dev/null ;;

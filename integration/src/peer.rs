@@ -38,6 +38,8 @@ pub enum Tool {
     Faketime,
     /// The client of the people.
     Curl,
+    /// The tracer of system calls.
+    Strace,
     /// The reader of access logs.
     Goaccess,
     /// The watcher of logs: tells which lines a filter matches.
@@ -48,7 +50,7 @@ pub enum Tool {
 
 impl Tool {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Nginx,
         Self::Haproxy,
         Self::Varnish,
@@ -60,6 +62,7 @@ impl Tool {
         Self::Valgrind,
         Self::Faketime,
         Self::Curl,
+        Self::Strace,
         Self::Goaccess,
         Self::Fail2ban,
         Self::Logrotate,
@@ -79,6 +82,7 @@ impl Tool {
             Self::Valgrind => ("valgrind", "--version"),
             Self::Faketime => ("faketime", "--version"),
             Self::Curl => ("curl", "--version"),
+            Self::Strace => ("strace", "--version"),
             Self::Goaccess => ("goaccess", "--version"),
             Self::Fail2ban => ("fail2ban-regex", "--version"),
             Self::Logrotate => ("logrotate", "--version"),

@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use switchback_integration::{Cost, Downloads, LogTools, everyday, rotation, slow_logs};
+use switchback_integration::{Cost, Downloads, LogTools, escapes, everyday, rotation, slow_logs};
 
 fn main() -> ExitCode {
     let mut show = Show::default();
     show.sites();
+    show.escapes();
     show.log_tools();
     show.downloads();
     show.slow_logs();
@@ -64,6 +65,21 @@ impl Show {
             say(&format!("  {count} to be changed: {reason}"));
         }
         found.differences.iter().take(5).for_each(|difference| say(&format!("  {difference}")));
+    }
+
+    fn escapes(&mut self) {
+        let what = "files opened outside the directory that is served, by strace";
+        let Some(found) = escapes() else { return self.absent(what, "strace") };
+        let figure = format!(
+            "{} in {} requests that try ({} opened inside, {} answered with a file)",
+            found.outside.len(),
+            found.requests,
+            found.inside,
+            found.served
+        );
+        let holds = found.outside.is_empty() && found.served == 0 && found.inside > 0;
+        self.line(what, &figure, "0", holds);
+        found.outside.iter().take(3).for_each(|line| say(&format!("  {line}")));
     }
 
     fn log_tools(&mut self) {
@@ -152,14 +168,18 @@ impl Show {
     fn image(&mut self) {
         let script = repository().join("integration/show/image.sh");
         let status = Command::new(&script).current_dir(repository()).status();
-        let figure = match &status {
-            Ok(status) if status.success() => "yes",
-            Ok(_) => "no",
-            Err(_) => "there is no integration/show/image.sh",
+        let code = status.ok().and_then(|status| status.code());
+        let (figure, holds) = match code {
+            Some(0) => ("yes", true),
+            Some(NO_ENGINE) => ("not shown: there is no container engine here", true),
+            _ => ("no", false),
         };
-        self.line("the container image serves", figure, "yes", figure == "yes");
+        self.line("the container image is built and serves", figure, "yes, where it can be", holds);
     }
 }
+
+/// What the script of the image says where nothing can build one.
+const NO_ENGINE: i32 = 77;
 
 fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -116,6 +116,13 @@ fn nothing_outside_the_directory_is_ever_read() {
 }
 
 #[test]
+fn the_kernel_is_asked_for_nothing_outside() {
+    let Some(found) = switchback_integration::escapes() else { return };
+    assert!(found.outside.is_empty(), "{:#?}", found.outside);
+    assert!(found.served == 0 && found.inside > 0, "{found:?}");
+}
+
+#[test]
 fn a_pipe_keeps_nobody_waiting() {
     let proxy = serving("files = \"www\"");
     let pipe = www(&proxy).join("pipe");

@@ -71,6 +71,8 @@ mod refused_configs;
 #[cfg(test)]
 mod reload;
 #[cfg(test)]
+mod request_targets;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod route_limits;

@@ -18,6 +18,7 @@ pub(crate) mod fault;
 mod files;
 pub(crate) mod finish;
 pub(crate) mod forward;
+pub(crate) mod host;
 mod inner;
 pub(crate) mod local;
 mod map_memos;

@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use pingora_http::RequestHeader;
 use switchback_route::NormalPath;
 
-use super::context::{Context, Request};
+use super::context::Context;
 use super::fault::{Fault, Kind};
+use super::host;
 
 /// Fills [`Context::request`], the path excepted, and takes out of the head what an untrusted client may not say.
 pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result<(), Fault> {
@@ -17,24 +18,21 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
     let peer = context.connection.peer.map(|peer| peer.ip().to_canonical());
     let snapshot = Arc::clone(&context.snapshot);
     let trusted = is_trusted(peer, &snapshot.forwarding.trusted_proxies);
-    let request = Request {
-        id: request_id(head, trusted).unwrap_or_else(|| context.resident.request_ids.next()),
-        client: if trusted {
-            forwarded_client(&head.headers, peer, &snapshot.forwarding.trusted_proxies)
-        } else {
-            peer
-        },
-        host: host(head)?,
-        path: context.request.path.clone(),
-        is_unreadable: false,
+    let id = request_id(head, trusted).unwrap_or_else(|| context.resident.request_ids.next());
+    super::name_request(&id);
+    // From here on a request can be refused: the page and the log tell which, and whose.
+    context.request.id = id;
+    context.request.client = if trusted {
+        forwarded_client(&head.headers, peer, &snapshot.forwarding.trusted_proxies)
+    } else {
+        peer
     };
     if !trusted {
         drop_forwarded(head);
     } else {
         drop_aliases(head);
     }
-    super::name_request(&request.id);
-    context.request = request;
+    context.request.host = host(head)?;
     Ok(())
 }
 
@@ -67,35 +65,18 @@ fn path_of(target: &[u8]) -> &[u8] {
     memchr::memchr(b'/', after).and_then(|at| after.get(at..)).unwrap_or(b"/")
 }
 
-/// The host asked for (RFC 9112, 3.2): the target's authority before `Host`; lower-case, without port and final dot.
+/// The host asked for: over HTTP/2 the target's authority before `Host`, which is all there is over HTTP/1; in lower case.
 fn host(head: &RequestHeader) -> Result<Box<str>, Fault> {
     let named = match head.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
-        None => head.headers.get(header::HOST).map_or(&b""[..], |host| host.as_bytes()),
+        None => match head.headers.get(header::HOST) {
+            Some(host) => host.as_bytes(),
+            None => return Ok("".into()),
+        },
     };
-    let valid = named.iter().all(|byte| {
-        matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
-            || byte.is_ascii_alphanumeric()
-    });
-    let text = std::str::from_utf8(named).ok().filter(|_| valid);
-    let text = text.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid host"))?;
-    let name = without_port(text).ok_or_else(|| Fault::client(Kind::BadRequest, "invalid host"))?;
-    Ok(name.trim_end_matches('.').to_ascii_lowercase().into())
-}
-
-/// `host` of `host:port`; `None` when the port is not a number or a bracket is not closed.
-fn without_port(host: &str) -> Option<&str> {
-    let end = if host.starts_with('[') {
-        host.find(']')? + 1
-    } else {
-        host.find(':').unwrap_or(host.len())
-    };
-    let (name, port) = host.split_at(end);
-    let port_is_valid = match port.strip_prefix(':') {
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => port.is_empty(),
-    };
-    port_is_valid.then_some(name)
+    let name = host::name(named);
+    let name = name.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid host"))?;
+    Ok(name.to_ascii_lowercase().into())
 }
 
 fn is_trusted(peer: Option<IpAddr>, proxies: &[IpNet]) -> bool {
@@ -178,41 +159,27 @@ mod tests {
     }
 
     #[test]
-    fn the_path_is_found_in_every_form_of_target() {
-        for (target, path) in [
-            ("/a?b", "/a"),
-            ("/a#b", "/a"),
-            ("*", "/"),
-            ("http://h/a?b", "/a"),
-            ("http://h", "/"),
-            ("http://h?x", "/"),
-            ("/x://y", "/x://y"),
-        ] {
+    fn the_path_ends_before_the_query() {
+        for (target, path) in
+            [("/a?b", "/a"), ("/a#b", "/a"), ("*", "/"), ("/x://y", "/x://y"), ("/?", "/")]
+        {
             assert_eq!(path_of(target.as_bytes()), path.as_bytes(), "{target}");
         }
     }
 
     #[test]
-    fn hosts_lose_their_port_and_keep_their_brackets() {
-        assert_eq!(without_port("a.example:80"), Some("a.example"));
-        assert_eq!(without_port("a.example"), Some("a.example"));
-        assert_eq!(without_port("[::1]:80"), Some("[::1]"));
-        for bad in ["a:b", "a:123456", "[::1", "[::1]x", "a:1:2"] {
-            assert_eq!(without_port(bad), None, "{bad}");
-        }
-    }
-
-    #[test]
     fn the_host_of_the_target_wins_and_strange_hosts_are_refused() {
-        let head = |host: &str| {
+        let head = |target: &str, host: &str| {
             let mut head = RequestHeader::build("GET", b"/", None).unwrap();
+            head.set_uri(target.parse().unwrap());
             head.insert_header("host", host).unwrap();
             head
         };
-        assert_eq!(&*host_of(&head("Shop.Example.:8080")).unwrap(), "shop.example");
-        assert!(host_of(&head("a b")).is_err());
-        assert!(host_of(&head("user@a")).is_err());
-        assert!(host_of(&head("a/b")).is_err());
+        assert_eq!(&*host_of(&head("/", "Shop.Example.:8080")).unwrap(), "shop.example");
+        assert_eq!(&*host_of(&head("http://B/", "a")).unwrap(), "b");
+        assert!(host_of(&head("/", "user@a")).is_err());
+        let nameless = RequestHeader::build("GET", b"/", None).unwrap();
+        assert_eq!(&*host_of(&nameless).unwrap(), "");
     }
 
     #[test]

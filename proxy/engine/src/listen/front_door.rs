@@ -297,7 +297,7 @@ impl<'w> Visit<'w> {
             Arc::clone(&self.connection),
         );
         context.request.id = shared.resident.request_ids.next();
-        context.request.client = self.connection.peer.map(|peer| peer.ip());
+        context.request.client = self.connection.peer.map(|peer| peer.ip().to_canonical());
         context.request.is_unreadable = true;
         context.memos.line.value_or(|| first_line(received).to_vec());
         tracing::info!(request = &*context.request.id, status = fault.status().as_u16(), peer = ?self.connection.peer, "client: {fault}");

@@ -6,6 +6,7 @@
 use switchback_conf::plan::ListenerLimits;
 
 use crate::http::fault::{Fault, Kind};
+use crate::http::host;
 
 /// What the front door has to know of a head that passed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,7 +136,7 @@ fn target_form(request: &httparse::Request<'_, '_>, limits: &ListenerLimits) -> 
 /// The fields that decide framing.
 #[derive(Default)]
 struct Fields<'h> {
-    hosts: usize,
+    host: Option<&'h [u8]>,
     content_length: Option<&'h [u8]>,
     transfer_encoding: Option<&'h [u8]>,
     upgrade: Option<&'h [u8]>,
@@ -148,7 +149,9 @@ impl<'h> Fields<'h> {
         for header in request.headers.iter() {
             let (name, value) = (header.name, header.value);
             if name.eq_ignore_ascii_case("host") {
-                fields.hosts += 1;
+                if fields.host.replace(value).is_some() {
+                    return Err(Fault::client(Kind::BadRequest, "repeated Host"));
+                }
             } else if name.eq_ignore_ascii_case("content-length") {
                 if fields.content_length.replace(value).is_some() {
                     return Err(Fault::client(Kind::BadRequest, "repeated Content-Length"));
@@ -168,8 +171,12 @@ impl<'h> Fields<'h> {
 
     fn judge(&self, length: usize, version: Option<u8>) -> Result<Head, Fault> {
         let http11 = version == Some(1);
-        if self.hosts > 1 || (http11 && self.hosts == 0) {
-            return Err(Fault::client(Kind::BadRequest, "exactly one Host is required"));
+        match self.host {
+            None if http11 => return Err(Fault::client(Kind::BadRequest, "no Host")),
+            Some(value) if host::name(value).is_none() => {
+                return Err(Fault::client(Kind::BadRequest, "invalid host"));
+            }
+            _ => {}
         }
         let body = match (self.content_length, self.transfer_encoding) {
             (Some(_), Some(_)) => {
@@ -278,6 +285,9 @@ mod tests {
             "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost:\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n",
+            "GET / HTTP/1.0\r\nHost: u@a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost : a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nX: a\0b\r\n\r\n",

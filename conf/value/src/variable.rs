@@ -234,7 +234,7 @@ registry! {
     Https "https" "`on` when the client came over TLS, else absent.";
     Request "request" "The request line as received.";
     RequestMethod "request_method" "The method.";
-    RequestUri "request_uri" "The request target as received, with its query.";
+    RequestUri "request_uri" "Path and query of the request target, as received.";
     Uri "uri" ["document_uri"] "The normalised, decoded path.";
     Args "args" ["query_string"] "The query without its question mark.";
     IsArgs "is_args" "`?` when there is a query, else empty.";

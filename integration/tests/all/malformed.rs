@@ -90,7 +90,10 @@ const REFUSED: &[(&str, &str)] = &[
     ("a host with an empty label", "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n"),
     ("a host that is a dot", "GET / HTTP/1.1\r\nHost: .\r\n\r\n"),
     ("an empty host", "GET / HTTP/1.1\r\nHost:\r\n\r\n"),
-    ("a target for another host", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("an absolute target and no host", "GET http://a/ HTTP/1.1\r\n\r\n"),
+    ("an absolute target and two hosts", "GET http://a/ HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
+    ("a target with a backslash in its host", "GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a target with a scheme of another kind", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target with a user", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target with a fragment", "GET /#f HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target without a slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -156,7 +159,7 @@ fn malformed_heads_are_refused_and_the_connection_ends() {
 fn an_unknown_version_is_refused() {
     let origin = Origin::start();
     let proxy = Proxy::start(&site().proxy_to(&origin));
-    for version in ["HTTP/1.2", "HTTP/2.0", "HTTP/0.9", "HTTP/11", "HTTP/1.10", "HTTP/3.0"] {
+    for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/11", "HTTP/1.10", "HTTP/3.0"] {
         let (answer, closed) = ask(&proxy, &format!("GET / {version}\r\nHost: a\r\n\r\n")).unwrap();
         assert!(matches!(answer.status, 400 | 505) && closed, "{version}: {answer}");
     }

@@ -52,6 +52,8 @@ pub(crate) struct Context {
     pub(crate) redirects: u8,
     /// How it answers instead of an error, once it does.
     pub(crate) stand_in: Option<StandIn>,
+    /// The first line as received, if a plainer one is in the head in hand.
+    pub(crate) first_line: Option<Arc<FirstLine>>,
     /// The head as received, once the head in hand asks for something else.
     pub(crate) received: Option<Arc<RequestHeader>>,
     /// How fast its answer goes, once it does and where that is limited.
@@ -79,6 +81,15 @@ pub(crate) struct Request {
     pub(crate) path: NormalPath<'static>,
     /// Whether its head could not be read.
     pub(crate) is_unreadable: bool,
+}
+
+/// The first line of a request over HTTP/1, as received.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct FirstLine {
+    /// All of it.
+    pub(crate) whole: Box<[u8]>,
+    /// Path and query of its target.
+    pub(crate) uri: Box<[u8]>,
 }
 
 /// Values of variables that cost something: computed when first asked for, then kept. All but some of the maps are settled by receiving.
@@ -185,6 +196,7 @@ impl Context {
             routed: None,
             redirects: 0,
             stand_in: None,
+            first_line: None,
             received: None,
             pace: None,
             held: Vec::new(),

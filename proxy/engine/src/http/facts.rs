@@ -78,7 +78,7 @@ impl<'r> RequestFacts<'r> {
                 Some(Cow::Borrowed(self.request_line())).filter(|line| !line.is_empty())
             }
             Known::RequestMethod => Some(text(self.head.method.as_str())),
-            Known::RequestUri => Some(self.received().raw_path().into()),
+            Known::RequestUri => Some(Cow::Borrowed(self.request_uri())),
             Known::Uri => Some(text(self.context.request.path.as_str())),
             Known::Args => query(self.head.raw_path()).map(Cow::Borrowed),
             Known::IsArgs => {
@@ -191,7 +191,15 @@ impl<'r> RequestFacts<'r> {
         }
     }
 
+    fn request_uri(&self) -> &[u8] {
+        let first_line = self.context.first_line.as_ref();
+        first_line.map_or_else(|| self.received().raw_path(), |line| &line.uri)
+    }
+
     fn request_line(&self) -> &[u8] {
+        if let Some(line) = &self.context.first_line {
+            return &line.whole;
+        }
         self.context.memos.line.value_or(|| {
             let head = self.received();
             let (method, version) = (head.method.as_str(), protocol(head.version));

@@ -45,6 +45,8 @@ pub(crate) enum Kind {
     TargetTooLong,
     /// 431.
     HeadersTooLarge,
+    /// 505.
+    UnknownVersion,
     /// What the configuration says for those whom it does not let in.
     Refused(StatusCode),
     /// 499, only ever seen in logs: the client went away.
@@ -131,6 +133,7 @@ impl Kind {
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Refused(status) => status,
             // nginx's number for it; nothing is sent.
             Self::ClientClosed => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
@@ -161,6 +164,7 @@ impl Kind {
             | Self::BodyTooLarge
             | Self::TargetTooLong
             | Self::HeadersTooLarge
+            | Self::UnknownVersion
             | Self::Refused(_)
             | Self::ClientClosed => None,
         }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::context::{Asked, Context, Place, Request, StandIn};
+use super::context::{Asked, Context, FirstLine, Place, Request, StandIn};
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
 use super::map_memos::MapMemos;
@@ -43,6 +43,7 @@ pub(crate) struct Inherited {
     asked: Arc<Mutex<Asked>>,
     maps: MapMemos,
     stand_in: Option<StandIn>,
+    first_line: Option<Arc<FirstLine>>,
     received: Option<Arc<RequestHeader>>,
     /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
     head: RequestHeader,
@@ -71,6 +72,7 @@ impl Inherited {
             asked: Arc::clone(&context.asked),
             maps: context.memos.maps.inherit(&context.snapshot.maps),
             stand_in: context.stand_in.clone(),
+            first_line: context.first_line.clone(),
             received: context.received.clone(),
             head: session.req_header().clone(),
         }
@@ -87,6 +89,7 @@ impl Inherited {
         context.asked = self.asked;
         context.memos.maps = self.maps;
         context.stand_in = self.stand_in;
+        context.first_line = self.first_line;
         context.received = self.received;
         context.inner = true;
         context

@@ -22,7 +22,7 @@ pub(crate) mod host;
 mod inner;
 pub(crate) mod local;
 mod map_memos;
-mod percent;
+pub(crate) mod percent;
 mod pieces;
 pub(crate) mod receive;
 mod redirect;
@@ -69,14 +69,19 @@ pub(crate) enum Entry {
     /// As it was received on this connection.
     New(Arc<Connection>),
     /// With what the front door has found out already; taken when the context is made.
-    Routed(Mutex<Option<Box<Context>>>),
+    Known(Mutex<Option<Box<Context>>>),
 }
 
 impl Entry {
+    /// With this context.
+    pub(crate) fn known(context: Box<Context>) -> Self {
+        Self::Known(Mutex::new(Some(context)))
+    }
+
     fn context(&self, phases: &Phases) -> Box<Context> {
         let connection = match self {
             Self::New(connection) => connection,
-            Self::Routed(context) => match context.lock().take() {
+            Self::Known(context) => match context.lock().take() {
                 Some(context) => return context,
                 None => &phases.nobody,
             },

@@ -8,7 +8,7 @@ pub(super) fn in_uri(text: Vec<u8>) -> Vec<u8> {
 }
 
 /// The same for a request target, which has no fragment.
-pub(super) fn in_target(text: Vec<u8>) -> Vec<u8> {
+pub(crate) fn in_target(text: Vec<u8>) -> Vec<u8> {
     encoded(text, |byte| may_stand(byte) && byte != b'#')
 }
 
@@ -54,8 +54,8 @@ fn is_of_path(variable: &Variable) -> bool {
     matches!(variable, Variable::Capture(_) | Variable::Known(Known::Uri))
 }
 
-/// All visible ASCII but a few.
-fn may_stand(byte: u8) -> bool {
+/// Whether a URI may have this byte: all visible ASCII but a few.
+pub(crate) fn may_stand(byte: u8) -> bool {
     let is_delimiter =
         matches!(byte, b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
     byte.is_ascii_graphic() && !is_delimiter

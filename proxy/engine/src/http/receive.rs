@@ -49,20 +49,12 @@ pub(crate) fn normal_path(head: &RequestHeader, context: &mut Context) -> Result
     Ok(())
 }
 
-/// The path of a request target in origin or absolute form; `*` is the root.
+/// The path of a request target; `*` is the root.
 fn path_of(target: &[u8]) -> &[u8] {
     let target = target
         .get(..memchr::memchr2(b'?', b'#', target).unwrap_or(target.len()))
         .unwrap_or_default();
-    if target == b"*" {
-        return b"/";
-    }
-    let Some(scheme) = memchr::memmem::find(target, b"://").filter(|_| !target.starts_with(b"/"))
-    else {
-        return target;
-    };
-    let after = target.get(scheme + 3..).unwrap_or_default();
-    memchr::memchr(b'/', after).and_then(|at| after.get(at..)).unwrap_or(b"/")
+    if target == b"*" { b"/" } else { target }
 }
 
 /// The host asked for: over HTTP/2 the target's authority before `Host`, which is all there is over HTTP/1; in lower case.

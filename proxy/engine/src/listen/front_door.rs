@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderValue, Version};
-use parking_lot::Mutex;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
@@ -24,7 +23,7 @@ use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
 use crate::http::{
-    Entry, access, answer, concurrency, finish, name_request, receive, route, serving,
+    Entry, access, answer, concurrency, finish, name_request, percent, receive, route, serving,
 };
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
@@ -89,7 +88,7 @@ impl<'w> Visit<'w> {
             } else if self.may_answer(&head) {
                 self.answer(stream, head).await
             } else {
-                self.lend(stream, head, self.entry()).await
+                self.lend(stream, head, None).await
             };
             match served {
                 Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
@@ -138,6 +137,7 @@ impl<'w> Visit<'w> {
         let mut seen = 0;
         loop {
             match self.judge(seen) {
+                Ok(Some(Next::Head(head))) => return Next::Head(self.in_plain(head)),
                 Ok(Some(next)) => return next,
                 Ok(None) => seen = self.received.len(),
                 Err(fault) => return Next::Refused(fault),
@@ -170,24 +170,35 @@ impl<'w> Visit<'w> {
         }
     }
 
-    /// Lends the stream to Pingora for one request. Gives it back if the connection may go on.
+    /// Puts the plain form of an unusual head in its place.
+    fn in_plain(&mut self, mut head: Head) -> Head {
+        if let Some(plain) = &head.plain {
+            let rest = self.received.split_off(head.length);
+            self.received = BytesMut::from(plain.bytes.as_slice());
+            self.received.extend_from_slice(&rest);
+            head.length = plain.bytes.len();
+        }
+        head
+    }
+
+    /// Lends the stream to Pingora for one request, with what is known of that. Gives it back if the connection may go on.
     async fn lend(
         &mut self,
         stream: ClientStream,
         head: Head,
-        entry: Entry,
+        known: Option<Box<Context>>,
     ) -> Option<ClientStream> {
+        let entry = known.map_or_else(|| self.entry(&head), Entry::known);
         let mut request = std::mem::take(&mut self.received);
         let ahead = request.split_off(head.length);
         let (lent, body) = match Lent::new(stream, head.body, ahead) {
             Ok(lent) => lent,
             Err((stream, malformed)) => {
-                self.refuse_head(
-                    stream,
-                    &request,
-                    &Fault::client(Kind::BadRequest, malformed.to_string()),
-                )
-                .await;
+                let plain = head.plain.as_ref();
+                let line =
+                    plain.map_or_else(|| first_line(&request), |plain| &plain.first_line.whole);
+                let fault = Fault::client(Kind::BadRequest, malformed.to_string());
+                self.refuse_head(stream, line, &fault).await;
                 return None;
             }
         };
@@ -208,8 +219,24 @@ impl<'w> Visit<'w> {
     }
 
     /// The request as it came.
-    fn entry(&self) -> Entry {
+    fn entry(&self, head: &Head) -> Entry {
+        if head.plain.is_some() {
+            return Entry::known(Box::new(self.context(head)));
+        }
         Entry::New(Arc::clone(&self.connection))
+    }
+
+    /// The beginning of a request that has this head.
+    fn context(&self, head: &Head) -> Context {
+        let mut context = self.blank();
+        context.first_line = head.plain.as_ref().map(|plain| Arc::clone(&plain.first_line));
+        context
+    }
+
+    /// A request that nothing is known of.
+    fn blank(&self) -> Context {
+        let shared = &self.worker.shared;
+        Context::new(Arc::clone(&shared.resident), shared.cell.load(), Arc::clone(&self.connection))
     }
 
     /// Whether this request may have an answer that is made here.
@@ -220,24 +247,20 @@ impl<'w> Visit<'w> {
     /// Answers without Pingora if no upstream has to be asked; else lends the stream with what is known by then.
     async fn answer(&mut self, mut stream: ClientStream, head: Head) -> Option<ClientStream> {
         let Some(mut request) = self.received.get(..head.length).and_then(request_head) else {
-            return self.lend(stream, head, self.entry()).await;
+            return self.lend(stream, head, None).await;
         };
-        let shared = &self.worker.shared;
-        let connection = Arc::clone(&self.connection);
-        let mut context =
-            Box::new(Context::new(Arc::clone(&shared.resident), shared.cell.load(), connection));
+        let mut context = Box::new(self.context(&head));
         self.connection.count_request();
         let made = match local::make(&mut request, &mut context) {
             Ok(Made::Proxy | Made::Own) => {
                 context.routed = Some(Box::new(request));
-                let entry = Entry::Routed(Mutex::new(Some(context)));
-                return self.lend(stream, head, entry).await;
+                return self.lend(stream, head, Some(context)).await;
             }
             Ok(Made::Answer(answer)) => Ok(answer),
             Err(fault) => Err(fault),
         };
         self.received.advance(head.length);
-        let _in_flight = shared.resident.metrics.in_flight.hold();
+        let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();
         let last = *self.drain.borrow() || !self.connection.may_go_on();
         match local::send(&mut stream, &request, made, &mut context, last).await {
             After::Open => Some(stream),
@@ -252,14 +275,9 @@ impl<'w> Visit<'w> {
     /// Tunnels, if that is what the route is for; else the request goes the usual way.
     async fn upgrade(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
         let Some(request) = self.received.get(..head.length).and_then(request_head) else {
-            return self.lend(stream, head, self.entry()).await;
+            return self.lend(stream, head, None).await;
         };
-        let shared = &self.worker.shared;
-        let mut context = Context::new(
-            Arc::clone(&shared.resident),
-            shared.cell.load(),
-            Arc::clone(&self.connection),
-        );
+        let mut context = self.context(&head);
         let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client: stream };
         let routed = receive::receive(&mut handshake.head, &mut context)
             .and_then(|()| route::route(&handshake.head, &mut context))
@@ -268,38 +286,34 @@ impl<'w> Visit<'w> {
         if routed.is_err() || !upgrade::is_tunnel(&context) {
             // It is counted again on the usual way.
             drop(context);
-            return self.lend(handshake.client, head, self.entry()).await;
+            return self.lend(handshake.client, head, None).await;
         }
         self.connection.count_request();
         handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
-        let _in_flight = shared.resident.metrics.in_flight.hold();
+        let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();
         let work = async {
             name_request(&context.request.id);
             upgrade::run(handshake, &mut context, &self.worker.connector).await;
         };
-        Box::pin(serving(self.entry(), work)).await;
+        Box::pin(serving(Entry::New(Arc::clone(&self.connection)), work)).await;
         None
     }
 
     /// Answers a head that cannot be passed on, and ends the connection.
     async fn refuse(self, stream: ClientStream, fault: &Fault) {
         let received = self.received.clone();
-        self.refuse_head(stream, &received, fault).await;
+        self.refuse_head(stream, first_line(&received), fault).await;
     }
 
-    async fn refuse_head(&self, mut stream: ClientStream, received: &[u8], fault: &Fault) {
+    async fn refuse_head(&self, mut stream: ClientStream, line: &[u8], fault: &Fault) {
         let shared = &self.worker.shared;
         shared.resident.metrics.refused_heads.add();
         self.connection.count_request();
-        let mut context = Context::new(
-            Arc::clone(&shared.resident),
-            shared.cell.load(),
-            Arc::clone(&self.connection),
-        );
+        let mut context = self.blank();
         context.request.id = shared.resident.request_ids.next();
         context.request.client = self.connection.peer.map(|peer| peer.ip().to_canonical());
         context.request.is_unreadable = true;
-        context.memos.line.value_or(|| first_line(received).to_vec());
+        context.memos.line.value_or(|| line.to_vec());
         tracing::info!(request = &*context.request.id, status = fault.status().as_u16(), peer = ?self.connection.peer, "client: {fault}");
         let Ok(page) = answer::fault(fault, &context) else { return };
         let mut head = page.head;
@@ -318,7 +332,7 @@ impl<'w> Visit<'w> {
         });
         let is_sent = matches!(sent.await, Ok(Ok(())));
         context.fault = Some(fault.clone());
-        finish::record(&unreadable(received), Some(&head.headers), &mut context);
+        finish::record(&unreadable(line), Some(&head.headers), &mut context);
         if is_sent {
             linger(stream).await;
         }
@@ -352,15 +366,16 @@ fn request_head(bytes: &[u8]) -> Option<RequestHeader> {
 }
 
 /// As much of a refused head as can be told, for the log.
-fn unreadable(received: &[u8]) -> RequestHeader {
-    let mut parts = first_line(received).split(|byte| *byte == b' ');
+fn unreadable(line: &[u8]) -> RequestHeader {
+    let mut parts = line.split(|byte| *byte == b' ');
     let method = parts
         .next()
         .filter(|method| !method.is_empty())
         .and_then(|method| std::str::from_utf8(method).ok());
     let target = parts.next().filter(|target| target.starts_with(b"/")).unwrap_or(b"/");
     let blank = || RequestHeader::from(http::Request::new(()).into_parts().0);
-    RequestHeader::build(method.unwrap_or("GET"), target, None).unwrap_or_else(|_| blank())
+    let target = percent::in_target(target.to_vec());
+    RequestHeader::build(method.unwrap_or("GET"), &target, None).unwrap_or_else(|_| blank())
 }
 
 /// What may be a request line, as received.

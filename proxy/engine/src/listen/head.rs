@@ -2,9 +2,14 @@
 //!
 //! Pingora's parser accepts what two servers could frame differently: a bare LF, `Content-Length` beside
 //! `Transfer-Encoding`, repeated lengths. Here such a head is refused, so that nothing behind us has to agree with us on it.
+//! What is sound but unusual goes on in plain.
+
+use std::sync::Arc;
 
 use switchback_conf::plan::ListenerLimits;
 
+use super::request_line;
+use crate::http::context::FirstLine;
 use crate::http::fault::{Fault, Kind};
 use crate::http::host;
 
@@ -17,6 +22,17 @@ pub(crate) struct Head {
     pub(crate) body: BodyFraming,
     /// The protocol that the client asks to change to.
     pub(crate) upgrade: Upgrade,
+    /// What goes on in its place, if its first line is unusual.
+    pub(crate) plain: Option<Plain>,
+}
+
+/// A head with a plain first line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plain {
+    /// Its bytes, the empty line included.
+    pub(crate) bytes: Vec<u8>,
+    /// The line as received.
+    pub(crate) first_line: Arc<FirstLine>,
 }
 
 /// How the body of a request is framed.
@@ -51,6 +67,22 @@ const MOST_FIELDS: usize = 256;
 
 /// Judges the bytes received so far.
 pub(crate) fn parse(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
+    let Some(unusual) = request_line::unusual(bytes, limits)? else {
+        return parse_plain(bytes, limits);
+    };
+    let mut plain = unusual.in_plain(bytes);
+    let Parsed::Complete(head) = parse_plain(&plain, &unusual.limits(limits))? else {
+        return Ok(Parsed::Partial);
+    };
+    plain.truncate(head.length);
+    let length = unusual.received(head.length);
+    let (bytes, first_line) = unusual.into_parts(plain);
+    let plain = Plain { bytes, first_line: Arc::new(first_line) };
+    Ok(Parsed::Complete(Head { length, plain: Some(plain), ..head }))
+}
+
+/// The same where the first line is usual, or none.
+fn parse_plain(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
@@ -115,13 +147,8 @@ fn target_form(request: &httparse::Request<'_, '_>, limits: &ListenerLimits) -> 
     if method == "CONNECT" {
         return Err(Fault::client(Kind::MethodNotAllowed, "CONNECT is not supported"));
     }
-    let absolute = || {
-        let scheme = target.get(..8).unwrap_or(target).to_ascii_lowercase();
-        scheme.starts_with("http://") || scheme.starts_with("https://")
-    };
-    let known_form =
-        target.starts_with('/') || (target == "*" && method == "OPTIONS") || absolute();
-    if !known_form {
+    let is_known = target.starts_with('/') || (target == "*" && method == "OPTIONS");
+    if !is_known {
         return Err(Fault::client(
             Kind::BadRequest,
             "request target is neither a path nor an absolute URI",
@@ -199,7 +226,7 @@ impl<'h> Fields<'h> {
             && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
             && body == BodyFraming::Length(0);
         let upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::None };
-        Ok(Head { length, body, upgrade })
+        Ok(Head { length, body, upgrade, plain: None })
     }
 }
 
@@ -249,11 +276,29 @@ mod tests {
         let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\nrest";
         assert_eq!(
             complete(chunked),
-            Head { length: chunked.len() - 4, body: BodyFraming::Chunked, upgrade: Upgrade::None }
+            Head {
+                length: chunked.len() - 4,
+                body: BodyFraming::Chunked,
+                upgrade: Upgrade::None,
+                plain: None,
+            }
         );
         assert_eq!(complete("GET / HTTP/1.0\r\n\r\n").body, BodyFraming::Length(0));
         assert_eq!(complete("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").length, 31);
         assert_eq!(complete("GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n").upgrade, Upgrade::None);
+    }
+
+    #[test]
+    fn an_unusual_head_goes_on_in_plain() {
+        let received = "GET http://B/<?x HTTP/1.5\r\nX: y\r\nHost: a\r\n\r\n";
+        let head = complete(&format!("{received}rest"));
+        assert_eq!(head.length, received.len());
+        let plain = head.plain.unwrap();
+        assert_eq!(plain.bytes, b"GET /%3C?x HTTP/1.1\r\nHost: B\r\nX: y\r\n\r\n");
+        assert_eq!(&*plain.first_line.uri, b"/<?x");
+        let target = format!("/{}", "<".repeat(90));
+        complete(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        assert_eq!(parse(&received.as_bytes()[..received.len() - 2], &LIMITS), Ok(Parsed::Partial));
     }
 
     #[test]
@@ -280,11 +325,15 @@ mod tests {
             "GET / HTTP/1.1\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n",
             "GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
-            "GET / HTTP/2.0\r\nHost: a\r\n\r\n",
+            "PRI * HTTP/2.0\r\nHost: a\r\n\r\n",
             "GET  / HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET a HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://a/ HTTP/1.1\nHost: a\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\n\r\n",
+            "GET http://a/ HTTP/1.1\r\nHost: u@a\r\n\r\n",
             "GET / HTTP/1.1\r\nHost:\r\n\r\n",
             "GET / HTTP/1.1\r\nHost: a..b\r\n\r\n",
             "GET / HTTP/1.0\r\nHost: u@a\r\n\r\n",

@@ -13,7 +13,7 @@ model! {
         pub forwarded: bool = false,
         /// Whether they are sent `X-Request-ID`.
         pub request_id: bool = true,
-        /// The name of this proxy in `Via` (RFC 9110, section 7.6.3), or `"off"` to leave that header as it is.
+        /// The name of this proxy in `Via` (RFC 9110, section 7.6.3), or `"off"` to pass that header on as it came.
         pub via: At<OrOff<Box<str>>> = OrOff::On("switchback".into()).into(),
     }
 }

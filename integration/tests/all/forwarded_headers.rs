@@ -122,3 +122,14 @@ fn via_is_added_to_what_a_trusted_proxy_said() {
     assert_eq!(via("trusted_proxies = [\"127.0.0.0/8\"]"), "1.0 fred, 1.1 switchback");
     assert_eq!(via(""), "1.1 switchback");
 }
+
+#[test]
+fn via_that_is_off_is_passed_on_as_it_came() {
+    let origin = Origin::start();
+    for trusted in ["", "trusted_proxies = [\"127.0.0.0/8\"]"] {
+        let proxy = through(&origin, trusted, "[forwarding]\nvia = \"off\"\n");
+        let received = asked_with(&proxy, &origin, &[("Via", "1.0 fred"), ("Via", "1.1 p")]);
+        assert_eq!(received.headers.all("via"), ["1.0 fred", "1.1 p"]);
+        assert!(asked_with(&proxy, &origin, &[]).headers.all("via").is_empty());
+    }
+}

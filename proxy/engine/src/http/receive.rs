@@ -28,7 +28,7 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
         peer
     };
     if !trusted {
-        drop_forwarded(head);
+        drop_forwarded(head, snapshot.forwarding.via.is_none());
     } else {
         drop_aliases(head);
     }
@@ -124,9 +124,10 @@ fn is_forwarded(name: &str) -> bool {
         || ALONE.contains(&dashed.as_str())
 }
 
-/// Takes out everything that an untrusted client says of its way to us, spelled with dashes or underscores.
-fn drop_forwarded(head: &mut RequestHeader) {
-    remove_where(head, is_forwarded);
+/// Takes out everything that an untrusted client says of its way to us, spelled with dashes or underscores. `Via` stays
+/// where we leave it alone: without it a loop of proxies goes unnoticed.
+fn drop_forwarded(head: &mut RequestHeader, keeps_via: bool) {
+    remove_where(head, |name| is_forwarded(name) && !(keeps_via && name == "via"));
 }
 
 /// Takes out what is spelled with underscores: many servers read `X_Forwarded_For` as if it had dashes.

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderValue, Version};
+use bytes::{Buf, BytesMut};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
@@ -13,7 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::head::{self, BodyFraming, Head, Parsed, Upgrade};
+use super::head::{self, Head, Parsed, Upgrade};
 use super::lent::{Lent, linger};
 use super::stream::ClientStream;
 use super::worker::Worker;
@@ -74,7 +73,7 @@ impl<'w> Visit<'w> {
     /// Request after request, until somebody has had enough.
     async fn http1(mut self, mut stream: ClientStream) {
         loop {
-            let head = match self.next(&mut stream).await {
+            let mut head = match self.next(&mut stream).await {
                 Next::Head(head) => head,
                 Next::Preface => {
                     let received = std::mem::take(&mut self.received);
@@ -83,12 +82,12 @@ impl<'w> Visit<'w> {
                 Next::Refused(fault) => return self.refuse(stream, &fault).await,
                 Next::Closed => return,
             };
-            let served = if head.upgrade == Upgrade::WebSocket {
-                self.upgrade(stream, head).await
-            } else if self.may_answer(&head) {
-                self.answer(stream, head).await
-            } else {
-                self.lend(stream, head, None).await
+            let served = match head.request.take() {
+                Some(request) if head.upgrade == Upgrade::WebSocket => {
+                    self.upgrade(stream, head, request).await
+                }
+                Some(request) => self.answer(stream, head, request).await,
+                None => self.lend(stream, head, None).await,
             };
             match served {
                 Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
@@ -164,7 +163,8 @@ impl<'w> Visit<'w> {
         if memchr::memchr(b'\n', self.received.get(seen..).unwrap_or_default()).is_none() {
             return head::within_limits(&self.received, &listener.limits).map(|()| None);
         }
-        match head::parse(&self.received, &listener.limits)? {
+        let has_answers = self.connection.listener.has_answers;
+        match head::parse(&self.received, &listener.limits, has_answers)? {
             Parsed::Partial => Ok(None),
             Parsed::Complete(head) => Ok(Some(Next::Head(head))),
         }
@@ -239,21 +239,18 @@ impl<'w> Visit<'w> {
         Context::new(Arc::clone(&shared.resident), shared.cell.load(), Arc::clone(&self.connection))
     }
 
-    /// Whether this request may have an answer that is made here.
-    fn may_answer(&self, head: &Head) -> bool {
-        head.body == BodyFraming::Length(0) && self.connection.listener.has_answers
-    }
-
     /// Answers without Pingora if no upstream has to be asked; else lends the stream with what is known by then.
-    async fn answer(&mut self, mut stream: ClientStream, head: Head) -> Option<ClientStream> {
-        let Some(mut request) = self.received.get(..head.length).and_then(request_head) else {
-            return self.lend(stream, head, None).await;
-        };
+    async fn answer(
+        &mut self,
+        mut stream: ClientStream,
+        head: Head,
+        mut request: Box<RequestHeader>,
+    ) -> Option<ClientStream> {
         let mut context = Box::new(self.context(&head));
         self.connection.count_request();
         let made = match local::make(&mut request, &mut context) {
             Ok(Made::Proxy | Made::Own) => {
-                context.routed = Some(Box::new(request));
+                context.routed = Some(request);
                 return self.lend(stream, head, Some(context)).await;
             }
             Ok(Made::Answer(answer)) => Ok(answer),
@@ -273,12 +270,14 @@ impl<'w> Visit<'w> {
     }
 
     /// Tunnels, if that is what the route is for; else the request goes the usual way.
-    async fn upgrade(&mut self, stream: ClientStream, head: Head) -> Option<ClientStream> {
-        let Some(request) = self.received.get(..head.length).and_then(request_head) else {
-            return self.lend(stream, head, None).await;
-        };
+    async fn upgrade(
+        &mut self,
+        stream: ClientStream,
+        head: Head,
+        request: Box<RequestHeader>,
+    ) -> Option<ClientStream> {
         let mut context = self.context(&head);
-        let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client: stream };
+        let mut handshake = Handshake { head: *request, ahead: BytesMut::new(), client: stream };
         let routed = receive::receive(&mut handshake.head, &mut context)
             .and_then(|()| route::route(&handshake.head, &mut context))
             .and_then(|()| access::judge(&handshake.head, &context))
@@ -342,27 +341,6 @@ impl<'w> Visit<'w> {
     async fn http2(self, stream: ClientStream, received: BytesMut) {
         super::h2::serve(self.worker, stream, received, self.connection).await;
     }
-}
-
-/// A head that the front door has judged, as Pingora's type.
-fn request_head(bytes: &[u8]) -> Option<RequestHeader> {
-    let mut fields = [const { std::mem::MaybeUninit::uninit() }; 256];
-    let mut request = httparse::Request::new(&mut []);
-    request.parse_with_uninit_headers(bytes, &mut fields).ok()?;
-    let mut head = RequestHeader::build(
-        request.method?,
-        request.path?.as_bytes(),
-        Some(request.headers.len()),
-    )
-    .ok()?;
-    for field in request.headers.iter() {
-        let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value)).ok()?;
-        head.append_header(field.name.to_owned(), value).ok()?;
-    }
-    if request.version == Some(0) {
-        head.set_version(Version::HTTP_10);
-    }
-    Some(head)
 }
 
 /// As much of a refused head as can be told, for the log.

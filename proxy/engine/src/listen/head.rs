@@ -6,6 +6,9 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{HeaderValue, Version, header};
+use pingora_http::RequestHeader;
 use switchback_conf::plan::ListenerLimits;
 
 use super::request_line;
@@ -14,7 +17,7 @@ use crate::http::fault::{Fault, Kind};
 use crate::http::host;
 
 /// What the front door has to know of a head that passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Head {
     /// Its bytes, the empty line included.
     pub(crate) length: usize,
@@ -24,10 +27,12 @@ pub(crate) struct Head {
     pub(crate) upgrade: Upgrade,
     /// What goes on in its place, if its first line is unusual.
     pub(crate) plain: Option<Plain>,
+    /// It as Pingora has it, if the front door has a use for it: it is not parsed again for that.
+    pub(crate) request: Option<Box<RequestHeader>>,
 }
 
 /// A head with a plain first line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Plain {
     /// Its bytes, the empty line included.
     pub(crate) bytes: Vec<u8>,
@@ -54,7 +59,7 @@ pub(crate) enum Upgrade {
 }
 
 /// How far a head has come.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) enum Parsed {
     /// More bytes are needed.
     Partial,
@@ -65,15 +70,22 @@ pub(crate) enum Parsed {
 /// Header lines that can be looked at; limits beyond it are cut to it, because Pingora refuses more.
 const MOST_FIELDS: usize = 256;
 
-/// Judges the bytes received so far.
-pub(crate) fn parse(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
+/// Judges the bytes received so far. `has_answers` is whether requests without body may be answered by the front door.
+pub(crate) fn parse(
+    bytes: &[u8],
+    limits: &ListenerLimits,
+    has_answers: bool,
+) -> Result<Parsed, Fault> {
     let Some(unusual) = request_line::unusual(bytes, limits)? else {
-        return parse_plain(bytes, limits);
+        return parse_plain(bytes, limits, has_answers);
     };
     let mut plain = unusual.in_plain(bytes);
-    let Parsed::Complete(head) = parse_plain(&plain, &unusual.limits(limits))? else {
-        return Ok(Parsed::Partial);
-    };
+    let parsed = parse_plain(&plain, &unusual.limits(limits), has_answers)?;
+    let Parsed::Complete(mut head) = parsed else { return Ok(Parsed::Partial) };
+    if let (Some(request), Some(authority)) = (&mut head.request, unusual.authority()) {
+        let host = HeaderValue::from_bytes(authority).map_err(Fault::internal)?;
+        request.insert_header(header::HOST, host).map_err(Fault::internal)?;
+    }
     plain.truncate(head.length);
     let length = unusual.received(head.length);
     let (bytes, first_line) = unusual.into_parts(plain);
@@ -82,7 +94,7 @@ pub(crate) fn parse(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fau
 }
 
 /// The same where the first line is usual, or none.
-fn parse_plain(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
+fn parse_plain(bytes: &[u8], limits: &ListenerLimits, has_answers: bool) -> Result<Parsed, Fault> {
     let mut fields = [const { std::mem::MaybeUninit::uninit() }; MOST_FIELDS];
     let mut request = httparse::Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(bytes, &mut fields) {
@@ -101,7 +113,29 @@ fn parse_plain(bytes: &[u8], limits: &ListenerLimits) -> Result<Parsed, Fault> {
     }
     no_bare_line_feed(head)?;
     target_form(&request, limits)?;
-    Ok(Parsed::Complete(Fields::read(&request)?.judge(length, request.version)?))
+    let mut head = Fields::read(&request)?.judge(length, request.version)?;
+    let is_answer = has_answers && head.body == BodyFraming::Length(0);
+    if is_answer || head.upgrade == Upgrade::WebSocket {
+        head.request = Some(Box::new(as_pingora(&request).ok_or_else(|| {
+            Fault::client(Kind::BadRequest, "target or header line of impossible length")
+        })?));
+    }
+    Ok(Parsed::Complete(head))
+}
+
+/// A head that was judged, as Pingora's type.
+fn as_pingora(request: &httparse::Request<'_, '_>) -> Option<RequestHeader> {
+    let target = request.path?.as_bytes();
+    let mut head =
+        RequestHeader::build(request.method?, target, Some(request.headers.len())).ok()?;
+    for field in request.headers.iter() {
+        let value = HeaderValue::from_maybe_shared(Bytes::copy_from_slice(field.value)).ok()?;
+        head.append_header(field.name.to_owned(), value).ok()?;
+    }
+    if request.version == Some(0) {
+        head.set_version(Version::HTTP_10);
+    }
+    Some(head)
 }
 
 fn refused(error: httparse::Error) -> Fault {
@@ -226,7 +260,7 @@ impl<'h> Fields<'h> {
             && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
             && body == BodyFraming::Length(0);
         let upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::None };
-        Ok(Head { length, body, upgrade, plain: None })
+        Ok(Head { length, body, upgrade, plain: None, request: None })
     }
 }
 
@@ -253,14 +287,14 @@ mod tests {
         ListenerLimits { target: 100, headers: 300, fields: 10, keepalive_requests: 10 };
 
     fn complete(head: &str) -> Head {
-        match parse(head.as_bytes(), &LIMITS) {
+        match parse(head.as_bytes(), &LIMITS, true) {
             Ok(Parsed::Complete(head)) => head,
             other => panic!("{head:?}: {other:?}"),
         }
     }
 
     fn refusal(head: &str) -> u16 {
-        match parse(head.as_bytes(), &LIMITS) {
+        match parse(head.as_bytes(), &LIMITS, true) {
             Err(fault) => fault.status().as_u16(),
             other => panic!("{head:?}: {other:?}"),
         }
@@ -274,18 +308,26 @@ mod tests {
             BodyFraming::Length(12)
         );
         let chunked = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\nrest";
-        assert_eq!(
-            complete(chunked),
-            Head {
-                length: chunked.len() - 4,
-                body: BodyFraming::Chunked,
-                upgrade: Upgrade::None,
-                plain: None,
-            }
-        );
+        let head = complete(chunked);
+        assert_eq!((head.length, head.body), (chunked.len() - 4, BodyFraming::Chunked));
+        assert!(head.plain.is_none() && head.request.is_none());
         assert_eq!(complete("GET / HTTP/1.0\r\n\r\n").body, BodyFraming::Length(0));
         assert_eq!(complete("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n").length, 31);
         assert_eq!(complete("GET HTTP://a/ HTTP/1.1\r\nHost: a\r\n\r\n").upgrade, Upgrade::None);
+    }
+
+    #[test]
+    fn a_head_is_kept_where_the_front_door_may_have_a_use_for_it() {
+        let is_kept = |fields: &str, has_answers| {
+            let head = format!("GET /a?b HTTP/1.0\r\nHost: a\r\n{fields}\r\n");
+            let Ok(Parsed::Complete(head)) = parse(head.as_bytes(), &LIMITS, has_answers) else {
+                panic!("{head:?}")
+            };
+            head.request.map(|request| (request.raw_path().to_vec(), request.version))
+        };
+        assert_eq!(is_kept("", true), Some((b"/a?b".to_vec(), Version::HTTP_10)));
+        assert_eq!(is_kept("", false), None);
+        assert_eq!(is_kept("Content-Length: 1\r\n", true), None);
     }
 
     #[test]
@@ -294,11 +336,18 @@ mod tests {
         let head = complete(&format!("{received}rest"));
         assert_eq!(head.length, received.len());
         let plain = head.plain.unwrap();
+        let request = head.request.unwrap();
+        assert_eq!(
+            (request.raw_path(), request.headers["host"].as_bytes()),
+            (&b"/%3C?x"[..], &b"B"[..])
+        );
+        assert_eq!((request.headers.len(), request.version), (2, Version::HTTP_11));
         assert_eq!(plain.bytes, b"GET /%3C?x HTTP/1.1\r\nHost: B\r\nX: y\r\n\r\n");
         assert_eq!(&*plain.first_line.uri, b"/<?x");
         let target = format!("/{}", "<".repeat(90));
         complete(&format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n"));
-        assert_eq!(parse(&received.as_bytes()[..received.len() - 2], &LIMITS), Ok(Parsed::Partial));
+        let cut = &received.as_bytes()[..received.len() - 2];
+        assert!(matches!(parse(cut, &LIMITS, true), Ok(Parsed::Partial)));
     }
 
     #[test]
@@ -372,17 +421,14 @@ mod tests {
     proptest! {
         #[test]
         fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
-            let _ = parse(&bytes, &LIMITS);
+            let _ = parse(&bytes, &LIMITS, true);
         }
 
         #[test]
         fn a_head_is_partial_until_its_last_byte(cut in 1_usize..52) {
             let head = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 1234\r\n\r\n";
-            let expected = if cut == head.len() { None } else { Some(Parsed::Partial) };
-            let parsed = parse(&head[..cut.min(head.len())], &LIMITS).unwrap();
-            if let Some(expected) = expected {
-                prop_assert_eq!(parsed, expected);
-            }
+            let parsed = parse(&head[..cut.min(head.len())], &LIMITS, true).unwrap();
+            prop_assert_eq!(matches!(parsed, Parsed::Partial), cut < head.len());
         }
     }
 }

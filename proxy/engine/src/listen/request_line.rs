@@ -133,6 +133,11 @@ impl Unusual {
         length - self.plain.len() + self.length
     }
 
+    /// The authority of its target, if that was in absolute form.
+    pub(super) fn authority(&self) -> Option<&[u8]> {
+        self.authority.as_deref()
+    }
+
     /// The whole head `plain` as it goes on, and the line as received.
     pub(super) fn into_parts(self, plain: Vec<u8>) -> (Vec<u8>, FirstLine) {
         (self.with_host(plain), self.first_line)

@@ -173,9 +173,12 @@ fn no_bare_line_feed(head: &[u8]) -> Result<(), Fault> {
     }
 }
 
+/// The longest target that goes on, whatever the limits and however it is encoded: no URI is longer behind the front door.
+const MOST_TARGET: usize = 65_000;
+
 fn target_form(request: &httparse::Request<'_, '_>, limits: &ListenerLimits) -> Result<(), Fault> {
     let (method, target) = (request.method.unwrap_or(""), request.path.unwrap_or(""));
-    if target.len() as u64 > limits.target {
+    if target.len() as u64 > limits.target || target.len() > MOST_TARGET {
         return Err(Fault::client(Kind::TargetTooLong, "request target too long"));
     }
     if method == "CONNECT" {
@@ -413,6 +416,12 @@ mod tests {
         let line = "x".repeat(300);
         assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}\r\n\r\n")), 431);
         assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}")), 431);
+        let wide = ListenerLimits { target: 100_000, ..LIMITS };
+        for target in ["a".repeat(70_000), "<".repeat(30_000)] {
+            let head = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
+            let fault = parse(head.as_bytes(), &wide, true).unwrap_err();
+            assert_eq!(fault.status().as_u16(), 414);
+        }
         let many = "A: b\r\n".repeat(10);
         assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\n{many}\r\n")), 431);
         complete(&format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "A: b\r\n".repeat(9)));

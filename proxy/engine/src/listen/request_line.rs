@@ -23,9 +23,6 @@ pub(super) struct Unusual {
     first_line: FirstLine,
 }
 
-/// The longest target that goes on: no URI is longer behind the front door.
-const MOST_TARGET: usize = 65_000;
-
 /// Looks at the first line of `head`, as far as that is here. `None` is a usual line, or one that is for the parser of heads to
 /// refuse.
 pub(super) fn unusual(head: &[u8], limits: &ListenerLimits) -> Result<Option<Unusual>, Fault> {
@@ -49,9 +46,6 @@ pub(super) fn unusual(head: &[u8], limits: &ListenerLimits) -> Result<Option<Unu
     }
     let Some(Asked { authority, uri }) = asked(method, target)? else { return Ok(None) };
     let encoded = percent::in_target(uri.clone());
-    if encoded.len() > MOST_TARGET {
-        return Err(Fault::client(Kind::TargetTooLong, "request target too long"));
-    }
     Ok(Some(Unusual {
         length: start + line.len(),
         plain: [method, &encoded, plain_version].join(&b' '),

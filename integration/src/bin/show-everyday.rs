@@ -61,9 +61,6 @@ impl Show {
         for (reason, count) in &found.intended {
             say(&format!("  {count} intended: {reason}"));
         }
-        for (reason, count) in found.known.iter().filter(|(_, count)| *count > 0) {
-            say(&format!("  {count} to be changed: {reason}"));
-        }
         found.differences.iter().take(5).for_each(|difference| say(&format!("  {difference}")));
     }
 

@@ -204,6 +204,21 @@ pub(super) const INTENDED: &[Intended] = &[
         covers: |exchange, _| exchange.case.method == "TRACE",
     },
     Intended {
+        reason: "the page for an error is sent whatever the method was; nginx asks a named one by the request's own, and says 405",
+        covers: |exchange, _| {
+            let is_read = ["GET", "HEAD"].contains(&&*exchange.case.method);
+            !is_read && matches!(exchange.statuses(), Some((405, 404 | 503)))
+        },
+    },
+    Intended {
+        reason: "the path of `http://host?query` is `/` (RFC 9112, 3.2.1)",
+        covers: |exchange, difference| {
+            let has_no_path = exchange.case.target().starts_with("http://example.org?");
+            let with_path = difference.first.replacen("example.org?", "example.org/?", 1);
+            has_no_path && difference.what == "location" && difference.second == with_path
+        },
+    },
+    Intended {
         reason: "OPTIONS * is a request like others (RFC 9110, 9.3.7)",
         covers: |exchange, _| exchange.case.method == "OPTIONS" && exchange.case.target() == "*",
     },

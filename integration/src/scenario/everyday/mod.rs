@@ -8,7 +8,6 @@ mod case;
 mod cases;
 mod compare;
 mod intended;
-mod open;
 mod side;
 mod tree;
 
@@ -17,8 +16,7 @@ use std::path::{Path, PathBuf};
 use case::Case;
 use cases::Site;
 use compare::{Difference, differences};
-use intended::{Exchange, INTENDED, Intended};
-use open::OPEN;
+use intended::{Exchange, INTENDED};
 use side::{Ground, Side};
 
 /// What the comparison of all sites came to.
@@ -32,10 +30,6 @@ pub struct Everyday {
     pub as_intended: usize,
     /// The differences that are meant: the reason of each, and in how many requests it was seen.
     pub intended: Vec<(&'static str, usize)>,
-    /// How many differ in what is known, and to be changed.
-    pub open: usize,
-    /// The differences that are known and to be changed: what is to change, and in how many requests it was seen.
-    pub known: Vec<(&'static str, usize)>,
     /// What differs otherwise.
     pub differences: Vec<String>,
     /// For each site its name, its requests, and how many of them differ otherwise.
@@ -72,8 +66,8 @@ fn compare_sites(
     sites: &[Site],
     second: impl for<'a> Fn(&'a Ground, &Site) -> Result<Side<'a>, String>,
 ) -> Option<Everyday> {
-    let mut found =
-        Everyday { intended: counters(INTENDED), known: counters(OPEN), ..Everyday::default() };
+    let intended = INTENDED.iter().map(|entry| (entry.reason, 0)).collect();
+    let mut found = Everyday { intended, ..Everyday::default() };
     for site in sites {
         let ground = Ground::new(&site.answers);
         let first = Side::nginx(&ground, &read(&nginx_of(site.name)))?;
@@ -104,14 +98,9 @@ impl Everyday {
             return;
         }
         let exchange = Exchange { case, nginx: &nginx, ours: &ours };
-        let rest = uncovered(&exchange, &differences, INTENDED, &mut self.intended);
+        let rest = unintended(&exchange, &differences, &mut self.intended);
         if rest.is_empty() {
             self.as_intended += 1;
-            return;
-        }
-        let rest = uncovered(&exchange, &rest, OPEN, &mut self.known);
-        if rest.is_empty() {
-            self.open += 1;
             return;
         }
         let told: Vec<String> = rest
@@ -122,18 +111,13 @@ impl Everyday {
     }
 }
 
-fn counters(table: &[Intended]) -> Vec<(&'static str, usize)> {
-    table.iter().map(|entry| (entry.reason, 0)).collect()
-}
-
 /// The differences that no entry of the table covers. The first that covers one is counted, once for each request.
-fn uncovered(
+fn unintended(
     exchange: &Exchange<'_>,
     differences: &[Difference],
-    table: &[Intended],
     seen: &mut [(&'static str, usize)],
 ) -> Vec<Difference> {
-    let covers = |it: &Difference| table.iter().position(|entry| (entry.covers)(exchange, it));
+    let covers = |it: &Difference| INTENDED.iter().position(|entry| (entry.covers)(exchange, it));
     let mut numbers: Vec<usize> = differences.iter().filter_map(covers).collect();
     numbers.sort_unstable();
     numbers.dedup();

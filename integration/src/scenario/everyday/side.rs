@@ -69,7 +69,7 @@ impl Ground {
             ("/run/nginx.pid", "nginx.pid".to_owned()),
             ("/var/log/nginx/error.log", "stderr".to_owned()),
             ("/var/log/nginx/", String::new()),
-            ("/var/log/switchback/", String::new()),
+            ("${LOG_FOLDER:-/var/log/switchback}/", String::new()),
         ];
         places.iter().fold(config.to_owned(), |text, (place, here)| text.replace(place, here))
     }

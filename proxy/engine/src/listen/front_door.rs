@@ -86,7 +86,8 @@ impl<'w> Visit<'w> {
                 Some(request) if head.upgrade == Upgrade::WebSocket => {
                     self.upgrade(stream, head, request).await
                 }
-                Some(request) => self.answer(stream, head, request).await,
+                // The state of an answer is on the heap for its time, not in every idle connection.
+                Some(request) => Box::pin(self.answer(stream, head, request)).await,
                 None => self.lend(stream, head, None).await,
             };
             match served {

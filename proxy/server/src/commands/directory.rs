@@ -48,7 +48,10 @@ fn configure(wanted: &cli::Serve) -> Result<(Config, PathBuf), Misread> {
         files.autoindex = Autoindex::Html;
     }
     if wanted.spa {
-        files.candidates.push(TemplateText::from("/index.html").into());
+        // What is there is served as it is; every other path is the program's own.
+        let listed = wanted.browse.then_some("$uri/");
+        let tried = ["$uri"].into_iter().chain(listed).chain(["/index.html"]);
+        files.candidates = tried.map(|path| TemplateText::from(path).into()).collect();
     }
     config.sites.push(Site::new([Route::files(files)]).into());
     Ok((config, root))

@@ -29,7 +29,7 @@ fn options_become_keys() {
     let toml = printed(&folder, &[".", "--browse", "--spa", "--access-log", "--listen", ":9090"]);
     for part in [
         "autoindex = \"html\"",
-        "try = [\"$uri\", \"/index.html\"]",
+        "try = [\"$uri\", \"$uri/\", \"/index.html\"]",
         "file = \"stdout\"",
         "address = \":9090\"",
     ] {

@@ -222,7 +222,9 @@ async fn send_head(
 pub(crate) fn wire(head: &ResponseHeader) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(512);
     let reason = head.get_reason_phrase().unwrap_or("");
-    bytes.extend_from_slice(format!("HTTP/1.1 {} {reason}\r\n", head.status.as_u16()).as_bytes());
+    for part in ["HTTP/1.1 ", head.status.as_str(), " ", reason, "\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
     head.header_to_h1_wire(&mut bytes);
     bytes.extend_from_slice(b"\r\n");
     bytes

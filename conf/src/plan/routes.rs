@@ -142,6 +142,15 @@ fn check_effect(route: &At<Route>, findings: &mut Findings<'_>) {
             "`concurrency` has no effect: a request is counted where it came in",
         );
     }
+    if route.rewrite.is_some() {
+        let why = "has no effect: what the rewrite leads to has its own";
+        if let Some(rules) = route.response_headers.first() {
+            no_effect(rules.at.clone(), &format!("`response_headers` {why}"));
+        }
+        if let Some(bandwidth) = &route.bandwidth {
+            no_effect(bandwidth.at.clone(), &format!("`bandwidth` {why}"));
+        }
+    }
     if route.proxy.is_some() {
         return;
     }

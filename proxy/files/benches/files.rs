@@ -83,7 +83,7 @@ fn main() -> ExitCode {
     let mut is_right = true;
     for case in &CASES {
         let settings = Settings {
-            root: folder.path().to_owned(),
+            root: folder.path().into(),
             symlinks: Symlinks::Beneath,
             index: ["index.html".into()].into(),
             autoindex: None,

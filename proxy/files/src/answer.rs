@@ -13,12 +13,12 @@ use crate::{Asked, Candidate, Outcome, Settings, reply, slash};
 /// candidate that leads upwards, is hidden, or is neither file nor directory does not exist. One that exists and may not be
 /// read, or leads out of the root by a link, ends the search as `Forbidden`.
 ///
-/// The system calls for a plain file are three: the root is opened, the file is opened beneath it, and `fstat` tells its
-/// kind, size and age; the root is closed again, and the caller closes the file. Each coding that is looked for in vain,
-/// each candidate and each index name that does not exist costs one more.
+/// The system calls for a plain file are two: the file is opened beneath the root, and `fstat` tells its kind, size and age;
+/// the caller closes the file. Each coding that is looked for in vain, each candidate and each index name that does not exist
+/// costs one more, and where nothing exists the root is opened anew.
 pub fn answer<'a>(
     settings: &Settings,
-    candidates: impl Iterator<Item = Candidate<'a>>,
+    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
     asked: &Asked<'_>,
 ) -> Outcome {
     match first_hit(settings, candidates, asked) {
@@ -30,13 +30,30 @@ pub fn answer<'a>(
 
 fn first_hit<'a>(
     settings: &Settings,
+    candidates: impl Iterator<Item = Candidate<'a>> + Clone,
+    asked: &Asked<'_>,
+) -> Result<Outcome, Refusal> {
+    let Some(root) = settings.root.open(settings.symlinks)? else {
+        return Ok(Outcome::Missing);
+    };
+    let outcome = first_beneath(root.root(), settings, candidates.clone(), asked)?;
+    if !matches!(outcome, Outcome::Missing) {
+        return Ok(outcome);
+    }
+    match settings.root.successor(&root, settings.symlinks)? {
+        Some(successor) => first_beneath(successor.root(), settings, candidates, asked),
+        None => Ok(outcome),
+    }
+}
+
+fn first_beneath<'a>(
+    root: Option<&Root>,
+    settings: &Settings,
     candidates: impl Iterator<Item = Candidate<'a>>,
     asked: &Asked<'_>,
 ) -> Result<Outcome, Refusal> {
-    let Some(root) = Root::open(&settings.root, settings.symlinks)? else {
-        return Ok(Outcome::Missing);
-    };
-    let mut search = Search::new(settings, &root, asked);
+    let Some(root) = root else { return Ok(Outcome::Missing) };
+    let mut search = Search::new(settings, root, asked);
     for candidate in candidates {
         let Some(place) = candidate.beneath_root(settings.hidden) else { continue };
         let hit = search.look_for(&candidate, &place)?;
@@ -53,7 +70,7 @@ fn first_hit<'a>(
             Hit::Directory => match settings.autoindex {
                 None => Outcome::Forbidden,
                 Some(form) => {
-                    let listing = autoindex::Listing::read(&root, place.path, settings.hidden)?;
+                    let listing = autoindex::Listing::read(root, place.path, settings.hidden)?;
                     Outcome::Answer(listing.answer(form, asked))
                 }
             },

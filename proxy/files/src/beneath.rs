@@ -71,6 +71,20 @@ impl Root {
         Ok(directory.map(|directory| Self { directory, symlinks }))
     }
 
+    /// Whether links beneath it are followed.
+    pub(crate) fn symlinks(&self) -> Symlinks {
+        self.symlinks
+    }
+
+    /// Whether both are one directory.
+    pub(crate) fn is_same(&self, other: &Self) -> Result<bool, Refusal> {
+        let identity = |root: &Self| {
+            let facts = rustix::fs::fstat(&root.directory).map_err(refusal)?;
+            Ok((facts.st_dev, facts.st_ino))
+        };
+        Ok(identity(self)? == identity(other)?)
+    }
+
     /// What stands at `path`. Two system calls for a file that is there, one for nothing.
     pub(crate) fn find(&self, path: &[u8]) -> Result<Found, Refusal> {
         let file = match optional(self.open_beneath(path, READ)) {

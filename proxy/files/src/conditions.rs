@@ -4,7 +4,7 @@ use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMO
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::date;
-use crate::short::Short;
+use crate::short::{self, Short};
 
 /// What tells one state of a file from another.
 #[derive(Clone, Copy, Debug)]
@@ -114,7 +114,7 @@ pub(crate) struct EntityTag(Short);
 
 impl EntityTag {
     pub(crate) fn of(modified: i64, size: u64) -> Self {
-        Self(Short::of(format_args!("\"{modified:x}-{size:x}\"")))
+        Self(short::quoted_pair(modified.cast_unsigned(), size))
     }
 
     pub(crate) fn as_bytes(&self) -> &[u8] {

@@ -4,7 +4,7 @@
 //! listing, a redirect, or why there is nothing. Conditions, ranges and stored codings (RFC 9110) are decided here; what the
 //! RFC leaves open is answered as nginx does.
 //!
-//! Nothing here knows configuration or a runtime. The system calls block, as every look into a directory does: three of
+//! Nothing here knows configuration or a runtime. The system calls block, as every look into a directory does: two of
 //! them, and no data is read, for a file that is there. A listing is the exception, bounded by [`LISTING_LIMIT`].
 
 mod accept_encoding;
@@ -16,6 +16,7 @@ mod conditions;
 mod date;
 mod ranges;
 mod reply;
+mod root;
 mod search;
 mod short;
 mod slash;
@@ -24,7 +25,6 @@ mod types;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -35,14 +35,14 @@ pub use autoindex::LISTING_LIMIT;
 pub use beneath::Symlinks;
 pub use candidate::{Candidate, Kind};
 pub use ranges::{MAX_RANGES, Ranges};
+pub use root::RootDirectory;
 pub use types::{BadType, Types};
 
 /// How files of one route are served.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The directory beneath which everything lies. It is opened anew for each request and may be reached by symbolic
-    /// links: what a deployment swaps in is seen at once.
-    pub root: PathBuf,
+    /// The directory beneath which everything lies.
+    pub root: RootDirectory,
     /// Whether symbolic links beneath the root are followed.
     pub symlinks: Symlinks,
     /// The names looked for in a directory, in order.

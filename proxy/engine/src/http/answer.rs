@@ -11,6 +11,7 @@ use pingora_proxy::Session;
 use switchback_conf::plan::{ActionPlan, RespondPlan};
 use switchback_files::Part;
 
+use super::answer_head::AnswerHead;
 use super::bandwidth::Pace;
 use super::context::Context;
 use super::facts::RequestFacts;
@@ -22,7 +23,7 @@ use super::{action, bandwidth, errors, files, redirect, reply, route, rules};
 #[derive(Debug)]
 pub(crate) struct Answer {
     /// Its head, complete.
-    pub(crate) head: Box<ResponseHeader>,
+    pub(crate) head: AnswerHead,
     /// Its body; also known where it is not sent.
     pub(crate) body: Body,
 }
@@ -57,7 +58,7 @@ pub(crate) struct Page {
 
 impl From<Page> for Answer {
     fn from(page: Page) -> Self {
-        Self { head: page.head, body: Body::Whole(page.body) }
+        Self { head: page.head.into(), body: Body::Whole(page.body) }
     }
 }
 
@@ -138,7 +139,7 @@ pub(crate) fn fixed(
     } else {
         body.clear();
     }
-    Ok(Answer { head, body: Body::Whole(body.into()) })
+    Ok(Answer { head: head.into(), body: Body::Whole(body.into()) })
 }
 
 /// The page of a fault: its status in words, and the request's id to look for in the log.
@@ -161,34 +162,41 @@ pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Page, Fault> {
 /// Sends `answer` to the client, or to the outer request of an inner one.
 pub(crate) async fn send(
     session: &mut Session,
-    mut answer: Answer,
+    answer: Answer,
     context: &mut Context,
 ) -> Result<()> {
-    errors::stamp(&mut answer.head, context).map_err(|fault| context.fail(fault))?;
-    reply::own(&mut answer.head, session.req_header(), context)?;
-    write(session, answer, context).await
+    let mut head = answer.head.whole().map_err(|fault| context.fail(fault))?;
+    errors::stamp(&mut head, context).map_err(|fault| context.fail(fault))?;
+    reply::own(&mut head, session.req_header(), context)?;
+    write(session, head, answer.body, context).await
 }
 
 /// Sends the page of a fault. Rules that would break this answer too are left out: the client is told something.
 pub(crate) async fn send_page(
     session: &mut Session,
-    mut page: Answer,
+    page: Answer,
     context: &mut Context,
 ) -> Result<()> {
-    if let Err(error) = reply::own(&mut page.head, session.req_header(), context) {
+    let mut head = page.head.whole().map_err(|fault| context.fail(fault))?;
+    if let Err(error) = reply::own(&mut head, session.req_header(), context) {
         tracing::debug!(%error, request = %context.request.id, "an error page without header rules");
     }
-    write(session, page, context).await
+    write(session, head, page.body, context).await
 }
 
-async fn write(session: &mut Session, answer: Answer, context: &Context) -> Result<()> {
-    let silent = session.req_header().method == Method::HEAD || answer.body.is_empty();
-    session.write_response_header(answer.head, silent).await?;
+async fn write(
+    session: &mut Session,
+    head: Box<ResponseHeader>,
+    body: Body,
+    context: &Context,
+) -> Result<()> {
+    let silent = session.req_header().method == Method::HEAD || body.is_empty();
+    session.write_response_header(head, silent).await?;
     if silent {
         return Ok(());
     }
     let mut pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
-    let mut pieces = match answer.body {
+    let mut pieces = match body {
         Body::Whole(bytes) if pace.is_none() => {
             return session.write_response_body(Some(bytes), true).await;
         }

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderName, StatusCode, header};
+use http::StatusCode;
 use pingora_http::RequestHeader;
 use switchback_conf::plan::{FilesPlan, RouteId};
 use switchback_files::{Asked, Candidate, Kind as Sought, Outcome};
 use switchback_value::{Known, Variable};
 
-use super::answer::{Answer, Body, blank};
+use super::answer::{Answer, Body};
+use super::answer_head::AnswerHead;
 use super::context::Context;
 use super::facts::{RequestFacts, query};
 use super::fault::{Fault, Kind};
@@ -42,7 +43,7 @@ pub(super) fn answer(
         query: query(head.raw_path()),
     };
     match switchback_files::answer(settings, candidates.into_iter(), &asked) {
-        Outcome::Answer(made) => whole(made).map(Step::Answer),
+        Outcome::Answer(made) => Ok(Step::Answer(whole(made))),
         Outcome::AddSlash(address) => {
             redirect::to_address(StatusCode::MOVED_PERMANENTLY, address).map(Step::Answer)
         }
@@ -106,32 +107,12 @@ fn without_slash(path: &[u8]) -> &[u8] {
     path.strip_suffix(b"/").unwrap_or(path)
 }
 
-/// The answer with its head complete.
-fn whole(made: switchback_files::Answer) -> Result<Answer, Fault> {
-    let mut head = blank(made.status)?;
-    for (name, value) in made.headers {
-        let added = match spelled(&name) {
-            Some(spelled) => head.append_header(spelled, value),
-            None => head.append_header(name, value),
-        };
-        added.map_err(Fault::internal)?;
-    }
+/// The answer, its head as plain as it came.
+fn whole(made: switchback_files::Answer) -> Answer {
     let body = match made.body {
         switchback_files::Body::Empty => Body::Whole(Bytes::new()),
         switchback_files::Body::Bytes(bytes) => Body::Whole(bytes),
         switchback_files::Body::Parts { file, parts } => Body::File(Arc::new(file), parts),
     };
-    Ok(Answer { head, body })
-}
-
-/// The name as people write it, where Pingora does not know how, for those who look at HTTP/1 by eye.
-fn spelled(name: &HeaderName) -> Option<&'static str> {
-    match *name {
-        header::ETAG => Some("ETag"),
-        header::LAST_MODIFIED => Some("Last-Modified"),
-        header::CONTENT_ENCODING => Some("Content-Encoding"),
-        header::CONTENT_RANGE => Some("Content-Range"),
-        header::VARY => Some("Vary"),
-        _ => None,
-    }
+    Answer { head: AnswerHead::Plain(made.status, made.headers), body }
 }

@@ -4,27 +4,31 @@
 /// servers could read differently.
 pub(crate) fn name(named: &[u8]) -> Option<&str> {
     let is_fit = |byte: &u8| {
-        matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
-            || byte.is_ascii_alphanumeric()
+        byte.is_ascii_alphanumeric()
+            || matches!(byte, b'-' | b'.' | b'_' | b'~' | b':' | b'[' | b']' | b'%')
     };
-    let text = std::str::from_utf8(named).ok().filter(|_| named.iter().all(is_fit))?;
-    let name = without_port(text)?;
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let has_gap = name.is_empty() || name.ends_with('.') || name.contains("..");
-    (!has_gap).then_some(name)
+    if !named.iter().all(is_fit) {
+        return None;
+    }
+    let name = without_port(named)?;
+    let name = name.strip_suffix(b".").unwrap_or(name);
+    let has_gap = name.is_empty() || name.windows(2).any(|pair| pair == b"..") || name == b".";
+    // All of it is ASCII by now.
+    std::str::from_utf8(name).ok().filter(|name| !has_gap && !name.ends_with('.'))
 }
 
 /// `host` of `host:port`; `None` when the port is not a number or a bracket is not closed.
-fn without_port(host: &str) -> Option<&str> {
-    let end = if host.starts_with('[') {
-        host.find(']')? + 1
+fn without_port(host: &[u8]) -> Option<&[u8]> {
+    let end = if host.starts_with(b"[") {
+        memchr::memchr(b']', host)? + 1
     } else {
-        host.find(':').unwrap_or(host.len())
+        memchr::memchr(b':', host).unwrap_or(host.len())
     };
-    let (name, port) = host.split_at(end);
-    let port_is_valid = match port.strip_prefix(':') {
-        Some(digits) => digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()),
-        None => port.is_empty(),
+    let (name, port) = host.split_at_checked(end)?;
+    let port_is_valid = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.len() <= 5 && digits.iter().all(u8::is_ascii_digit),
+        _ => false,
     };
     port_is_valid.then_some(name)
 }

@@ -98,7 +98,7 @@ impl Inherited {
 
 /// Makes `head` ask for what `outer` asks for, and takes out of it what is no longer in that. How its body is framed is its
 /// own affair, and `Host` may stand in the target of the other.
-fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
+pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
     const OWN: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::HOST];
     if head.method != outer.method {
         head.set_method(outer.method.clone());

@@ -7,14 +7,15 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Version, header};
+use http::{Method, StatusCode, Version, header};
 use pingora_core::protocols::http::date::get_cached_date;
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use rustix::net::SendFlags;
 use switchback_files::Part;
 use tokio::io::AsyncWriteExt;
 
 use super::answer::{self, Answer, Body, Made};
+use super::answer_head::{self, AnswerHead};
 use super::bandwidth::Pace;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
@@ -70,11 +71,9 @@ pub(crate) async fn send(
     } else {
         After::Open
     };
-    finish_head(&mut answer.head, after);
     let silent = request.method == Method::HEAD;
-    let head = upgrade::wire(&answer.head);
-    context.sent =
-        Sent { status: Some(answer.head.status), body: 0, head: finish::head_length(&answer.head) };
+    let (status, head) = written(&mut answer.head, after);
+    context.sent = Sent { status: Some(status), body: 0, head: head.len() as u64 };
     let patience = context.connection.listener.plan.timeouts.write;
     let pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
     let mut writer = Writer { client, patience, pace, sent: 0 };
@@ -84,21 +83,28 @@ pub(crate) async fn send(
         fault = Some(broken(error));
     }
     context.fault = fault;
-    finish::record(request, Some(&answer.head.headers), context);
+    finish::record(request, answer.head.headers(), context);
     if written.is_ok() { after } else { After::Close }
 }
 
 /// The answer as the rules of its route change it.
-fn ruled(
-    mut answer: Answer,
-    request: &RequestHeader,
-    context: &mut Context,
-) -> Result<Answer, Fault> {
-    errors::stamp(&mut answer.head, context)?;
-    match reply::own(&mut answer.head, request, context) {
-        Ok(()) => Ok(answer),
+fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Result<Answer, Fault> {
+    if is_as_it_stands(context) {
+        return Ok(answer);
+    }
+    let mut head = answer.head.whole()?;
+    errors::stamp(&mut head, context)?;
+    match reply::own(&mut head, request, context) {
+        Ok(()) => Ok(Answer { head: head.into(), body: answer.body }),
         Err(error) => Err(context.fault.take().unwrap_or_else(|| Fault::internal(error))),
     }
+}
+
+/// Whether nobody changes the answer's head or looks at it.
+fn is_as_it_stands(context: &Context) -> bool {
+    context.stand_in.is_none()
+        && !context.snapshot.asks_for_sent_headers
+        && context.route().is_none_or(|route| route.response_headers.is_empty())
 }
 
 /// The page of a fault. Rules that would break it too are left out: the client is told something.
@@ -106,9 +112,9 @@ fn page(fault: &Fault, request: &RequestHeader, context: &mut Context) -> Option
     fail::log(fault, context);
     // A plain page has the status of its own fault.
     context.stand_in = None;
-    let mut page = Answer::from(answer::fault(fault, context).ok()?);
+    let mut page = answer::fault(fault, context).ok()?;
     let _ = reply::own(&mut page.head, request, context);
-    Some(page)
+    Some(page.into())
 }
 
 /// Where a request cannot be understood, the next one cannot be either.
@@ -132,12 +138,19 @@ fn keeps_alive(request: &RequestHeader) -> bool {
     if request.version == Version::HTTP_11 { !says(b"close") } else { says(b"keep-alive") }
 }
 
-/// What every answer over HTTP/1 says of itself and of the connection.
-fn finish_head(head: &mut ResponseHeader, after: After) {
+/// Status and bytes of a head, with what every answer over HTTP/1 says of itself and of the connection.
+fn written(head: &mut AnswerHead, after: After) -> (StatusCode, Vec<u8>) {
     let connection = if after == After::Open { "keep-alive" } else { "close" };
+    let head = match head {
+        AnswerHead::Whole(head) => head,
+        AnswerHead::Plain(status, fields) => {
+            return (*status, answer_head::wire(*status, fields, connection));
+        }
+    };
     // Both values are valid.
     let _ = head.insert_header(header::DATE, get_cached_date());
     let _ = head.insert_header(header::CONNECTION, connection);
+    (head.status, upgrade::wire(head))
 }
 
 /// Writes one answer, no slower than the client's patience.

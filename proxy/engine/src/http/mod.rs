@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod action;
 pub(crate) mod answer;
+mod answer_head;
 pub(crate) mod bandwidth;
 mod body;
 pub(crate) mod concurrency;
@@ -148,7 +149,7 @@ impl ProxyHttp for Phases {
         if let Some(routed) = context.routed.take() {
             connection_settings(session, context);
             name_request(&context.request.id);
-            *session.req_header_mut() = *routed;
+            inner::adopt(session.req_header_mut(), &routed);
             return Ok(());
         }
         context.connection.count_request();

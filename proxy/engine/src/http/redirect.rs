@@ -29,7 +29,7 @@ pub(super) fn to_address(status: StatusCode, address: HeaderValue) -> Result<Ans
     let text = format!("{} {}\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
     insert(&mut head, "Content-Type", "text/plain; charset=utf-8")?;
     insert(&mut head, "Content-Length", &text.len().to_string())?;
-    Ok(Answer { head, body: Body::Whole(Bytes::from(text)) })
+    Ok(Answer { head: head.into(), body: Body::Whole(Bytes::from(text)) })
 }
 
 /// The address that the template renders to.

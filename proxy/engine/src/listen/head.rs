@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderValue, Version, header};
+use http::uri::PathAndQuery;
+use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora_http::RequestHeader;
 use switchback_conf::plan::ListenerLimits;
 
@@ -116,11 +117,40 @@ fn parse_plain(bytes: &[u8], limits: &ListenerLimits, has_answers: bool) -> Resu
     let mut head = Fields::read(&request)?.judge(length, request.version)?;
     let is_answer = has_answers && head.body == BodyFraming::Length(0);
     if is_answer || head.upgrade == Upgrade::WebSocket {
-        head.request = Some(Box::new(as_pingora(&request).ok_or_else(|| {
+        let keeps_case = head.upgrade == Upgrade::WebSocket;
+        let made = if keeps_case { as_pingora(&request) } else { without_case(&request, bytes) };
+        head.request = Some(Box::new(made.ok_or_else(|| {
             Fault::client(Kind::BadRequest, "target or header line of impossible length")
         })?));
     }
     Ok(Parsed::Complete(head))
+}
+
+/// A head that was judged, as Pingora's type but without the letter case of its names, which an answer made here has no use
+/// for. All values share one piece of memory. `bytes` is what was parsed.
+fn without_case(request: &httparse::Request<'_, '_>, bytes: &[u8]) -> Option<RequestHeader> {
+    let (first, last) = (request.path?, request.headers.last());
+    let end = last.map_or(first.as_bytes(), |field| field.value).as_ptr_range().end.addr();
+    let start = bytes.as_ptr().addr();
+    let shared = Bytes::copy_from_slice(bytes.get(..end.checked_sub(start)?)?);
+    let share = |part: &[u8]| {
+        let begin = part.as_ptr().addr().checked_sub(start)?;
+        let range = begin..begin.checked_add(part.len())?;
+        (range.end <= shared.len()).then(|| shared.slice(range))
+    };
+    let (mut parts, ()) = http::Request::new(()).into_parts();
+    parts.method = Method::from_bytes(request.method?.as_bytes()).ok()?;
+    parts.uri = PathAndQuery::from_maybe_shared(share(first.as_bytes())?).ok()?.into();
+    parts.headers.reserve(request.headers.len());
+    for field in request.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+        let value = HeaderValue::from_maybe_shared(share(field.value)?).ok()?;
+        parts.headers.try_append(name, value).ok()?;
+    }
+    if request.version == Some(0) {
+        parts.version = Version::HTTP_10;
+    }
+    Some(parts.into())
 }
 
 /// A head that was judged, as Pingora's type.

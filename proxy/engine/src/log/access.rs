@@ -12,7 +12,6 @@ use super::syslog::Mark;
 use super::writer::LogWriter;
 use super::{httplog, json};
 use crate::http::facts::RequestFacts;
-use crate::snapshot::assemble::is_upstream_header;
 
 /// One access log of a snapshot.
 #[derive(Debug)]
@@ -60,13 +59,13 @@ impl AccessLog {
         Self { format, when, sample, redaction, mark, rotate, writer }
     }
 
-    /// Whether its lines may refer to the head of the upstream's answer.
-    pub(crate) fn needs_upstream_headers(&self) -> bool {
+    /// Whether its lines may refer to such a variable by themselves.
+    pub(crate) fn asks_for(&self, is_sought: fn(&Variable) -> bool) -> bool {
         let of_format = match &self.format {
-            Format::Template(line) => line.template.variables().any(is_upstream_header),
+            Format::Template(line) => line.template.variables().any(is_sought),
             Format::Json | Format::Httplog => false,
         };
-        of_format || self.when.variables().into_iter().any(is_upstream_header)
+        of_format || self.when.variables().into_iter().any(is_sought)
     }
 
     /// Has the writer put its file aside as this log says: from now on this log is in force.

@@ -40,7 +40,7 @@ pub(crate) fn assemble(
     let sites = plan.sites.iter().zip(limits.sites);
     let sites: Box<[Site]> =
         sites.map(|(site, limit)| assemble_site((site, limit), &plan, &mut found)).collect();
-    let listeners = assemble_listeners(&plan, &mut found);
+    let listeners = assemble_listeners(&plan, generation, &mut found);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
         .upstreams
@@ -53,6 +53,10 @@ pub(crate) fn assemble(
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
         return Err(found);
     }
+    let is_asked_for = |is_sought: fn(&Variable) -> bool| {
+        access_logs.iter().any(|log| log.asks_for(is_sought))
+            || maps.iter().any(|map| map.asks_for(is_sought))
+    };
     let snapshot = Snapshot {
         generation,
         process: plan.process,
@@ -63,8 +67,8 @@ pub(crate) fn assemble(
         routes: plan.routes.into_boxed_slice(),
         route_limits: limits.routes.into_boxed_slice(),
         upstreams,
-        logs_upstream_headers: access_logs.iter().any(AccessLog::needs_upstream_headers)
-            || maps.iter().any(LiveMap::asks_for_upstream_headers),
+        logs_upstream_headers: is_asked_for(is_upstream_header),
+        asks_for_sent_headers: is_asked_for(is_sent_header),
         maps,
         own_actions,
         access_logs,
@@ -122,6 +126,7 @@ fn unreachable(plan: &Plan, hidden: RouteId, by: RouteId) -> Option<Diagnostic> 
 
 fn assemble_listeners(
     plan: &Plan,
+    generation: u64,
     found: &mut Vec<Diagnostic>,
 ) -> HashMap<ListenAddress, Arc<Listener>> {
     let mut listeners = HashMap::with_capacity(plan.listeners.len());
@@ -140,6 +145,7 @@ fn assemble_listeners(
                 hosts,
                 default,
                 has_answers: has_answers(plan, id),
+                generation,
             }),
         );
     }
@@ -170,7 +176,7 @@ fn assemble_files(route: &RoutePlan, found: &mut Vec<Diagnostic>) -> Option<Box<
         found.push(Diagnostic::error(Code::Assemble, route.at.clone(), error.to_string()));
     });
     Some(Box::new(Settings {
-        root: plan.anchor.clone(),
+        root: plan.anchor.clone().into(),
         symlinks: match plan.symlinks {
             plan::Symlinks::Beneath => Symlinks::Beneath,
             plan::Symlinks::Never => Symlinks::Never,
@@ -286,7 +292,12 @@ fn assemble_logs(
     logs.collect()
 }
 
+/// Whether `variable` can only be told while the head of our own answer is at hand.
+fn is_sent_header(variable: &Variable) -> bool {
+    matches!(variable, Variable::SentHeader(_))
+}
+
 /// Whether `variable` can only be told while the upstream's head is at hand.
-pub(crate) fn is_upstream_header(variable: &Variable) -> bool {
+fn is_upstream_header(variable: &Variable) -> bool {
     matches!(variable, Variable::UpstreamHeader(_))
 }

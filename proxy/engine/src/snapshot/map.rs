@@ -55,12 +55,9 @@ impl LiveMap {
         self.watched.is_some()
     }
 
-    /// Whether it may ask for a header of the upstream's answer by itself.
-    pub(crate) fn asks_for_upstream_headers(&self) -> bool {
-        let is_upstream_header =
-            |variable: &Variable| matches!(variable, Variable::UpstreamHeader(_));
-        self.key.variables().any(is_upstream_header)
-            || self.table.load().variables().any(is_upstream_header)
+    /// Whether it may ask for such a variable by itself.
+    pub(crate) fn asks_for(&self, is_sought: fn(&Variable) -> bool) -> bool {
+        self.key.variables().any(is_sought) || self.table.load().variables().any(is_sought)
     }
 
     /// Reads the file again if it has changed. Blocks.

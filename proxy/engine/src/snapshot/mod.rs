@@ -53,6 +53,8 @@ pub(crate) struct Snapshot {
     pub(crate) access_logs: Vec<AccessLog>,
     /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.
     pub(crate) logs_upstream_headers: bool,
+    /// Whether any template refers to `$sent_http_*` after the answer.
+    pub(crate) asks_for_sent_headers: bool,
 }
 
 /// A listener with the hosts it answers.
@@ -67,6 +69,8 @@ pub(crate) struct Listener {
     pub(crate) default: Option<SiteId>,
     /// Whether any of its sites has an answer that is made here.
     pub(crate) has_answers: bool,
+    /// The snapshot that it is part of.
+    pub(crate) generation: u64,
 }
 
 impl std::fmt::Debug for Listener {

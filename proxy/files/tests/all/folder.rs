@@ -42,7 +42,7 @@ impl Folder {
 
     pub(crate) fn settings(&self) -> Settings {
         Settings {
-            root: self.root(),
+            root: self.root().into(),
             symlinks: Symlinks::Beneath,
             index: ["index.html".into()].into(),
             autoindex: None,
@@ -94,7 +94,7 @@ impl Ask<'_> {
     pub(crate) fn try_each<'a>(
         self,
         url_path: &[u8],
-        candidates: impl IntoIterator<Item = Candidate<'a>>,
+        candidates: impl IntoIterator<Item = Candidate<'a>, IntoIter: Clone>,
     ) -> Got {
         let (path, query) = match url_path.iter().position(|&byte| byte == b'?') {
             Some(mark) => (&url_path[..mark], Some(&url_path[mark + 1..])),

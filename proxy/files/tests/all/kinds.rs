@@ -100,7 +100,7 @@ fn hidden_names_are_missing_unless_shown() {
 fn a_root_that_is_no_directory_holds_nothing() {
     let folder = Folder::new().with("a.txt", "a");
     for root in [folder.root().join("none"), folder.root().join("a.txt")] {
-        let settings = Settings { root, ..folder.settings() };
+        let settings = Settings { root: root.into(), ..folder.settings() };
         assert_eq!(ask(&settings).get("/"), Got::Missing);
     }
 }

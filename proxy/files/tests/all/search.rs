@@ -120,18 +120,27 @@ fn index_names_are_tried_in_order_and_only_as_files() {
 }
 
 #[test]
-fn a_deployment_is_seen_at_once() {
+fn a_deployment_is_seen_soon_and_what_is_new_in_it_at_once() {
     let folder = Folder::new();
     crate::folder::write(&folder.outside().join("one/a.txt"), "one");
     crate::folder::write(&folder.outside().join("two/a.txt"), "two");
+    crate::folder::write(&folder.outside().join("two/new.txt"), "new");
     let mut settings = folder.settings();
-    settings.root = folder.outside().join("current");
+    let current = folder.outside().join("current");
+    settings.root = current.clone().into();
     assert_eq!(ask(&settings).get("/a.txt"), Got::Missing);
     for (target, expected) in [("one", "one"), ("two", "two"), ("one", "one")] {
         let next = folder.outside().join("next");
         std::os::unix::fs::symlink(target, &next).unwrap();
-        std::fs::rename(&next, &settings.root).unwrap();
-        assert_eq!(ask(&settings).get("/a.txt").body(), expected);
+        std::fs::rename(&next, &current).unwrap();
+        if target == "two" {
+            assert_eq!(ask(&settings).get("/new.txt").body(), "new");
+            assert_eq!(ask(&settings).get("/a.txt").body(), "two");
+        }
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        while ask(&settings).get("/a.txt").body() != expected {
+            assert!(std::time::Instant::now() < deadline, "{target} is not seen");
+        }
     }
 }
 

@@ -59,6 +59,8 @@ mod maps;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod proxying_h1;
 #[cfg(test)]
 mod re_entry;

@@ -126,18 +126,9 @@ impl Connector {
         self.pool.keep(peer.reuse_hash(), &connection, driver);
         Ok(Reply::Session(session(lease, peer).await?))
     }
-}
 
-async fn session<P: Peer>(lease: Lease, peer: &P) -> Result<Session> {
-    let stream = lease.stream().await?;
-    Ok(Session::new(lease, stream, peer.tls()))
-}
-
-#[async_trait]
-impl custom::Connector for Connector {
-    type Session = Session;
-
-    async fn get_http_session<P: Peer + Send + Sync + 'static>(
+    /// A stream on a connection that stands, or on one that is opened for it; and whether it stood.
+    async fn take_or_open<P: Peer + Send + Sync + 'static>(
         &self,
         peer: &P,
     ) -> Result<(Reply<Session>, bool)> {
@@ -163,6 +154,28 @@ impl custom::Connector for Connector {
             }
         }
         Error::e_explain(H2Error, "the origin keeps closing its connections")
+    }
+}
+
+async fn session<P: Peer>(lease: Lease, peer: &P) -> Result<Session> {
+    let stream = lease.stream().await?;
+    Ok(Session::new(lease, stream, peer.tls()))
+}
+
+#[async_trait]
+impl custom::Connector for Connector {
+    type Session = Session;
+
+    async fn get_http_session<P: Peer + Send + Sync + 'static>(
+        &self,
+        peer: &P,
+    ) -> Result<(Reply<Session>, bool)> {
+        let reply = self.take_or_open(peer).await;
+        if reply.is_err() {
+            // Origins that are one client's alone come and go, and would pile up where none of them can be reached.
+            self.pool.forget_unused(peer.reuse_hash());
+        }
+        reply
     }
 
     async fn reused_http_session<P: Peer + Send + Sync + 'static>(

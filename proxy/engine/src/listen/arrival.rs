@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Ends, TlsFacts};
 use super::front_door;
+use super::proxy_protocol::{self, Introduced};
 use super::stream::{ClientStream, PlainStream};
 use super::worker::Open;
 use crate::snapshot::Listener;
@@ -36,7 +37,7 @@ struct Ready {
 impl Arrival {
     /// Goes on to HTTP, in a task of its own, once all handshakes are done.
     pub(crate) fn begin(self) {
-        if self.listener.tls.is_none() {
+        if self.listener.tls.is_none() && self.listener.plan.proxy_protocol.is_none() {
             return self.in_plain();
         }
         tokio::spawn(self.handshakes());
@@ -46,19 +47,41 @@ impl Arrival {
     fn in_plain(self) {
         let Self { open, listener, stream, ends, number } = self;
         let ready = Ready { stream: ClientStream::from(stream), tls: None, is_h2: false };
-        spawn(open, listener, ends, number, ready);
+        spawn(open, listener, Introduced { ends, proxied: None }, number, ready);
     }
 
     /// Shakes hands in the order in which the bytes come: PROXY header, then TLS.
     async fn handshakes(self) {
         let Self { open, listener, stream, ends, number } = self;
+        let Some(introduced) = introduction(&open, &listener, &stream, ends).await else { return };
         // Large, and short-lived.
         match Box::pin(tls_handshake(&listener, stream)).await {
-            Ok(ready) => spawn(open, listener, ends, number, ready),
+            Ok(ready) => spawn(open, listener, introduced, number, ready),
             Err(reason) => {
                 open.worker().shared.resident.metrics.failed_handshakes.add();
                 tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
             }
+        }
+    }
+}
+
+/// The client's own address, where a proxy in front has to say it; `None` when the connection is to be closed.
+async fn introduction(
+    open: &Open,
+    listener: &Listener,
+    stream: &PlainStream,
+    ends: Ends,
+) -> Option<Introduced> {
+    let Some(settings) = &listener.plan.proxy_protocol else {
+        return Some(Introduced { ends, proxied: None });
+    };
+    match Box::pin(proxy_protocol::introduce(settings, stream, ends)).await {
+        // Here, and not before, limits per client can be held against the client itself.
+        Ok(introduced) => Some(introduced),
+        Err(refusal) => {
+            open.worker().shared.resident.metrics.refused_proxy_headers.add(refusal);
+            tracing::debug!(peer = ?ends.peer, "closed for its PROXY header: {}", refusal.name());
+            None
         }
     }
 }
@@ -81,7 +104,8 @@ async fn tls_handshake(listener: &Listener, stream: PlainStream) -> Result<Ready
 }
 
 /// Starts the task of a connection that is ready for HTTP.
-fn spawn(open: Open, listener: Arc<Listener>, ends: Ends, number: u64, ready: Ready) {
-    let connection = Arc::new(Connection::new(listener, ends, ready.tls, number));
-    front_door::spawn(open, ready.stream, connection, ready.is_h2);
+fn spawn(open: Open, listener: Arc<Listener>, introduced: Introduced, number: u64, ready: Ready) {
+    let Introduced { ends, proxied } = introduced;
+    let connection = Connection::new(listener, ends, ready.tls, number).proxied(proxied);
+    front_door::spawn(open, ready.stream, Arc::new(connection), ready.is_h2);
 }

@@ -7,6 +7,7 @@ pub(crate) mod front_door;
 mod h2;
 pub(crate) mod head;
 mod lent;
+pub(crate) mod proxy_protocol;
 mod request_line;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -81,6 +81,8 @@ mod route_limits;
 #[cfg(test)]
 mod routing;
 #[cfg(test)]
+mod send_proxy;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod timeouts;

@@ -14,7 +14,10 @@ use crate::units::Timeout;
 
 model! {
     /// The PROXY protocol, version 1 or 2: connections begin with a header that says whose they are. The address in it takes the
-    /// place of the proxy's everywhere: `$remote_addr`, `access`, limits, logs, `X-Forwarded-For`, `trusted_proxies`.
+    /// place of the proxy's everywhere: `$remote_addr`, `access`, limits, logs, `X-Forwarded-For`, `trusted_proxies`. The proxy stays
+    /// `$realip_remote_addr`. `$scheme`, `$https`, `$server_addr` and `$server_port` are those of the connection to here;
+    /// `X-Forwarded-Proto` and `X-Forwarded-Port` are the client's, as far as the header says. Connections whose header is missing,
+    /// malformed, longer than 536 bytes or late are closed, and counted by reason in the metrics.
     pub struct ProxyProtocol {
         /// The proxies that are believed: networks, and `"unix"` for whoever comes over a Unix socket. All their connections
         /// must begin with a header. At least one.

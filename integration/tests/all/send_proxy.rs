@@ -4,8 +4,8 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use switchback_integration::{
-    Answer, Client, Config, H2Client, H2Request, Origin, Peer, Proxy, Trust, config, get,
-    open_websocket, pattern, site,
+    Answer, Client, Config, H2Client, H2Request, H2Response, Origin, Peer, Proxy, Trust, config,
+    get, open_websocket, pattern, post, site,
 };
 
 /// Every request to an upstream of these endpoints, with these lines beside them.
@@ -173,6 +173,25 @@ fn values_tell_of_the_clients_own_connection() {
         (&values[..2], &values[3..5]),
         (&["", ""].map(str::to_owned)[..], &["", "1"].map(str::to_owned)[..])
     );
+}
+
+#[test]
+fn streams_of_one_client_and_buffered_requests_tell_of_it_too() {
+    let back = back("", "$proxy_protocol_port");
+    let config = config()
+        .web("h2c = true")
+        .site("")
+        .route("/buffered", "proxy = { upstream = \"app\", buffer_request = true }")
+        .route("/*", "proxy = \"app\"")
+        .endpoints("app", &[back.address("web").to_string()], "send_proxy = \"v2\"");
+    let proxy = Proxy::start(&config);
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let requests: Vec<_> = (0..8).map(|_| H2Request::new("GET", "/").authority("h")).collect();
+    let ports: HashSet<_> = client.ask_all(&requests).iter().map(H2Response::text).collect();
+    assert_eq!(ports.len(), 1, "{ports:?}");
+    let mut client = proxy.client();
+    let port = client.local_address().port().to_string();
+    client.ask(&post("/buffered", "body")).expect_status(200).expect_text(&port);
 }
 
 /// The header of a connection would tell of another request.

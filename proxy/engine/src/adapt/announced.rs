@@ -56,3 +56,29 @@ impl Connect for Announced {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn announced(header: &[u8], number: u64, idle: u64) -> HttpPeer {
+        let mut peer = HttpPeer::new(("127.0.0.1", 1), false, String::new());
+        peer.group_key = 7;
+        peer.options.idle_timeout = Some(Duration::from_secs(idle));
+        announce(&mut peer, header.to_vec(), number);
+        peer
+    }
+
+    #[test]
+    fn connections_are_kept_to_one_client_and_one_header() {
+        let key = |header: &[u8], number| announced(header, number, 60).group_key;
+        assert_eq!(key(b"a", 1), key(b"a", 1));
+        assert!(key(b"a", 1) != key(b"a", 2) && key(b"a", 1) != key(b"b", 1));
+    }
+
+    #[test]
+    fn what_nobody_else_can_use_is_not_kept_for_long() {
+        let idle = |seconds| announced(b"", 1, seconds).options.idle_timeout;
+        assert_eq!((idle(60), idle(3)), (Some(IDLE), Some(Duration::from_secs(3))));
+    }
+}

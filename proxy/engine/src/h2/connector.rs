@@ -195,3 +195,23 @@ impl custom::Connector for Connector {
         session.connection().keep_idle_for(idle_timeout);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::connectors::http::custom::Connector as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_origin_that_cannot_be_reached_leaves_nothing_behind() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let connector = Connector::new(None);
+        for client in 1..4 {
+            let mut peer = HttpPeer::new(closed, false, String::new());
+            peer.group_key = client;
+            speak(&mut peer, Offer::Http2);
+            assert!(connector.get_http_session(&peer).await.is_err());
+        }
+        assert_eq!(connector.pool.count(), 0);
+    }
+}

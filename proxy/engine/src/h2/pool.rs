@@ -90,6 +90,14 @@ impl Pool {
     }
 }
 
+#[cfg(test)]
+impl Pool {
+    /// How many origins are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
+    }
+}
+
 impl Origin {
     fn lease(&self) -> Option<Lease> {
         self.connections.lock().iter().find_map(Connection::lease)

@@ -5,6 +5,9 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use switchback_conf::plan::{OtherPeers, ProxyProtocolPlan};
+
+use super::is_expected;
 use super::parse::{Ends, Header, MOST, Malformed, Parsed, SIGNATURE, parse};
 use super::tlv::{self, Tlvs};
 use super::write::{Draft, line, one_family, ssl};
@@ -218,6 +221,23 @@ fn both_ends_are_written_in_one_family() {
     assert_eq!(shown(pair("1.1.1.1:1", "2.2.2.2:2")), "1.1.1.1:1 2.2.2.2:2");
     assert_eq!(shown(pair("[::ffff:1.1.1.1]:1", "2.2.2.2:2")), "1.1.1.1:1 2.2.2.2:2");
     assert_eq!(shown(pair("1.1.1.1:1", "[::1]:2")), "[::ffff:1.1.1.1]:1 [::1]:2");
+}
+
+#[test]
+fn headers_are_expected_from_the_networks_that_were_named() {
+    let settings = |unix| ProxyProtocolPlan {
+        from: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        unix,
+        timeout: std::time::Duration::from_secs(1),
+        others: OtherPeers::Close,
+    };
+    let expected = |peer: &str| is_expected(&settings(false), Some(peer.parse().unwrap()));
+    // A socket for both families has IPv4 addresses in the clothes of IPv6.
+    assert!(
+        expected("10.1.2.3:1") && expected("[::ffff:10.1.2.3]:1") && expected("[2001:db8::1]:1")
+    );
+    assert!(!expected("11.0.0.1:1") && !expected("[::1]:1"));
+    assert!(is_expected(&settings(true), None) && !is_expected(&settings(false), None));
 }
 
 fn written() -> impl Strategy<Value = (Vec<u8>, Ends)> {

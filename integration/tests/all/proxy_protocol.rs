@@ -39,6 +39,10 @@ fn respond(body: &str) -> String {
 
 const FROM_HERE: &str = "proxy_protocol = { from = [\"127.0.0.1\"] }";
 
+/// As [`FROM_HERE`], with time enough for a segment for each byte.
+const PATIENT: &str = "proxy_protocol = { from = [\"127.0.0.1\"], timeout = \"1m\" }\n\
+                       timeouts = { header = \"1m\", handshake = \"1m\" }";
+
 fn refused(proxy: &Proxy, reason: &str) -> u64 {
     let text = proxy.control("GET", "/metrics", None).expect_status(200).text();
     let name = format!("switchback_refused_proxy_headers_total{{reason=\"{reason}\"}} ");
@@ -69,7 +73,7 @@ fn the_source_of_a_header_is_the_client() {
 
 #[test]
 fn a_header_may_come_in_any_pieces() {
-    let proxy = Proxy::start(&told(FROM_HERE, ANSWER));
+    let proxy = Proxy::start(&told(PATIENT, ANSWER));
     let tlvs = [tlv(0x01, b"http/1.1"), tlv(0x05, b"id")];
     for header in [LINE.to_vec(), binary(&tlvs)] {
         let bytes = [header.clone(), request()].concat();
@@ -85,7 +89,7 @@ fn a_header_may_come_in_any_pieces() {
 
 #[test]
 fn a_header_stands_before_tls() {
-    let listener = format!("{FROM_HERE}\ntls = {{ self_signed = [\"localhost\"] }}");
+    let listener = format!("{PATIENT}\ntls = {{ self_signed = [\"localhost\"] }}");
     let proxy = Proxy::start(&told(&listener, "$remote_addr $scheme $ssl_server_name"));
     for header in [LINE.to_vec(), binary(&[tlv(0x02, b"other")])] {
         let address = proxy.address("web");

@@ -73,6 +73,7 @@ Whole files stand in `examples/`:
 | `files.toml` | files, a route that stands in for missing ones, rewrites, redirects |
 | `api-gateway.toml` | captures, rewriting, header rules, conditions, limits |
 | `tls-termination.toml` | TLS towards clients and upstreams |
+| `behind-a-balancer.toml` | the PROXY protocol from a load balancer and to upstreams |
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |

@@ -11,7 +11,8 @@ use http::StatusCode;
 use switchback_conf::plan::{
     AccessLogPlan, ActionPlan, EncodedSlash, EndpointAddress, ErrorKey, ErrorRule, ErrorTarget,
     ListenAddress, ListenerId, ListenerTlsPlan, LogEscape, LogFormat, LogLevel, LogTarget,
-    ProxyPlan, RespondPlan, SiteId, UpstreamId, UpstreamProtocol,
+    OtherPeers, ProxyPlan, ProxyVersion, RespondPlan, SentTlv, SiteId, UpstreamId,
+    UpstreamProtocol,
 };
 use switchback_conf::{Plan, load_text};
 
@@ -411,4 +412,34 @@ fn an_include_in_code_is_refused_rather_than_ignored() {
             .report()
             .contains("includes are followed when files are read")
     );
+}
+
+#[test]
+fn proxies_in_front_and_headers_to_upstreams_are_as_written() {
+    let plan = planned(
+        "[[listeners]]\naddress = \":80\"\nproxy_protocol = { from = [\"10.0.0.0/8\", \"::1\"] }\n\
+         [[listeners]]\naddress = \"unix:a\"\nproxy_protocol = { from = [\"unix\"], timeout = \"1s\", others = \"plain\" }\n\
+         [[sites]]\n[[sites.routes]]\nproxy = \"a\"\n\
+         [upstreams.a]\nendpoints = [\"b:1\"]\nsend_proxy = \"v1\"\n\
+         [upstreams.c]\nendpoints = [\"b:1\"]\n\
+         send_proxy = { version = \"v2\", tlvs = [\"crc32c\", \"unique_id\", \"0xEa=$host-x\"] }\n",
+    );
+    let [tcp, unix] = &plan.listeners[..] else { panic!("two listeners") };
+    let from: Vec<_> = tcp.proxy_protocol.iter().flat_map(|plan| &plan.from).collect();
+    assert_eq!(from.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.0/8", "::1/128"]);
+    let tcp = tcp.proxy_protocol.as_ref().unwrap();
+    assert_eq!((tcp.unix, tcp.others), (false, OtherPeers::Close));
+    assert_eq!(tcp.timeout, Duration::from_secs(5));
+    let unix = unix.proxy_protocol.as_ref().unwrap();
+    assert_eq!((unix.unix, unix.others), (true, OtherPeers::Plain));
+    assert_eq!((unix.from.len(), unix.timeout), (0, Duration::from_secs(1)));
+    let [line, binary] = &plan.upstreams[..] else { panic!("two upstreams") };
+    let (line, binary) = (line.send_proxy.as_ref(), binary.send_proxy.as_ref());
+    let (line, binary) = (line.unwrap(), binary.unwrap());
+    assert_eq!((line.version, line.tlvs.len(), line.checksum), (ProxyVersion::V1, 0, false));
+    assert_eq!((binary.version, binary.checksum), (ProxyVersion::V2, true));
+    let [SentTlv::UniqueId, SentTlv::Custom(0xea, template)] = &binary.tlvs[..] else {
+        panic!("{:?}", binary.tlvs)
+    };
+    assert_eq!(template.source(), "$host-x");
 }

@@ -14,13 +14,14 @@ use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
     Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
-    OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Rotate, Route, RouteTimeouts, Site, Syslog,
-    Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    OneOrMany, OrOff, OrText, Proxy, ProxyProtocol, ProxySource, Redirect, Respond, Rotate, Route,
+    RouteTimeouts, SendProxy, Site, Syslog, Table, TemplateText, Text, Timeouts, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
     Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, LogEscape, LogLevel,
-    LogTarget, MessageFormat, SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity,
-    UpstreamProtocol,
+    LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite, Sample, Symlinks, SyslogAddress,
+    SyslogSeverity, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -353,18 +354,26 @@ fn listener() -> impl Strategy<Value = Listener> {
     );
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
-    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, limits).prop_map(
-        |(name, address, mode, tls, (h2, h2c), timeouts, limits)| Listener {
-            name,
-            address,
-            mode,
-            tls,
-            h2,
-            h2c,
-            timeouts,
-            limits,
-        },
-    )
+    let protocols = (h2, option::of(at(proxy_protocol())));
+    (option::of(at(name())), at(address), mode, option::of(at(tls)), protocols, timeouts, limits)
+        .prop_map(|(name, address, mode, tls, ((h2, h2c), proxy_protocol), timeouts, limits)| {
+            Listener { name, address, mode, tls, h2, h2c, proxy_protocol, timeouts, limits }
+        })
+}
+
+fn proxy_protocol() -> impl Strategy<Value = ProxyProtocol> {
+    let network = (any::<std::net::IpAddr>(), 0_u8..=32)
+        .prop_map(|(ip, bits)| ipnet::IpNet::new(ip, bits).unwrap().trunc());
+    let source = prop_oneof![network.prop_map(ProxySource::Network), Just(ProxySource::Unix)];
+    let others = select(vec![OtherPeers::Close, OtherPeers::Plain]);
+    (vec(at(source), 0..3), timeout(), at(others))
+        .prop_map(|(from, timeout, others)| ProxyProtocol { from, timeout, others })
+}
+
+fn send_proxy() -> impl Strategy<Value = OrText<SendProxy>> {
+    let version = select(vec![ProxyVersion::V1, ProxyVersion::V2]);
+    (at(version), vec(at(text()), 0..3))
+        .prop_map(|(version, tlvs)| OrText(SendProxy { version, tlvs }))
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {
@@ -382,15 +391,19 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let timeouts = (timeout(), timeout(), timeout(), timeout())
         .prop_map(|(connect, read, write, idle)| UpstreamTimeouts { connect, read, write, idle });
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
-    (vec(endpoint, 0..3), protocol, option::of(at(tls)), timeouts, any::<u32>(), timeout())
-        .prop_map(|(endpoints, protocol, tls, timeouts, tries, resolve_every)| Upstream {
+    let send_proxy = option::of(at(send_proxy()));
+    let tls = (option::of(at(tls)), send_proxy);
+    (vec(endpoint, 0..3), protocol, tls, timeouts, any::<u32>(), timeout()).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), timeouts, tries, resolve_every)| Upstream {
             endpoints,
             protocol,
             tls,
+            send_proxy,
             timeouts,
             tries: Count::clamped(tries),
             resolve_every,
-        })
+        },
+    )
 }
 
 fn log() -> impl Strategy<Value = Log> {

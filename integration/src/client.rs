@@ -67,18 +67,44 @@ impl Client {
         }
     }
 
+    /// Over TLS behind these bytes, each piece a segment of its own but the last, which leaves in one segment with the first of
+    /// the handshake.
+    ///
+    /// # Panics
+    /// When the handshake fails.
+    #[must_use]
+    #[track_caller]
+    pub fn tls_behind(address: SocketAddr, pieces: &[&[u8]], name: &str) -> Self {
+        let mut client = Self::tcp(address);
+        let (last, first) = pieces.split_last().expect("at least one piece");
+        for piece in first {
+            client.send(piece).wait_until_read();
+        }
+        let Stream::Tcp(tcp) = client.incoming.stream else { panic!("it was TCP") };
+        let held = rustix::net::send(&tcp, last, rustix::net::SendFlags::MORE);
+        assert_eq!(held.ok(), Some(last.len()), "a socket takes a few bytes");
+        match Self::tls_over(tcp, name, &Trust::Anyone) {
+            Ok(client) => client,
+            Err(error) => panic!("the handshake with {name} at {address} failed: {error}"),
+        }
+    }
+
     /// Over TLS, or why the handshake failed.
     ///
     /// # Errors
     /// What TLS or the transport said.
     pub fn try_tls(address: SocketAddr, name: &str, trust: &Trust<'_>) -> std::io::Result<Self> {
+        Self::tls_over(connect(address), name, trust)
+    }
+
+    fn tls_over(tcp: TcpStream, name: &str, trust: &Trust<'_>) -> std::io::Result<Self> {
         let alpn: &[&[u8]] = &[b"http/1.1"];
         let config = match trust {
             Trust::Authority(authority) => authority.client_config(alpn),
             Trust::Anyone => credulous_client_config(alpn),
         };
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
-        let mut stream = Stream::tls_client(connect(address), name, config)?;
+        let mut stream = Stream::tls_client(tcp, name, config)?;
         stream.set_read_timeout(Deadline::soon().left())?;
         stream.handshake()?;
         Ok(Self::over(stream))

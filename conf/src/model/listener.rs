@@ -9,6 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::proxy_protocol::ProxyProtocol;
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
 use crate::at::At;
@@ -30,6 +31,8 @@ model! {
         pub h2: Option<At<bool>> = None,
         /// Whether clients without TLS may speak HTTP/2 from the start (prior knowledge).
         pub h2c: At<bool> = At::from(false),
+        /// The PROXY protocol, for connections that come through a proxy in front. It stands before TLS.
+        pub proxy_protocol: Option<At<ProxyProtocol>> = None,
         /// How long clients may take.
         pub timeouts: Timeouts = Timeouts::default(),
         /// How much clients may send.
@@ -48,6 +51,7 @@ impl Listener {
             tls: None,
             h2: None,
             h2c: At::from(false),
+            proxy_protocol: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
         }

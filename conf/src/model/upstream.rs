@@ -4,6 +4,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::proxy_protocol::SendProxy;
 use super::text::{Count, OrText, Short};
 use super::tls::UpstreamTls;
 use crate::at::At;
@@ -20,6 +21,9 @@ model! {
         pub protocol: UpstreamProtocol = UpstreamProtocol::Http1,
         /// TLS. Without it, plain text.
         pub tls: Option<At<UpstreamTls>> = None,
+        /// The PROXY header that each connection begins with, before TLS: `"v1"`, `"v2"`, or a table. Such a connection is one
+        /// client connection's alone: it is used again for no other, and for no request whose header would be different.
+        pub send_proxy: Option<At<OrText<SendProxy>>> = None,
         /// How long it may take.
         pub timeouts: UpstreamTimeouts = UpstreamTimeouts::default(),
         /// The most attempts for one request. Only those that surely had no effect are repeated.
@@ -38,6 +42,7 @@ impl Upstream {
             endpoints: endpoints.into_iter().map(endpoint).collect(),
             protocol: UpstreamProtocol::Http1,
             tls: None,
+            send_proxy: None,
             timeouts: UpstreamTimeouts::default(),
             tries: Count::clamped(3),
             resolve_every: Timeout::seconds(30),

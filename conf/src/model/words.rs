@@ -10,8 +10,8 @@ use serde::Serializer;
 
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, Coding, EncodedSlash, Facility, LogEscape, LogLevel, MessageFormat, SameSite,
-    Symlinks, SyslogSeverity, UpstreamProtocol,
+    Autoindex, Coding, EncodedSlash, Facility, LogEscape, LogLevel, MessageFormat, OtherPeers,
+    ProxyVersion, SameSite, Symlinks, SyslogSeverity, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -55,6 +55,8 @@ words!(Autoindex, "how to list a directory": "off" = Off, "html" = Html, "json" 
 words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
+words!(OtherPeers, "what to do with other connections": "close" = Close, "plain" = Plain);
+words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 
 impl FromText for HeaderName {

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::build::Findings;
+use super::proxy_protocol;
 use super::{
     ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, ListenerTlsPlan,
 };
@@ -77,6 +78,10 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
         tls,
         h2: listener.tls.is_some() && listener.h2.as_ref().is_none_or(|h2| h2.value),
         h2c: listener.h2c.value,
+        proxy_protocol: listener
+            .proxy_protocol
+            .as_ref()
+            .map(|settings| proxy_protocol::accepted(settings, listener, findings)),
         timeouts: plan_timeouts(&listener.timeouts),
         limits: plan_limits(&listener.limits),
         at: listener.at.clone(),

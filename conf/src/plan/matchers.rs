@@ -122,6 +122,7 @@ pub(super) fn is_of_answer(variable: &Variable) -> bool {
         | Variable::Header(_)
         | Variable::Argument(_)
         | Variable::Cookie(_)
+        | Variable::ProxyTlv(_)
         | Variable::Map { .. } => false,
     }
 }

@@ -18,6 +18,7 @@ mod map_order;
 mod maps;
 mod matchers;
 mod process;
+mod proxy_protocol;
 mod routes;
 mod rules;
 mod sites;
@@ -46,6 +47,7 @@ pub use log::{
 };
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
+pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 
 use crate::diagnostic::Location;
@@ -128,6 +130,8 @@ pub struct ListenerPlan {
     pub h2: bool,
     /// Whether plain-text HTTP/2 with prior knowledge is understood.
     pub h2c: bool,
+    /// Who must begin with a PROXY header, if anybody.
+    pub proxy_protocol: Option<ProxyProtocolPlan>,
     /// Deadlines towards clients.
     pub timeouts: ListenerTimeouts,
     /// Bounds on what a client may send.
@@ -405,6 +409,8 @@ pub struct UpstreamPlan {
     pub protocol: UpstreamProtocol,
     /// TLS, or plain text.
     pub tls: Option<UpstreamTlsPlan>,
+    /// The PROXY header that connections begin with, if they do.
+    pub send_proxy: Option<SendProxyPlan>,
     /// Deadlines towards it.
     pub timeouts: UpstreamTimeouts,
     /// The most attempts for one request.

@@ -176,6 +176,7 @@ fn is_of_answer(variable: &Variable) -> bool {
         Variable::Header(_)
         | Variable::Argument(_)
         | Variable::Cookie(_)
+        | Variable::ProxyTlv(_)
         | Variable::Capture(_)
         | Variable::Map { .. } => false,
     }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::build::Findings;
+use super::proxy_protocol;
 use super::{
     EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
@@ -30,6 +31,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         endpoints: plan_endpoints(upstream, findings),
         protocol: upstream.protocol,
         tls: upstream.tls.as_ref().map(|tls| plan_tls(tls, upstream, findings)),
+        send_proxy: upstream.send_proxy.as_ref().map(|send| proxy_protocol::sent(send, findings)),
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),

@@ -31,6 +31,7 @@ mod host_pattern;
 mod map_table;
 mod memo;
 mod path_pattern;
+mod proxy_tlv;
 mod reference;
 mod scope;
 pub mod suggest;
@@ -48,6 +49,7 @@ pub use memo::Memo;
 pub use path_pattern::{
     Groups, MAX_CAPTURES, PathPattern, PathPatternError, PathRegex, Segment, Segments,
 };
+pub use proxy_tlv::ProxyTlv;
 pub use scope::{MapNames, Scope};
 pub use template::{Template, TemplateError, TemplateErrorKind, escape_literal};
 pub use variable::{FAMILIES, Facts, Family, Known, Variable};

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 
 use http::{HeaderName, Method};
 
+use crate::proxy_tlv::ProxyTlv;
 use crate::suggest;
 
 /// Where variables get their values: one request, as the engine sees it.
@@ -35,6 +36,8 @@ pub enum Variable {
     Argument(Box<str>),
     /// `$cookie_session`: a cookie of the request. The name is kept as written and meets any case, as in nginx.
     Cookie(Box<str>),
+    /// `$proxy_protocol_tlv_unique_id`: what a PROXY header of version 2 says beside addresses.
+    ProxyTlv(ProxyTlv),
     /// `$sent_http_content_type`: a header of the answer to the client.
     SentHeader(HeaderName),
     /// `$upstream_http_etag`: a header of the upstream's answer.
@@ -68,6 +71,7 @@ impl Variable {
             Self::Header(name) => member_name("http_", &with_underscores(name)),
             Self::Argument(name) => member_name("arg_", name),
             Self::Cookie(name) => member_name("cookie_", name),
+            Self::ProxyTlv(tlv) => member_name(PROXY_TLV_PREFIX, &tlv.to_string()),
             Self::SentHeader(name) => member_name("sent_http_", &with_underscores(name)),
             Self::UpstreamHeader(name) => member_name("upstream_http_", &with_underscores(name)),
             Self::Capture(index) => Cow::Owned((u16::from(*index) + 1).to_string()),
@@ -123,11 +127,14 @@ impl Family {
     }
 }
 
+/// What the names of PROXY headers' values begin with.
+const PROXY_TLV_PREFIX: &str = "proxy_protocol_tlv_";
+
 /// What the names of maps begin with.
 pub(crate) const MAP_PREFIX: &str = "map_";
 
 /// Every family, in the order of documentation.
-pub const FAMILIES: [Family; 6] = [
+pub const FAMILIES: [Family; 7] = [
     Family {
         prefix: "http_",
         doc: "A header of the request; dashes are written as underscores.",
@@ -142,6 +149,12 @@ pub const FAMILIES: [Family; 6] = [
         prefix: "cookie_",
         doc: "A cookie of the request; upper and lower case are alike.",
         build: |name| Some(Variable::Cookie(name.into())),
+    },
+    Family {
+        prefix: PROXY_TLV_PREFIX,
+        doc: "What a PROXY header of version 2 says: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, `ssl_cn`, `ssl_cipher`, \
+              `ssl_sig_alg`, `ssl_key_alg`, `ssl_verify` (0 when the client's certificate was found good), or a type as in `0xea`.",
+        build: |name| ProxyTlv::from_name(name).map(Variable::ProxyTlv),
     },
     Family {
         prefix: "sent_http_",
@@ -249,13 +262,18 @@ registry! {
     RemoteAddr "remote_addr" "The client's address, after trusted proxies were taken into account.";
     BinaryRemoteAddr "binary_remote_addr" "The client's address as 4 or 16 raw bytes: a short key for limits.";
     RemotePort "remote_port" "The client's port.";
-    RealipRemoteAddr "realip_remote_addr" "The address that opened the connection, whatever trusted proxies say.";
+    RealipRemoteAddr "realip_remote_addr" "The address that opened the connection, whatever trusted proxies and PROXY headers say.";
+    RealipRemotePort "realip_remote_port" "The port that opened the connection, whatever a PROXY header says.";
     ProxyAddXForwardedFor "proxy_add_x_forwarded_for" "The request's `X-Forwarded-For` with the client's address appended.";
     ServerAddr "server_addr" "The local address that took the connection.";
     ServerPort "server_port" "The local port that took the connection.";
     ServerName "server_name" "The name of the site that serves the request.";
     Connection "connection" "The serial number of the connection.";
     ConnectionRequests "connection_requests" "How many requests the connection has carried, this one included.";
+    ProxyProtocolAddr "proxy_protocol_addr" "The client's address in the PROXY header.";
+    ProxyProtocolPort "proxy_protocol_port" "The client's port in the PROXY header.";
+    ProxyProtocolServerAddr "proxy_protocol_server_addr" "The address that the client connected to, in the PROXY header.";
+    ProxyProtocolServerPort "proxy_protocol_server_port" "The port that the client connected to, in the PROXY header.";
     SslProtocol "ssl_protocol" "The version of TLS: `TLSv1.2` or `TLSv1.3`.";
     SslCipher "ssl_cipher" "The cipher suite of the TLS session.";
     SslServerName "ssl_server_name" "The server name that the client asked for in its TLS hello.";

@@ -59,6 +59,8 @@ mod maps;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod proxy_protocol;
+#[cfg(test)]
 mod proxying_h1;
 #[cfg(test)]
 mod re_entry;
@@ -78,6 +80,8 @@ mod retries;
 mod route_limits;
 #[cfg(test)]
 mod routing;
+#[cfg(test)]
+mod send_proxy;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]

@@ -30,6 +30,10 @@ use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
+/// For the fuzzer alone.
+#[doc(hidden)]
+pub use listen::proxy_protocol::check as check_proxy_header;
+
 use listen::connection::{Connection, Ends};
 use listen::socket::{self, Sockets};
 use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listen::proxy_protocol::refusal::Refusals;
 use crate::log::Losses;
 
 /// The counters that all workers share.
@@ -22,6 +23,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_heads: Counter,
     /// TLS handshakes that failed.
     pub(crate) failed_handshakes: Counter,
+    /// Connections closed for want of a PROXY header that is allowed and well formed.
+    pub(crate) refused_proxy_headers: Refusals,
     /// Tries at upstreams.
     pub(crate) upstream_tries: Counter,
     /// Tries that could not connect.
@@ -140,6 +143,18 @@ impl Metrics {
             sample(out, (name, help, "gauge"), gauge.value());
         }
         self.render_classes(out);
+        self.render_proxy_headers(out);
+    }
+
+    fn render_proxy_headers(&self, out: &mut String) {
+        let (name, help) = (
+            "refused_proxy_headers_total",
+            "Connections closed for their PROXY header, by reason.",
+        );
+        header(out, (name, help, "counter"));
+        for (reason, count) in self.refused_proxy_headers.counts() {
+            let _ = writeln!(out, "switchback_{name}{{reason=\"{reason}\"}} {count}");
+        }
     }
 
     fn render_classes(&self, out: &mut String) {

@@ -126,18 +126,9 @@ impl Connector {
         self.pool.keep(peer.reuse_hash(), &connection, driver);
         Ok(Reply::Session(session(lease, peer).await?))
     }
-}
 
-async fn session<P: Peer>(lease: Lease, peer: &P) -> Result<Session> {
-    let stream = lease.stream().await?;
-    Ok(Session::new(lease, stream, peer.tls()))
-}
-
-#[async_trait]
-impl custom::Connector for Connector {
-    type Session = Session;
-
-    async fn get_http_session<P: Peer + Send + Sync + 'static>(
+    /// A stream on a connection that stands, or on one that is opened for it; and whether it stood.
+    async fn take_or_open<P: Peer + Send + Sync + 'static>(
         &self,
         peer: &P,
     ) -> Result<(Reply<Session>, bool)> {
@@ -164,6 +155,28 @@ impl custom::Connector for Connector {
         }
         Error::e_explain(H2Error, "the origin keeps closing its connections")
     }
+}
+
+async fn session<P: Peer>(lease: Lease, peer: &P) -> Result<Session> {
+    let stream = lease.stream().await?;
+    Ok(Session::new(lease, stream, peer.tls()))
+}
+
+#[async_trait]
+impl custom::Connector for Connector {
+    type Session = Session;
+
+    async fn get_http_session<P: Peer + Send + Sync + 'static>(
+        &self,
+        peer: &P,
+    ) -> Result<(Reply<Session>, bool)> {
+        let reply = self.take_or_open(peer).await;
+        if reply.is_err() {
+            // Origins that are one client's alone come and go, and would pile up where none of them can be reached.
+            self.pool.forget_unused(peer.reuse_hash());
+        }
+        reply
+    }
 
     async fn reused_http_session<P: Peer + Send + Sync + 'static>(
         &self,
@@ -180,5 +193,25 @@ impl custom::Connector for Connector {
         idle_timeout: Option<Duration>,
     ) {
         session.connection().keep_idle_for(idle_timeout);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pingora_core::connectors::http::custom::Connector as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_origin_that_cannot_be_reached_leaves_nothing_behind() {
+        let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let connector = Connector::new(None);
+        for client in 1..4 {
+            let mut peer = HttpPeer::new(closed, false, String::new());
+            peer.group_key = client;
+            speak(&mut peer, Offer::Http2);
+            assert!(connector.get_http_session(&peer).await.is_err());
+        }
+        assert_eq!(connector.pool.count(), 0);
     }
 }

@@ -78,7 +78,7 @@ impl Pool {
     }
 
     /// Drops the entry of an origin that nobody uses, so that origins which come and go leave nothing behind.
-    fn forget_unused(&self, reuse_hash: u64) {
+    pub(super) fn forget_unused(&self, reuse_hash: u64) {
         let mut origins = self.0.lock();
         let is_unused = |origin: &Arc<Origin>| {
             // One for the map, one for the task that asks.
@@ -87,6 +87,14 @@ impl Pool {
         if origins.get(&reuse_hash).is_some_and(is_unused) {
             origins.remove(&reuse_hash);
         }
+    }
+}
+
+#[cfg(test)]
+impl Pool {
+    /// How many origins are remembered.
+    pub(super) fn count(&self) -> usize {
+        self.0.lock().len()
     }
 }
 

@@ -13,6 +13,7 @@ use switchback_value::{Facts, Known, Variable};
 
 use super::context::{Context, Try};
 use crate::clock;
+use crate::listen::connection::Connection;
 
 /// One request, as templates and conditions see it.
 pub(crate) struct RequestFacts<'r> {
@@ -108,7 +109,14 @@ impl<'r> RequestFacts<'r> {
             Known::RemoteAddr => Some(Cow::Borrowed(self.client_text())),
             Known::BinaryRemoteAddr => self.context.request.client.map(|ip| octets(ip).into()),
             Known::RemotePort => connection.peer.map(|peer| number(peer.port().into())),
-            Known::RealipRemoteAddr => Some(address_text(connection.peer).into()),
+            Known::RealipRemoteAddr => Some(address_text(connection.real_peer()).into()),
+            Known::RealipRemotePort => {
+                connection.real_peer().map(|peer| number(peer.port().into()))
+            }
+            Known::ProxyProtocolAddr
+            | Known::ProxyProtocolPort
+            | Known::ProxyProtocolServerAddr
+            | Known::ProxyProtocolServerPort => proxy_header_end(connection, known),
             Known::ServerAddr => Some(address_text(connection.local).into()),
             Known::ServerPort => connection.local.map(|local| number(local.port().into())),
             Known::ServerName => self.context.site().map(|site| text(&site.name)),
@@ -272,6 +280,10 @@ impl Facts for RequestFacts<'_> {
                 .and_then(|query| argument(query, name))
                 .map(Cow::Borrowed),
             Variable::Cookie(name) => cookie(&self.head.headers, name).map(Cow::Borrowed),
+            Variable::ProxyTlv(tlv) => {
+                let proxied = self.context.connection.proxied.as_ref()?;
+                proxied.value(*tlv)
+            }
             Variable::SentHeader(name) => {
                 self.sent?.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
             }
@@ -287,6 +299,18 @@ impl Facts for RequestFacts<'_> {
 
     fn method(&self) -> &Method {
         &self.head.method
+    }
+}
+
+/// What a PROXY header says of the connection's ends.
+fn proxy_header_end(connection: &Connection, known: Known) -> Value<'static> {
+    let (source, destination) = connection.proxied.as_ref()?.ends?;
+    let address = |end: SocketAddr| Some(end.ip().to_canonical().to_string().into_bytes().into());
+    match known {
+        Known::ProxyProtocolAddr => address(source),
+        Known::ProxyProtocolPort => Some(number(source.port().into())),
+        Known::ProxyProtocolServerAddr => address(destination),
+        _ => Some(number(destination.port().into())),
     }
 }
 

@@ -93,7 +93,7 @@ fn x_forwarded(
     // What a trusted proxy said of the client's own connection is nearer to the truth than what we see.
     let absent = |head: &RequestHeader, name: &str| !head.headers.contains_key(name);
     if absent(head, "x-forwarded-proto") {
-        head.insert_header("X-Forwarded-Proto", context.connection.scheme())?;
+        head.insert_header("X-Forwarded-Proto", context.connection.client_scheme())?;
     }
     if absent(head, "x-forwarded-host") {
         let host = head.headers.get(header::HOST).cloned();
@@ -102,8 +102,10 @@ fn x_forwarded(
             head.insert_header("X-Forwarded-Host", host)?;
         }
     }
-    if let Some(local) = context.connection.local.filter(|_| absent(head, "x-forwarded-port")) {
-        head.insert_header("X-Forwarded-Port", local.port().to_string())?;
+    if let Some(taken) =
+        context.connection.destination().filter(|_| absent(head, "x-forwarded-port"))
+    {
+        head.insert_header("X-Forwarded-Port", taken.port().to_string())?;
     }
     Ok(())
 }
@@ -115,7 +117,7 @@ fn forwarded_element(context: &Context, peer: Option<IpAddr>) -> String {
         Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
         None => "for=unknown".to_owned(),
     };
-    format!("{node};host=\"{}\";proto={}", context.request.host, context.connection.scheme())
+    format!("{node};host=\"{}\";proto={}", context.request.host, context.connection.client_scheme())
 }
 
 /// Names us as an intermediary (RFC 9110, 7.6.3).

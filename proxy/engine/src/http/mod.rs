@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod action;
+mod announce;
 pub(crate) mod answer;
 mod answer_head;
 pub(crate) mod bandwidth;
@@ -194,10 +195,10 @@ impl ProxyHttp for Phases {
     /// 6 select.
     async fn upstream_peer(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         context: &mut Self::CTX,
     ) -> Result<Box<HttpPeer>> {
-        select::select(context).map_err(|fault| context.fail(fault))
+        select::select(session.req_header(), context).map_err(|fault| context.fail(fault))
     }
 
     async fn connected_to_upstream(

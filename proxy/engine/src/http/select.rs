@@ -1,13 +1,15 @@
 //! Phase 6: which endpoint, and how to dial it.
 
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_http::RequestHeader;
 
+use super::announce;
 use super::context::{Context, Try};
 use super::fault::{Fault, Kind};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
-pub(crate) fn select(context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
+pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
     let snapshot = std::sync::Arc::clone(&context.snapshot);
     let upstream = context.proxy().and_then(|proxy| snapshot.upstream(proxy.upstream));
     let upstream =
@@ -28,7 +30,12 @@ pub(crate) fn select(context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
     let template = upstream.peers.get(choice.endpoint);
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
-    adapt::peer::dial(template, &choice.target, timeouts)
+    let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
+    if let Some(send) = &upstream.plan.send_proxy {
+        let header = announce::header(send, head, context);
+        adapt::announce(&mut peer, header, context.connection.number);
+    }
+    Ok(peer)
 }
 
 /// Whether a try that failed before anything was sent may be followed by another.

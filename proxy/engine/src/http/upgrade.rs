@@ -59,7 +59,7 @@ async fn exchange(
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(), Fault> {
-    let (mut upstream, timeouts) = connect(context, connector).await?;
+    let (mut upstream, timeouts) = connect(&handshake.head, context, connector).await?;
     let request = request(handshake, context)?;
     within(timeouts.write, upstream.write_all(&request)).await?;
     within(timeouts.write, upstream.flush()).await?;
@@ -80,6 +80,7 @@ async fn exchange(
 
 /// Dials endpoints until one answers or the tries are used up.
 async fn connect(
+    head: &RequestHeader,
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
@@ -89,7 +90,7 @@ async fn connect(
     let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");
     let timeouts = timeouts.ok_or_else(no_upstream)?;
     loop {
-        let peer: Box<HttpPeer> = select::select(context)?;
+        let peer: Box<HttpPeer> = select::select(head, context)?;
         match connector.new_stream(&*peer).await {
             Ok(stream) => {
                 context.asked.lock().current(|tried| tried.connected = Some(tried.began.elapsed()));

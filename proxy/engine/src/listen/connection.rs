@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::proxy_protocol::Proxied;
 use crate::snapshot::Listener;
 
 /// One accepted connection. Its settings are those of the snapshot at accept.
@@ -11,12 +12,14 @@ use crate::snapshot::Listener;
 pub(crate) struct Connection {
     /// The listener that took it.
     pub(crate) listener: Arc<Listener>,
-    /// The client's address; `None` on a Unix socket.
+    /// The client's address, as a PROXY header has it if there was one; `None` on a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
     /// The address that took it; `None` on a Unix socket.
     pub(crate) local: Option<SocketAddr>,
     /// What was agreed on in the TLS handshake.
     pub(crate) tls: Option<TlsFacts>,
+    /// What a PROXY header said of it.
+    pub(crate) proxied: Option<Box<Proxied>>,
     /// Serial number in this process.
     pub(crate) number: u64,
     requests: AtomicU64,
@@ -46,9 +49,32 @@ impl Connection {
             peer: ends.peer,
             local: ends.local,
             tls,
+            proxied: None,
             number,
             requests: AtomicU64::new(0),
         }
+    }
+
+    /// With what a PROXY header said of it.
+    pub(crate) fn proxied(self, proxied: Option<Box<Proxied>>) -> Self {
+        Self { proxied, ..self }
+    }
+
+    /// Who opened the connection, whoever the client is; `None` on a Unix socket.
+    pub(crate) fn real_peer(&self) -> Option<SocketAddr> {
+        self.proxied.as_ref().map_or(self.peer, |proxied| proxied.peer)
+    }
+
+    /// What the client connected to, here or at a proxy that said so; `None` on a Unix socket.
+    pub(crate) fn destination(&self) -> Option<SocketAddr> {
+        let said = self.proxied.as_ref().and_then(|proxied| proxied.ends);
+        said.map(|(_, destination)| destination).or(self.local)
+    }
+
+    /// What the client speaks: `https` where TLS ends here, or at a proxy that said so.
+    pub(crate) fn client_scheme(&self) -> &'static str {
+        let ssl = self.proxied.as_ref().and_then(|proxied| proxied.tlvs().ssl());
+        if ssl.is_some_and(|ssl| ssl.is_tls()) { "https" } else { self.scheme() }
     }
 
     /// Counts one more request, and says how many there were with it.

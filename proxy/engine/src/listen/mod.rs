@@ -1,11 +1,13 @@
 //! From a bound address to a judged request: sockets, workers, accept, TLS, the front door.
 
+mod arrival;
 pub(crate) mod chunked;
 pub(crate) mod connection;
 pub(crate) mod front_door;
 mod h2;
 pub(crate) mod head;
 mod lent;
+pub(crate) mod proxy_protocol;
 mod request_line;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -15,7 +15,8 @@ use switchback_conf::model::{
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
     Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
     OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Rotate, Route, RouteTimeouts, Site, Syslog,
-    Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    Table, TemplateText, Text, Timeouts, Tolerance, Upstream, UpstreamTimeouts, UpstreamTls,
+    Workers,
 };
 use switchback_conf::plan::{
     Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, LogEscape, LogLevel,
@@ -353,8 +354,9 @@ fn listener() -> impl Strategy<Value = Listener> {
     );
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
+    let limits = (limits, vec(at(tolerance()), 0..3));
     (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, limits).prop_map(
-        |(name, address, mode, tls, (h2, h2c), timeouts, limits)| Listener {
+        |(name, address, mode, tls, (h2, h2c), timeouts, (limits, tolerate))| Listener {
             name,
             address,
             mode,
@@ -363,8 +365,13 @@ fn listener() -> impl Strategy<Value = Listener> {
             h2c,
             timeouts,
             limits,
+            tolerate,
         },
     )
+}
+
+fn tolerance() -> impl Strategy<Value = Tolerance> {
+    select(Tolerance::ALL.map(|(tolerance, _)| tolerance).to_vec())
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {

@@ -6,8 +6,10 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::build::Findings;
+use super::tolerate::tolerances;
 use super::{
     ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, ListenerTlsPlan,
+    Tolerances,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -78,7 +80,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
         h2: listener.tls.is_some() && listener.h2.as_ref().is_none_or(|h2| h2.value),
         h2c: listener.h2c.value,
         timeouts: plan_timeouts(&listener.timeouts),
-        limits: plan_limits(&listener.limits),
+        limits: plan_limits(&listener.limits, tolerances(&listener.tolerate, findings)),
         at: listener.at.clone(),
     }
 }
@@ -171,13 +173,14 @@ fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {
     }
 }
 
-fn plan_limits(limits: &Limits) -> ListenerLimits {
+fn plan_limits(limits: &Limits, tolerate: Tolerances) -> ListenerLimits {
     let Limits { target, headers, fields, keepalive_requests } = limits;
     ListenerLimits {
         target: target.bytes(),
         headers: headers.bytes(),
         fields: fields.value(),
         keepalive_requests: keepalive_requests.value(),
+        tolerate,
     }
 }
 

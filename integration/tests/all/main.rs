@@ -83,6 +83,8 @@ mod signals;
 #[cfg(test)]
 mod timeouts;
 #[cfg(test)]
+mod tolerate;
+#[cfg(test)]
 mod truncation;
 #[cfg(test)]
 mod unix_sockets;

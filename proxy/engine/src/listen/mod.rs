@@ -6,6 +6,7 @@ pub(crate) mod front_door;
 mod h2;
 pub(crate) mod head;
 mod lent;
+mod mend;
 mod request_line;
 pub(crate) mod socket;
 pub(crate) mod stream;

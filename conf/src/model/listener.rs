@@ -43,7 +43,7 @@ model! {
         /// spaces; risks values that others cut there. `"obs-fold"`: a value may go on in the next line; risks that another took
         /// that for a header. `"space-before-colon"`: the blank is dropped; risks headers that another ignored.
         /// `"length-and-chunked"`: chunks win, and the connection ends after the answer; risks all of request smuggling if the
-        /// one in front went by the length. `"odd-length"`: the same length several times, as a list or with `+`, counts once;
+        /// one in front went by the length. `"odd-length"`: the same length several times, as a list, with `+` or zeros in front, counts once;
         /// lengths that differ are always refused. `"odd-coding"`: `chunked` several times, or with `identity` or nothing between
         /// commas, counts once; risks that another saw no chunks. `"repeated-host"`: the same `Host` several times counts once;
         /// hosts that differ are always refused. `"other-host"`: the host of an absolute target wins over a different `Host`;

@@ -23,7 +23,7 @@ pub enum Tolerance {
     SpaceBeforeColon,
     /// `Content-Length` beside `Transfer-Encoding: chunked` is ignored, and the connection ends after the answer.
     LengthAndChunked,
-    /// The same `Content-Length` several times, as a list or with a plus sign counts once.
+    /// The same `Content-Length` several times, as a list, with a plus sign or zeros in front counts once.
     OddLength,
     /// `Transfer-Encoding` may name `chunked` several times, with `identity` or nothing between commas.
     OddCoding,

@@ -81,6 +81,8 @@ mod routing;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod timeouts;
 #[cfg(test)]
 mod tolerate;

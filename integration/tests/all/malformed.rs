@@ -24,6 +24,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("a signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na"),
     ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\na"),
     ("a hexadecimal length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\na"),
+    ("a length with a zero in front", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\na"),
     ("an empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n"),
     (
         "a length over 64 bits",

@@ -13,7 +13,7 @@ const FAULTS: &[(&str, &str, &[&str])] = &[
     ("space-before-colon", "GET /x HTTP/1.1\r\nHost: a\r\nX : b\r\n\r\n", &["X: b\r\n"]),
     (
         "odd-length",
-        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: +4, 4\r\nContent-Length: 4\r\n\r\nbody",
+        "POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: +4, 04\r\nContent-Length: 4\r\n\r\nbody",
         &["Content-Length: 4\r\n"],
     ),
     (

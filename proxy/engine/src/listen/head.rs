@@ -304,9 +304,10 @@ impl<'h> Fields<'h> {
     }
 }
 
-/// Digits and nothing else: no sign, no list, no blank (RFC 9110, 8.6).
+/// Digits and nothing else: no sign, no list, no blank (RFC 9110, 8.6). Zeros in front are refused too: some read octal.
 fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let is_padded = value.len() > 1 && value.starts_with(b"0");
+    let digits = !value.is_empty() && !is_padded && value.iter().all(u8::is_ascii_digit);
     let number =
         std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
     number.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid Content-Length"))
@@ -477,6 +478,7 @@ mod tests {
             "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
         ] {

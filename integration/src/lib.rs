@@ -49,9 +49,9 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, ReadLog,
-    Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday, fragments, latency,
-    many_sites, many_sites_config, mutated, nginx_twice, open_websocket, reloads, rotation,
-    slow_logs, smuggling,
+    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, Positions,
+    ReadLog, Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday, fragments,
+    latency, many_sites, many_sites_config, mutated, nginx_twice, open_websocket, positions,
+    reloads, rotation, slow_logs, smuggling,
 };
 pub use wire::{Headers, WireError};

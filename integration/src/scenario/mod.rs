@@ -13,7 +13,7 @@ mod sites;
 mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
-pub use edge::{Smuggling, cut_everywhere, smuggling};
+pub use edge::{Positions, Smuggling, cut_everywhere, positions, smuggling};
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};

@@ -9,6 +9,8 @@ mod access_log_formats;
 #[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
+mod byte_positions;
+#[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]
 mod concurrency;

@@ -30,6 +30,8 @@ use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
+pub use listen::judge;
+
 use listen::connection::{Connection, Ends};
 use listen::socket::{self, Sockets};
 use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};

@@ -243,3 +243,23 @@ fn a_body_nobody_reads_does_not_become_a_request() {
     let mut client = proxy.client();
     client.ask(&switchback_integration::request("GET", "/fixed").body(hidden)).expect_body("fixed");
 }
+
+#[test]
+fn connection_takes_no_header_away_that_the_proxy_stands_for() {
+    for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Host", "Content-Length"] {
+        let origin = Origin::start();
+        let proxy = Proxy::start(&site().proxy_to(&origin));
+        let head = format!(
+            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: {name}\r\nContent-Length: 4\r\n\r\nbody"
+        );
+        let (answer, _) = ask(&proxy, &head).unwrap();
+        let received = origin.requests("/x");
+        let Some(received) = received.first() else {
+            assert_eq!(answer.status, 400, "{name}: {answer}");
+            continue;
+        };
+        let has = |name| received.headers.get(name).is_some();
+        assert!(has("host") && has("x-forwarded-for"), "{name}: {received:?}");
+        assert_eq!((answer.status, &*received.body), (200, &b"body"[..]), "{name}");
+    }
+}

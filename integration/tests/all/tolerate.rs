@@ -173,7 +173,7 @@ fn headers_with_underscores_are_dropped_over_http2_too() {
 #[test]
 fn a_tolerated_request_is_told_as_received() {
     let config = config()
-        .web("tolerate = [\"bare-lf\"]")
+        .web("tolerate = [\"bare-lf\"]\ntimeouts = { header = \"5m\" }")
         .site("")
         .route("/*", "respond = { status = 200, body = \"$request|$request_uri\" }");
     let proxy = Proxy::start(&config);

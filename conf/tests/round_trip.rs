@@ -15,8 +15,8 @@ use switchback_conf::model::{
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
     Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
     OneOrMany, OrOff, OrText, Proxy, ProxyProtocol, ProxySource, Redirect, Respond, Rotate, Route,
-    RouteTimeouts, SendProxy, Site, Syslog, Table, TemplateText, Text, Timeouts, Upstream,
-    UpstreamTimeouts, UpstreamTls, Workers,
+    RouteTimeouts, SendProxy, Site, Syslog, Table, TemplateText, Text, Timeouts, Tolerance,
+    Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
     Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, LogEscape, LogLevel,
@@ -355,9 +355,22 @@ fn listener() -> impl Strategy<Value = Listener> {
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
+    let limits = (limits, vec(at(tolerance()), 0..3));
     (option::of(at(name())), at(address), mode, option::of(at(tls)), protocols, timeouts, limits)
-        .prop_map(|(name, address, mode, tls, ((h2, h2c), proxy_protocol), timeouts, limits)| {
-            Listener { name, address, mode, tls, h2, h2c, proxy_protocol, timeouts, limits }
+        .prop_map(|(name, address, mode, tls, protocols, timeouts, (limits, tolerate))| {
+            let ((h2, h2c), proxy_protocol) = protocols;
+            Listener {
+                name,
+                address,
+                mode,
+                tls,
+                h2,
+                h2c,
+                proxy_protocol,
+                timeouts,
+                limits,
+                tolerate,
+            }
         })
 }
 
@@ -374,6 +387,10 @@ fn send_proxy() -> impl Strategy<Value = OrText<SendProxy>> {
     let version = select(vec![ProxyVersion::V1, ProxyVersion::V2]);
     (at(version), vec(at(text()), 0..3))
         .prop_map(|(version, tlvs)| OrText(SendProxy { version, tlvs }))
+}
+
+fn tolerance() -> impl Strategy<Value = Tolerance> {
+    select(Tolerance::ALL.map(|(tolerance, _)| tolerance).to_vec())
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {

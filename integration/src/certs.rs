@@ -10,7 +10,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_t
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
-    SignatureScheme,
+    SignatureScheme, SupportedProtocolVersion,
 };
 
 /// A certificate authority of a test's own.
@@ -122,6 +122,20 @@ pub(crate) fn credulous_client_config(alpn: &[&[u8]]) -> Arc<ClientConfig> {
         .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     with_alpn(config, alpn)
+}
+
+/// The same, speaking this version alone.
+pub(crate) fn credulous_client_config_of(
+    version: &'static SupportedProtocolVersion,
+) -> Arc<ClientConfig> {
+    let provider = aws_lc_rs::default_provider();
+    let config = ClientConfig::builder_with_provider(Arc::new(provider.clone()))
+        .with_protocol_versions(&[version])
+        .expect("the provider supports both versions")
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Credulous(provider)))
+        .with_no_client_auth();
+    Arc::new(config)
 }
 
 fn client_builder() -> rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier> {

@@ -6,12 +6,16 @@ use std::net::IpAddr;
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method};
+use switchback_conf::plan::{Tolerance, Tolerances};
 use switchback_conf::{format, load_text, read_text};
+use switchback_engine::judge::{self, Judged};
 use switchback_files::{Acceptable, Coding, MAX_RANGES, Ranges};
 use switchback_route::{
     Captures, EncodedSlash, HostTable, NormalPath, RouteId, RouteSpec, RouteTable,
 };
 use switchback_value::{Condition, Facts, HostPattern, PathPattern, Scope, Template, Variable};
+
+use crate::grammar::message;
 
 /// A fuzz target.
 #[derive(Clone, Copy)]
@@ -23,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 11] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -34,6 +38,8 @@ pub const TARGETS: [Target; 9] = [
     Target { name: "accept_encoding", run: accept_encoding },
     // It is cut at every position, and what follows it changes nothing.
     Target { name: "proxy_header", run: switchback_engine::check_proxy_header },
+    Target { name: "request_head", run: request_head },
+    Target { name: "chunked_body", run: chunked_body },
 ];
 
 /// Runs the target of this name.
@@ -43,6 +49,44 @@ pub const TARGETS: [Target; 9] = [
 pub fn fuzz(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
     (target.run)(data);
+}
+
+/// A head that is let through is, as it goes on, what a strict parser of another hand reads; cut short it is no head. The
+/// first byte says whether everything is tolerated.
+fn request_head(data: &[u8]) {
+    let Some((first, bytes)) = data.split_first() else { return };
+    let all = Tolerance::ALL.map(|(tolerance, _)| tolerance).into_iter().collect();
+    let tolerate = if first % 2 == 0 { Tolerances::NONE } else { all };
+    let Judged::Head { received, mut sent, body } = judge::head(bytes, tolerate) else { return };
+    for cut in [received / 3, received / 2, received - 1] {
+        let judged = judge::head(&bytes[..cut], tolerate);
+        assert_eq!(judged, Judged::Partial, "{} of {}", cut, bytes.escape_ascii());
+    }
+    let first_line = sent.split(|byte| *byte == b'\n').find(|line| *line != b"\r");
+    if first_line.is_none_or(|line| line.ends_with(b"HTTP/1.0\r")) {
+        // The strict parser is of HTTP/1.1 alone.
+        return;
+    }
+    let length = body.unwrap_or(7).min(1 << 16);
+    match body {
+        None => sent.extend_from_slice(b"2\r\nab\r\n0\r\n\r\n"),
+        Some(_) => sent.resize(sent.len() + usize::try_from(length).unwrap_or_default(), b'x'),
+    }
+    match message(&sent) {
+        Ok(Some(found)) => assert_eq!(found.length, sent.len(), "{}", sent.escape_ascii()),
+        Ok(None) => assert_ne!(body, Some(length), "{}", sent.escape_ascii()),
+        Err(unsound) => panic!("{unsound:?}: {}", sent.escape_ascii()),
+    }
+}
+
+/// A chunked body ends where a strict parser of another hand finds its end.
+fn chunked_body(data: &[u8]) {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let Ok(Some(end)) = judge::chunks(data) else { return };
+    match message(&[head, data].concat()) {
+        Ok(Some(found)) => assert_eq!(found.length, head.len() + end, "{}", data.escape_ascii()),
+        other => panic!("{other:?}: {}", data.escape_ascii()),
+    }
 }
 
 /// A normal path is normal: it begins with a slash, holds no `//`, `.` or `..`, and written down it is itself again.

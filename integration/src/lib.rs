@@ -17,6 +17,7 @@ mod config;
 mod expectation;
 mod fuzz_targets;
 mod gate;
+mod grammar;
 mod h2;
 mod load;
 mod message;
@@ -37,6 +38,7 @@ pub use command::{Finished, switchback, switchback_binary};
 pub use config::{Config, config, site, text};
 pub use fuzz_targets::{TARGETS, Target, fuzz};
 pub use gate::Gate;
+pub use grammar::{ByteStream, Intended, Random, fingerprint};
 pub use h2::{H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream};
 pub use load::{Load, Seen, generation};
 pub use message::{Reply, Request, Response, get, pattern, post, request};
@@ -47,8 +49,9 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, ReadLog,
-    Reloads, Sites, SlowLogs, escapes, everyday, fragments, latency, many_sites, many_sites_config,
-    mutated, nginx_twice, open_websocket, reloads, rotation, slow_logs,
+    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, Positions,
+    ReadLog, Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday, fragments,
+    latency, many_sites, many_sites_config, mutated, nginx_twice, open_websocket, positions,
+    reloads, rotation, slow_logs, smuggling,
 };
 pub use wire::{Headers, WireError};

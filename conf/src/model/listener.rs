@@ -12,6 +12,7 @@ use super::define::model;
 use super::proxy_protocol::ProxyProtocol;
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
+use super::tolerate::Tolerance;
 use crate::at::At;
 use crate::native::{Decoder, FromText, Node, Problem, Setting};
 use crate::units::{Size, Timeout};
@@ -37,6 +38,23 @@ model! {
         pub timeouts: Timeouts = Timeouts::default(),
         /// How much clients may send.
         pub limits: Limits = Limits::default(),
+        /// Faults of HTTP/1 requests that are mended instead of answered with 400 and a close. Without it, none: each of them
+        /// has been used to make two servers see different requests in the same bytes. What is mended goes on in its sound form
+        /// and is judged again, so name only what a client really sends, and only where nobody in front of this listener reads
+        /// requests. `"bare-lf"`: a line of the head may end without carriage return; risks that a server in front saw one line
+        /// where this one sees two. `"bare-cr"` and `"control-bytes"`: such bytes within a value (NUL among them) become
+        /// spaces; risks values that others cut there. `"obs-fold"`: a value may go on in the next line; risks that another took
+        /// that for a header. `"space-before-colon"`: the blank is dropped; risks headers that another ignored.
+        /// `"length-and-chunked"`: chunks win, and the connection ends after the answer; risks all of request smuggling if the
+        /// one in front went by the length. `"odd-length"`: the same length several times, as a list, with `+` or zeros in front, counts once;
+        /// lengths that differ are always refused. `"odd-coding"`: `chunked` several times, or with `identity` or nothing between
+        /// commas, counts once; risks that another saw no chunks. `"repeated-host"`: the same `Host` several times counts once;
+        /// hosts that differ are always refused. `"other-host"`: the host of an absolute target wins over a different `Host`;
+        /// risks that another routed or cached by the other. `"target-bytes"`: bytes that no target may have (`"<>\\^{|}`,
+        /// the backtick and all beyond ASCII) are percent-encoded; risks little, some browsers send them in queries.
+        /// `"minor-version"`: HTTP/1.2 to 1.9 count as 1.1 instead of 505. `"underscores"`: headers with `_` in their names are
+        /// passed on instead of dropped, over HTTP/2 too; risks that an origin takes `X_Real_IP` for `X-Real-IP`.
+        pub tolerate: Vec<At<Tolerance>> = Vec::new(),
     }
 }
 
@@ -54,6 +72,7 @@ impl Listener {
             proxy_protocol: None,
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            tolerate: Vec::new(),
         }
     }
 }

@@ -21,6 +21,7 @@ mod site;
 mod table;
 mod text;
 mod tls;
+mod tolerate;
 mod upstream;
 mod words;
 
@@ -45,6 +46,7 @@ pub use site::Site;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
 pub use tls::{ListenerTls, UpstreamTls};
+pub use tolerate::Tolerance;
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};
 

@@ -7,8 +7,10 @@ use std::path::Path;
 
 use super::build::Findings;
 use super::proxy_protocol;
+use super::tolerate::tolerances;
 use super::{
     ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, ListenerTlsPlan,
+    Tolerances,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -83,7 +85,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
             .as_ref()
             .map(|settings| proxy_protocol::accepted(settings, listener, findings)),
         timeouts: plan_timeouts(&listener.timeouts),
-        limits: plan_limits(&listener.limits),
+        limits: plan_limits(&listener.limits, tolerances(&listener.tolerate, findings)),
         at: listener.at.clone(),
     }
 }
@@ -176,13 +178,14 @@ fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {
     }
 }
 
-fn plan_limits(limits: &Limits) -> ListenerLimits {
+fn plan_limits(limits: &Limits, tolerate: Tolerances) -> ListenerLimits {
     let Limits { target, headers, fields, keepalive_requests } = limits;
     ListenerLimits {
         target: target.bytes(),
         headers: headers.bytes(),
         fields: fields.value(),
         keepalive_requests: keepalive_requests.value(),
+        tolerate,
     }
 }
 

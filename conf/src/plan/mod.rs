@@ -23,6 +23,7 @@ mod routes;
 mod rules;
 mod sites;
 mod texts;
+mod tolerate;
 mod upstreams;
 
 use std::net::{IpAddr, SocketAddr};
@@ -49,6 +50,9 @@ pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
+pub use tolerate::Tolerances;
+
+pub use crate::model::Tolerance;
 
 use crate::diagnostic::Location;
 
@@ -199,6 +203,8 @@ pub struct ListenerLimits {
     pub fields: u32,
     /// Requests on one connection before it is closed.
     pub keepalive_requests: u32,
+    /// Faults that are mended instead of refused.
+    pub tolerate: Tolerances,
 }
 
 /// The hosts answered together.

@@ -9,6 +9,8 @@ mod access_log_formats;
 #[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
+mod byte_positions;
+#[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]
 mod concurrency;
@@ -85,7 +87,11 @@ mod send_proxy;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod smuggling;
+#[cfg(test)]
 mod timeouts;
+#[cfg(test)]
+mod tolerate;
 #[cfg(test)]
 mod truncation;
 #[cfg(test)]

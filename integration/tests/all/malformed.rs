@@ -24,6 +24,7 @@ const REFUSED: &[(&str, &str)] = &[
     ("a signed length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na"),
     ("a negative length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\na"),
     ("a hexadecimal length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0x1\r\n\r\na"),
+    ("a length with a zero in front", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\na"),
     ("an empty length", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \r\n\r\n"),
     (
         "a length over 64 bits",
@@ -95,6 +96,18 @@ const REFUSED: &[(&str, &str)] = &[
     ("a target with a backslash in its host", "GET http://a\\b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target with a scheme of another kind", "GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target with a user", "GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("an absolute target and another host", "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("an absolute target and another port", "GET http://a:81/ HTTP/1.1\r\nHost: a\r\n\r\n"),
+    (
+        "an absolute target and another host in HTTP/1.0",
+        "GET http://b/ HTTP/1.0\r\nHost: a\r\n\r\n",
+    ),
+    ("a target with an angle bracket", "GET /<b> HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a query with a brace", "GET /?{} HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a target with a backslash", "GET /a\\b HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a target beyond ASCII", "GET /\u{e9} HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a target with a delete byte", "GET /\x7f HTTP/1.1\r\nHost: a\r\n\r\n"),
+    ("a target with a tab", "GET /a\tb HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target with a fragment", "GET /#f HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("a target without a slash", "GET x HTTP/1.1\r\nHost: a\r\n\r\n"),
     ("no target", "GET HTTP/1.1\r\nHost: a\r\n\r\n"),
@@ -121,6 +134,21 @@ const BAD_CHUNKS: &[(&str, &str)] = &[
     ("no line end after the chunk", "1\r\nab\r\n0\r\n\r\n"),
     ("a bare line feed after the size", "1\na\r\n0\r\n\r\n"),
     ("a space before the size", " 1\r\na\r\n0\r\n\r\n"),
+    ("a space after the size", "1 \r\na\r\n0\r\n\r\n"),
+    ("more digits than a length has", "00000000000000001\r\na\r\n0\r\n\r\n"),
+    ("a bare line feed in an extension", "1;x\na\r\n0\r\n\r\n"),
+    ("a bare carriage return in an extension", "1;x\ry\r\na\r\n0\r\n\r\n"),
+    ("a control byte in an extension", "1;x\x01\r\na\r\n0\r\n\r\n"),
+    ("an extension beyond ASCII", "1;\u{e9}\r\na\r\n0\r\n\r\n"),
+    ("a bare line feed after the chunk", "1\r\na\n0\r\n\r\n"),
+    ("a bare line feed after the last size", "1\r\na\r\n0\n\r\n"),
+    ("a bare line feed at the end", "1\r\na\r\n0\r\n\n"),
+    ("junk after the last chunk", "1\r\na\r\n0\r\nX\r\n\r\n"),
+    ("a trailer without a name", "1\r\na\r\n0\r\n: x\r\n\r\n"),
+    ("a trailer with a space before its colon", "1\r\na\r\n0\r\nA : x\r\n\r\n"),
+    ("a folded trailer", "1\r\na\r\n0\r\nA: x\r\n y\r\n\r\n"),
+    ("a trailer with a NUL", "1\r\na\r\n0\r\nA: \0\r\n\r\n"),
+    ("a trailer with a bare line feed", "1\r\na\r\n0\r\nA: x\n\r\n"),
 ];
 
 /// The answer to these bytes and to a sound request right behind them.
@@ -159,7 +187,9 @@ fn malformed_heads_are_refused_and_the_connection_ends() {
 fn an_unknown_version_is_refused() {
     let origin = Origin::start();
     let proxy = Proxy::start(&site().proxy_to(&origin));
-    for version in ["HTTP/2.0", "HTTP/0.9", "HTTP/11", "HTTP/1.10", "HTTP/3.0"] {
+    for version in
+        ["HTTP/1.2", "HTTP/1.9", "HTTP/2.0", "HTTP/0.9", "HTTP/11", "HTTP/1.10", "HTTP/3.0"]
+    {
         let (answer, closed) = ask(&proxy, &format!("GET / {version}\r\nHost: a\r\n\r\n")).unwrap();
         assert!(matches!(answer.status, 400 | 505) && closed, "{version}: {answer}");
     }
@@ -212,4 +242,24 @@ fn a_body_nobody_reads_does_not_become_a_request() {
     }
     let mut client = proxy.client();
     client.ask(&switchback_integration::request("GET", "/fixed").body(hidden)).expect_body("fixed");
+}
+
+#[test]
+fn connection_takes_no_header_away_that_the_proxy_stands_for() {
+    for name in ["X-Forwarded-For", "X-Real-IP", "Forwarded", "Host", "Content-Length"] {
+        let origin = Origin::start();
+        let proxy = Proxy::start(&site().proxy_to(&origin));
+        let head = format!(
+            "POST /x HTTP/1.1\r\nHost: a\r\nConnection: {name}\r\nContent-Length: 4\r\n\r\nbody"
+        );
+        let (answer, _) = ask(&proxy, &head).unwrap();
+        let received = origin.requests("/x");
+        let Some(received) = received.first() else {
+            assert_eq!(answer.status, 400, "{name}: {answer}");
+            continue;
+        };
+        let has = |name| received.headers.get(name).is_some();
+        assert!(has("host") && has("x-forwarded-for"), "{name}: {received:?}");
+        assert_eq!((answer.status, &*received.body), (200, &b"body"[..]), "{name}");
+    }
 }

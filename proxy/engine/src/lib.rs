@@ -30,6 +30,7 @@ use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
+pub use listen::judge;
 /// For the fuzzer alone.
 #[doc(hidden)]
 pub use listen::proxy_protocol::check as check_proxy_header;

@@ -32,7 +32,7 @@ impl Case {
         label
     }
 
-    /// Whether its request line or its `Host` is not exactly as RFC 9112 has it.
+    /// Whether its request line or its `Host` is not exactly as RFC 9112 has it, or they name different hosts.
     pub(super) fn is_loose(&self) -> bool {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
         let line = text.split("\r\n").next().unwrap_or_default();
@@ -54,7 +54,10 @@ impl Case {
             None => None,
         };
         let host = text.split("\r\n").find_map(|line| line.strip_prefix("Host: "));
-        [host, authority].into_iter().flatten().any(is_odd_host)
+        let is_other = authority.is_some_and(|authority| {
+            host.is_some_and(|host| !host.eq_ignore_ascii_case(authority))
+        });
+        is_other || [host, authority].into_iter().flatten().any(is_odd_host)
     }
 
     /// The values of a header of the request.

@@ -45,11 +45,13 @@ pub(super) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
-        reason: "a request line or Host that is not exactly as RFC 9112 has it is refused, so are control characters in a path",
+        reason: "a request line or Host that is not exactly as RFC 9112 has it is refused unless `tolerate` says otherwise, so are control \
+                 characters in a path",
         covers: |exchange, difference| {
             // Our own page, not that of a library below.
             let is_ours = difference.what != "cache-control" || difference.second.is_empty();
-            is_ours && exchange.our_status() == Some(400) && exchange.case.is_loose()
+            let is_refused = matches!(exchange.our_status(), Some(400 | 505));
+            is_ours && is_refused && exchange.case.is_loose()
         },
     },
     Intended {
@@ -84,10 +86,8 @@ pub(super) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
-        reason: "header names with `_` or `.` are as good as others (RFC 9110, 5.1); nginx drops them",
-        covers: |exchange, difference| {
-            exchange.origin_but_for(difference, &["x_under_score", "x.dot"])
-        },
+        reason: "header names with `.` are as good as others (RFC 9110, 5.1); nginx drops them",
+        covers: |exchange, difference| exchange.origin_but_for(difference, &["x.dot"]),
     },
     Intended {
         reason: "conditions are judged as RFC 9110, 13.2.2 wants: a later If-Modified-Since is met, what is no date is ignored, \

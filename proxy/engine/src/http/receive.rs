@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
+use switchback_conf::plan::Tolerance;
 use switchback_route::NormalPath;
 
 use super::context::Context;
@@ -27,10 +28,12 @@ pub(crate) fn receive(head: &mut RequestHeader, context: &mut Context) -> Result
     } else {
         peer
     };
+    let passes_underscores =
+        context.connection.listener.plan.limits.tolerate.has(Tolerance::Underscores);
     if !trusted {
-        drop_forwarded(head, snapshot.forwarding.via.is_none());
+        drop_forwarded(head, snapshot.forwarding.via.is_none(), passes_underscores);
     } else {
-        drop_aliases(head);
+        drop_aliases(head, passes_underscores);
     }
     context.request.host = host(head)?;
     Ok(())
@@ -130,13 +133,21 @@ fn is_forwarded(name: &str) -> bool {
 
 /// Takes out everything that an untrusted client says of its way to us, spelled with dashes or underscores. `Via` stays
 /// where we leave it alone: without it a loop of proxies goes unnoticed.
-fn drop_forwarded(head: &mut RequestHeader, keeps_via: bool) {
-    remove_where(head, |name| is_forwarded(name) && !(keeps_via && name == "via"));
+fn drop_forwarded(head: &mut RequestHeader, keeps_via: bool, passes_underscores: bool) {
+    remove_where(head, |name| {
+        is_alias(name, passes_underscores) || is_forwarded(name) && !(keeps_via && name == "via")
+    });
 }
 
-/// Takes out what is spelled with underscores: many servers read `X_Forwarded_For` as if it had dashes.
-fn drop_aliases(head: &mut RequestHeader) {
-    remove_where(head, |name| name.contains('_') && is_forwarded(name));
+/// Takes out what is spelled with underscores.
+fn drop_aliases(head: &mut RequestHeader, passes_underscores: bool) {
+    remove_where(head, |name| is_alias(name, passes_underscores));
+}
+
+/// A name with underscores, which many servers read as if it had dashes; where they are passed on, one that would tell of
+/// the client's way to us.
+fn is_alias(name: &str, passes_underscores: bool) -> bool {
+    name.contains('_') && (!passes_underscores || is_forwarded(name))
 }
 
 fn remove_where(head: &mut RequestHeader, unwanted: impl Fn(&str) -> bool) {

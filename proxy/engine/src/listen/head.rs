@@ -2,7 +2,7 @@
 //!
 //! Pingora's parser accepts what two servers could frame differently: a bare LF, `Content-Length` beside
 //! `Transfer-Encoding`, repeated lengths. Here such a head is refused, so that nothing behind us has to agree with us on it.
-//! What is sound but unusual goes on in plain.
+//! What is sound but unusual goes on in plain; what a listener tolerates is mended, and judged again.
 
 use std::sync::Arc;
 
@@ -10,8 +10,9 @@ use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderName, HeaderValue, Method, Version, header};
 use pingora_http::RequestHeader;
-use switchback_conf::plan::ListenerLimits;
+use switchback_conf::plan::{ListenerLimits, Tolerance};
 
+use super::mend::{Mended, mend};
 use super::request_line;
 use crate::http::context::FirstLine;
 use crate::http::fault::{Fault, Kind};
@@ -77,12 +78,48 @@ pub(crate) fn parse(
     limits: &ListenerLimits,
     has_answers: bool,
 ) -> Result<Parsed, Fault> {
+    match parse_strictly(bytes, limits, has_answers) {
+        Err(fault) if !limits.tolerate.is_empty() && fault.kind() == Kind::BadRequest => {
+            parse_mended(bytes, limits, has_answers, fault)
+        }
+        parsed => parsed,
+    }
+}
+
+/// The same once more for a head that was refused with `fault`, without what is tolerated of it.
+fn parse_mended(
+    bytes: &[u8],
+    limits: &ListenerLimits,
+    has_answers: bool,
+    fault: Fault,
+) -> Result<Parsed, Fault> {
+    let (mended, first_line, received) = match mend(bytes, limits.tolerate) {
+        Mended::Whole { head, first_line, received } => (head, first_line, received),
+        Mended::Partial => return within_limits(bytes, limits).map(|()| Parsed::Partial),
+        Mended::No => return Err(fault),
+    };
+    let Parsed::Complete(head) = parse_strictly(&mended, limits, has_answers)? else {
+        return Err(fault);
+    };
+    let plain =
+        head.plain.unwrap_or_else(|| Plain { bytes: mended, first_line: first_line.into() });
+    Ok(Parsed::Complete(Head { length: received, plain: Some(plain), ..head }))
+}
+
+fn parse_strictly(
+    bytes: &[u8],
+    limits: &ListenerLimits,
+    has_answers: bool,
+) -> Result<Parsed, Fault> {
     let Some(unusual) = request_line::unusual(bytes, limits)? else {
         return parse_plain(bytes, limits, has_answers);
     };
     let mut plain = unusual.in_plain(bytes);
     let parsed = parse_plain(&plain, &unusual.limits(limits), has_answers)?;
     let Parsed::Complete(mut head) = parsed else { return Ok(Parsed::Partial) };
+    if !limits.tolerate.has(Tolerance::OtherHost) {
+        unusual.same_host(plain.get(..head.length).unwrap_or_default())?;
+    }
     if let (Some(request), Some(authority)) = (&mut head.request, unusual.authority()) {
         let host = HeaderValue::from_bytes(authority).map_err(Fault::internal)?;
         request.insert_header(header::HOST, host).map_err(Fault::internal)?;
@@ -297,9 +334,10 @@ impl<'h> Fields<'h> {
     }
 }
 
-/// Digits and nothing else: no sign, no list, no blank (RFC 9110, 8.6).
+/// Digits and nothing else: no sign, no list, no blank (RFC 9110, 8.6). Zeros in front are refused too: some read octal.
 fn content_length(value: &[u8]) -> Result<u64, Fault> {
-    let digits = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    let is_padded = value.len() > 1 && value.starts_with(b"0");
+    let digits = !value.is_empty() && !is_padded && value.iter().all(u8::is_ascii_digit);
     let number =
         std::str::from_utf8(value).ok().filter(|_| digits).and_then(|text| text.parse().ok());
     number.ok_or_else(|| Fault::client(Kind::BadRequest, "invalid Content-Length"))
@@ -313,11 +351,17 @@ pub(crate) fn has_token(list: &[u8], token: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use switchback_conf::plan::Tolerances;
 
     use super::*;
 
-    const LIMITS: ListenerLimits =
-        ListenerLimits { target: 100, headers: 300, fields: 10, keepalive_requests: 10 };
+    const LIMITS: ListenerLimits = ListenerLimits {
+        target: 100,
+        headers: 300,
+        fields: 10,
+        keepalive_requests: 10,
+        tolerate: Tolerances::NONE,
+    };
 
     fn complete(head: &str) -> Head {
         match parse(head.as_bytes(), &LIMITS, true) {
@@ -364,7 +408,39 @@ mod tests {
     }
 
     #[test]
+    fn a_tolerated_head_goes_on_mended() {
+        let limits =
+            ListenerLimits { tolerate: Tolerances::NONE.with(Tolerance::BareLf), ..LIMITS };
+        let tolerant = |head: &str| parse(head.as_bytes(), &limits, true);
+        let received = "GET http://a/x HTTP/1.1\nHost: a\n\n";
+        let Ok(Parsed::Complete(head)) = tolerant(&format!("{received}rest")) else { panic!() };
+        assert_eq!(head.length, received.len());
+        let plain = head.plain.unwrap();
+        assert_eq!(plain.bytes, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(&*plain.first_line.whole, b"GET http://a/x HTTP/1.1");
+        let received = "GET /x HTTP/1.1\nHost: a\n\n";
+        let Ok(Parsed::Complete(head)) = tolerant(received) else { panic!() };
+        assert_eq!(head.plain.unwrap().bytes, b"GET /x HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert!(matches!(tolerant(&received[..received.len() - 1]), Ok(Parsed::Partial)));
+        for bad in ["GET /x HTTP/1.1\n\n", "GET /x HTTP/1.1\nHost: a\n b\n\n"] {
+            assert_eq!(tolerant(bad).unwrap_err().status().as_u16(), 400, "{bad:?}");
+        }
+    }
+
+    #[test]
     fn an_unusual_head_goes_on_in_plain() {
+        let limits = ListenerLimits {
+            tolerate: Tolerances::NONE
+                .with(Tolerance::TargetBytes)
+                .with(Tolerance::MinorVersion)
+                .with(Tolerance::OtherHost),
+            ..LIMITS
+        };
+        let parse = |bytes: &[u8], _: &ListenerLimits, _: bool| parse(bytes, &limits, true);
+        let complete = |head: &str| match parse(head.as_bytes(), &LIMITS, true) {
+            Ok(Parsed::Complete(head)) => head,
+            other => panic!("{head:?}: {other:?}"),
+        };
         let received = "GET http://B/<?x HTTP/1.5\r\nX: y\r\nHost: a\r\n\r\n";
         let head = complete(&format!("{received}rest"));
         assert_eq!(head.length, received.len());
@@ -413,6 +489,8 @@ mod tests {
             "GET * HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET http://a/#b HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET http://b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+            "GET /<b> HTTP/1.1\r\nHost: a\r\n\r\n",
             "GET http://a/ HTTP/1.1\nHost: a\r\n\r\n",
             "GET http://a/ HTTP/1.1\r\n\r\n",
             "GET http://a/ HTTP/1.1\r\nHost: u@a\r\n\r\n",
@@ -430,6 +508,7 @@ mod tests {
             "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1, 1\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 01\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n\r\n",
             "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
         ] {
@@ -447,6 +526,8 @@ mod tests {
         assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}\r\n\r\n")), 431);
         assert_eq!(refusal(&format!("GET / HTTP/1.1\r\nHost: a\r\nX: {line}")), 431);
         let wide = ListenerLimits { target: 100_000, ..LIMITS };
+        let wide =
+            ListenerLimits { tolerate: Tolerances::NONE.with(Tolerance::TargetBytes), ..wide };
         for target in ["a".repeat(70_000), "<".repeat(30_000)] {
             let head = format!("GET /{target} HTTP/1.1\r\nHost: a\r\n\r\n");
             let fault = parse(head.as_bytes(), &wide, true).unwrap_err();

@@ -1,10 +1,11 @@
 //! The first line of an HTTP/1 request, made plain.
 //!
-//! RFC 9112 has a server take targets in absolute form and minor versions that are yet to come, and nginx takes bytes in a
-//! target that no URI may have. Nobody behind the front door has to know: a line that is unusual in one of these ways goes on
-//! as a path, encoded, with the host in `Host`; for logs and templates it is kept as received.
+//! RFC 9112 has a server take targets in absolute form. A listener may tolerate minor versions that are yet to come, a `Host`
+//! that differs from an absolute target's, and bytes in a target that no URI may have. Nobody behind the front door has to
+//! know: a line that is unusual in one of these ways goes on as a path, encoded, with the host in `Host`; for logs and
+//! templates it is kept as received.
 
-use switchback_conf::plan::ListenerLimits;
+use switchback_conf::plan::{ListenerLimits, Tolerance};
 
 use crate::http::context::FirstLine;
 use crate::http::fault::{Fault, Kind};
@@ -33,9 +34,13 @@ pub(super) fn unusual(head: &[u8], limits: &ListenerLimits) -> Result<Option<Unu
     };
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     let Some((method, target, version)) = parts(line) else { return Ok(None) };
-    let Some(plain_version) = plain_version(method, version)? else { return Ok(None) };
+    let is_tolerated = limits.tolerate.has(Tolerance::MinorVersion);
+    let Some(plain_version) = plain_version(method, version, is_tolerated)? else {
+        return Ok(None);
+    };
     let is_path = target.starts_with(b"/") || target == b"*";
-    if is_path && plain_version == version && target.iter().all(|byte| percent::may_stand(*byte)) {
+    let is_fit = target.iter().all(|byte| percent::may_stand(*byte));
+    if is_path && plain_version == version && is_fit {
         return Ok(None);
     }
     if target.len() as u64 > limits.target {
@@ -43,6 +48,12 @@ pub(super) fn unusual(head: &[u8], limits: &ListenerLimits) -> Result<Option<Unu
     }
     if !target.iter().all(|byte| *byte > b' ' && *byte != 0x7f && *byte != b'#') {
         return Ok(None);
+    }
+    if !is_fit && !limits.tolerate.has(Tolerance::TargetBytes) {
+        return Err(Fault::client(
+            Kind::BadRequest,
+            "request target has a byte that no URI may have",
+        ));
     }
     let Some(Asked { authority, uri }) = asked(method, target)? else { return Ok(None) };
     let encoded = percent::in_target(uri.clone());
@@ -62,11 +73,17 @@ fn parts(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// The version that is spoken with a client of this one: a minor version is answered as the highest that is known (RFC 9110,
-/// 2.5). `None` is no version, or the preface of HTTP/2.
-fn plain_version<'v>(method: &[u8], version: &'v [u8]) -> Result<Option<&'v [u8]>, Fault> {
+/// 2.5), if that is tolerated. `None` is no version, or the preface of HTTP/2.
+fn plain_version<'v>(
+    method: &[u8],
+    version: &'v [u8],
+    is_tolerated: bool,
+) -> Result<Option<&'v [u8]>, Fault> {
     match version {
         b"HTTP/1.1" | b"HTTP/1.0" => Ok(Some(version)),
-        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Ok(Some(b"HTTP/1.1")),
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] if is_tolerated => {
+            Ok(Some(b"HTTP/1.1"))
+        }
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] if method != b"PRI" => {
             Err(Fault::client(Kind::UnknownVersion, "not HTTP/1.0 or HTTP/1.1"))
         }
@@ -132,6 +149,19 @@ impl Unusual {
         self.authority.as_deref()
     }
 
+    /// Refuses a head that names another host than its target (RFC 9112, 3.2.2).
+    pub(super) fn same_host(&self, plain: &[u8]) -> Result<(), Fault> {
+        let Some(authority) = &self.authority else { return Ok(()) };
+        let mut hosts = plain.split(|byte| *byte == b'\n').filter(|line| is_host(line));
+        let named = |line: &[u8]| {
+            line.get(5..).is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(authority))
+        };
+        if hosts.all(named) {
+            return Ok(());
+        }
+        Err(Fault::client(Kind::BadRequest, "request target and Host name different hosts"))
+    }
+
     /// The whole head `plain` as it goes on, and the line as received.
     pub(super) fn into_parts(self, plain: Vec<u8>) -> (Vec<u8>, FirstLine) {
         (self.with_host(plain), self.first_line)
@@ -145,21 +175,32 @@ impl Unusual {
         head.extend_from_slice(b"Host: ");
         head.extend_from_slice(authority);
         head.extend_from_slice(b"\r\n");
-        let is_host =
-            |line: &[u8]| line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"));
         lines.filter(|line| !is_host(line)).for_each(|line| head.extend_from_slice(line));
         head
     }
 }
 
+fn is_host(line: &[u8]) -> bool {
+    line.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"host:"))
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use switchback_conf::plan::Tolerances;
 
     use super::*;
 
-    const LIMITS: ListenerLimits =
-        ListenerLimits { target: 100, headers: 300, fields: 10, keepalive_requests: 10 };
+    const LIMITS: ListenerLimits = ListenerLimits {
+        target: 100,
+        headers: 300,
+        fields: 10,
+        keepalive_requests: 10,
+        tolerate: Tolerances::NONE
+            .with(Tolerance::TargetBytes)
+            .with(Tolerance::MinorVersion)
+            .with(Tolerance::OtherHost),
+    };
 
     fn unusual_in(line: &str) -> Option<Unusual> {
         unusual(format!("{line}\r\nHost: a\r\n\r\n").as_bytes(), &LIMITS).unwrap()
@@ -235,6 +276,29 @@ mod tests {
         for version in ["0.9", "2.0", "3.0", "9.9"] {
             assert_eq!(refusal(&format!("GET /a HTTP/{version}")), 505, "{version}");
         }
+    }
+
+    #[test]
+    fn what_is_not_tolerated_is_refused() {
+        let strict = ListenerLimits { tolerate: Tolerances::NONE, ..LIMITS };
+        let status = |line: &str| {
+            let head = format!("{line}\r\nHost: a\r\n\r\n");
+            match unusual(head.as_bytes(), &strict) {
+                Ok(Some(unusual)) => unusual
+                    .same_host(head.as_bytes())
+                    .map_or_else(|fault| fault.status().as_u16(), |()| 200),
+                Ok(None) => 0,
+                Err(fault) => fault.status().as_u16(),
+            }
+        };
+        for byte in "\"<>\\^`{|}\u{e9}".chars() {
+            assert_eq!(status(&format!("GET /?{byte} HTTP/1.1")), 400, "{byte}");
+            assert_eq!(status(&format!("GET http://a/?{byte} HTTP/1.1")), 400, "{byte}");
+        }
+        assert_eq!(status("GET / HTTP/1.2"), 505);
+        assert_eq!(status("GET http://A/ HTTP/1.1"), 200);
+        assert_eq!(status("GET http://b/ HTTP/1.1"), 400);
+        assert_eq!(status("GET http://a:80/ HTTP/1.1"), 400);
     }
 
     #[test]

@@ -8,10 +8,11 @@ use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
+use crate::model::{ClientVerify, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, Coding, EncodedSlash, Facility, LogEscape, LogLevel, MessageFormat, SameSite,
-    Symlinks, SyslogSeverity, UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, Facility, KeyGroup, LogEscape, LogLevel,
+    MessageFormat, SameSite, Symlinks, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -56,6 +57,54 @@ words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
+
+words!(TlsVersion, "a version of TLS": "1.2" = Tls12, "1.3" = Tls13);
+words!(UnknownName, "what to do with unknown names": "default" = Default, "refuse" = Refuse);
+words!(ClientVerify, "whether clients show certificates": "required" = Required, "optional" = Optional);
+
+/// By any of its names, in any case; written with the first.
+impl FromText for CipherSuite {
+    const EXPECTED: &'static str = "a cipher suite";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        by_name(&Self::ALL, Self::names, text, Self::EXPECTED)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        first_name(self.names())
+    }
+}
+
+/// Likewise.
+impl FromText for KeyGroup {
+    const EXPECTED: &'static str = "a group for the key exchange";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        by_name(&Self::ALL, Self::names, text, Self::EXPECTED)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        first_name(self.names())
+    }
+}
+
+fn by_name<T: Copy>(
+    all: &[T],
+    names: impl Fn(&T) -> &'static [&'static str],
+    text: &str,
+    expected: &str,
+) -> Result<T, Problem> {
+    let is_meant = |one: &&T| names(one).iter().any(|name| name.eq_ignore_ascii_case(text));
+    all.iter().find(is_meant).copied().ok_or_else(|| {
+        let known = all.iter().map(|one| names(one).first().copied().unwrap_or_default());
+        Problem::new(format!("`{text}` is not {expected}"))
+            .hint(format!("one of {}", listed(known)))
+    })
+}
+
+fn first_name(names: &'static [&'static str]) -> Cow<'static, str> {
+    Cow::Borrowed(names.first().copied().unwrap_or_default())
+}
 
 impl FromText for HeaderName {
     const EXPECTED: &'static str = "the name of a header";

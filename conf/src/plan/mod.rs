@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod build;
+mod certificates;
 mod cookies;
 mod errors;
 mod files;
@@ -22,6 +23,7 @@ mod routes;
 mod rules;
 mod sites;
 mod texts;
+mod tls;
 mod upstreams;
 
 use std::net::{IpAddr, SocketAddr};
@@ -36,6 +38,7 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use certificates::CertificatePlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
@@ -47,6 +50,9 @@ pub use log::{
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use rules::HeaderRules;
+pub use tls::{
+    CipherSuite, ClientCertificatesPlan, KeyGroup, ListenerTlsPlan, TicketsPlan, TlsVersion,
+};
 
 use crate::diagnostic::Location;
 
@@ -123,7 +129,7 @@ pub struct ListenerPlan {
     /// What is bound.
     pub address: ListenAddress,
     /// TLS, or plain text.
-    pub tls: Option<ListenerTlsPlan>,
+    pub tls: Option<Box<ListenerTlsPlan>>,
     /// Whether ALPN offers `h2`.
     pub h2: bool,
     /// Whether plain-text HTTP/2 with prior knowledge is understood.
@@ -153,20 +159,6 @@ pub enum ListenAddress {
         /// Its permission bits.
         mode: u32,
     },
-}
-
-/// The certificate of a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenerTlsPlan {
-    /// PEM files.
-    Files {
-        /// Certificate chain, leaf first.
-        certificate: PathBuf,
-        /// Private key.
-        key: PathBuf,
-    },
-    /// Made when the listener starts, for these names and addresses.
-    SelfSigned(Vec<String>),
 }
 
 /// Deadlines towards clients. All finite.
@@ -208,6 +200,8 @@ pub struct SitePlan {
     pub listeners: Vec<ListenerId>,
     /// Whether it answers hosts that no site of its listeners claims.
     pub is_default: bool,
+    /// Certificates of its own, for its hosts.
+    pub certificates: Vec<CertificatePlan>,
     /// What becomes of `%2f`.
     pub encoded_slash: EncodedSlash,
     /// Who may ask.

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listen::tls::Reason;
 use crate::log::Losses;
 
 /// The counters that all workers share.
@@ -20,8 +21,8 @@ pub(crate) struct Metrics {
     pub(crate) by_class: [Counter; 6],
     /// Heads that the front door refused.
     pub(crate) refused_heads: Counter,
-    /// TLS handshakes that failed.
-    pub(crate) failed_handshakes: Counter,
+    /// TLS handshakes that failed, by [`Reason`].
+    failed_handshakes: [Counter; Reason::ALL.len()],
     /// Tries at upstreams.
     pub(crate) upstream_tries: Counter,
     /// Tries that could not connect.
@@ -104,6 +105,13 @@ impl Metrics {
         }
     }
 
+    /// Counts a TLS handshake that failed.
+    pub(crate) fn failed_handshake(&self, reason: Reason) {
+        if let Some(counter) = self.failed_handshakes.get(reason as usize) {
+            counter.add();
+        }
+    }
+
     /// Appends everything in the Prometheus text format.
     pub(crate) fn render(&self, out: &mut String) {
         for (name, help, counter) in [
@@ -113,7 +121,6 @@ impl Metrics {
                 "Request heads refused by the front door.",
                 &self.refused_heads,
             ),
-            ("failed_tls_handshakes_total", "TLS handshakes that failed.", &self.failed_handshakes),
             (
                 "accept_failures_total",
                 "Accepts that failed for want of descriptors or memory.",
@@ -140,6 +147,16 @@ impl Metrics {
             sample(out, (name, help, "gauge"), gauge.value());
         }
         self.render_classes(out);
+        self.render_handshakes(out);
+    }
+
+    fn render_handshakes(&self, out: &mut String) {
+        let name = "failed_tls_handshakes_total";
+        header(out, (name, "TLS handshakes that failed, by reason.", "counter"));
+        for (reason, counter) in Reason::ALL.into_iter().zip(&self.failed_handshakes) {
+            let (reason, count) = (reason.label(), counter.value());
+            let _ = writeln!(out, "switchback_{name}{{reason=\"{reason}\"}} {count}");
+        }
     }
 
     fn render_classes(&self, out: &mut String) {

@@ -16,6 +16,7 @@ use super::connection::{Connection, Ends};
 use super::front_door;
 use super::socket::Bound;
 use super::stream::{ClientStream, PlainStream};
+use super::tls;
 use crate::h2;
 use crate::http::Phases;
 use crate::metrics::Gauge;
@@ -90,6 +91,8 @@ pub(crate) struct Worker {
     pub(crate) proxy: Arc<HttpProxy<Phases, h2::Connector>>,
     /// Dials for tunnels.
     pub(crate) connector: TransportConnector,
+    /// Whose turn it is of the handshakes.
+    pub(crate) turns: tls::Turns,
     /// Told of the drain.
     pub(crate) drain: watch::Receiver<bool>,
 }
@@ -151,7 +154,13 @@ impl Worker {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let drain = shared.drain.subscribe();
-        Arc::new(Self { shared, proxy, connector: TransportConnector::new(None), drain })
+        Arc::new(Self {
+            shared,
+            proxy,
+            connector: TransportConnector::new(None),
+            turns: tls::Turns::default(),
+            drain,
+        })
     }
 
     /// Obeys orders until told to stop.
@@ -242,28 +251,26 @@ impl Worker {
         ends: Ends,
         number: u64,
     ) {
-        let Some(config) = listener.tls.clone() else {
+        let Some(tls) = listener.tls.clone() else {
             let connection = Arc::new(Connection::new(listener, ends, None, number));
             return front_door::plain(self, ClientStream::from(stream), connection).await;
         };
-        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
-        // The handshake's state is large and short-lived.
-        match tokio::time::timeout(listener.plan.timeouts.handshake, Box::pin(handshake)).await {
-            Ok(Ok(stream)) => {
-                let facts = super::tls::facts(stream.get_ref().1);
-                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
+        match tls::accept(self, (&listener, &tls), stream).await {
+            Ok((stream, facts)) => {
+                let is_h2 = facts.is_h2;
                 let connection = Arc::new(Connection::new(listener, ends, Some(facts), number));
                 front_door::secured(self, ClientStream::Tls(Box::new(stream)), connection, is_h2)
                     .await;
             }
-            Ok(Err(error)) => self.handshake_failed(&error.to_string(), ends),
-            Err(_) => self.handshake_failed("deadline passed", ends),
+            Err(tls::Failure::PlainHttp(stream)) => {
+                self.shared.resident.metrics.failed_handshake(tls::Reason::PlainHttp);
+                tls::answer_plain_http(stream, ends).await;
+            }
+            Err(tls::Failure::Failed(reason, error)) => {
+                self.shared.resident.metrics.failed_handshake(reason);
+                tracing::debug!(peer = ?ends.peer, ?reason, "TLS handshake failed: {error}");
+            }
         }
-    }
-
-    fn handshake_failed(&self, reason: &str, ends: Ends) {
-        self.shared.resident.metrics.failed_handshakes.add();
-        tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
     }
 }
 

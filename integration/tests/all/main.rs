@@ -83,6 +83,12 @@ mod signals;
 #[cfg(test)]
 mod timeouts;
 #[cfg(test)]
+mod tls;
+#[cfg(test)]
+mod tls_clients;
+#[cfg(test)]
+mod tls_tickets;
+#[cfg(test)]
 mod truncation;
 #[cfg(test)]
 mod unix_sockets;

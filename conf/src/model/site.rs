@@ -16,13 +16,15 @@ use crate::units::Bytes;
 model! {
     /// Hosts that are answered together.
     pub struct Site {
-        /// Which hosts: `"shop.example"`, `"*.shop.example"`, `"www.*"` or `"~regex"`. Without it, any.
+        /// Which hosts: `"shop.example"`, `"*.shop.example"`, `"www.*"` or `"~regex"`. Without it, any. A host that
+        /// no site answers gets 404, and over TLS 421.
         pub hosts: Vec<At<Box<str>>> = Vec::new(),
         /// On which listeners, by name. Without it, on all.
         pub listeners: Vec<At<Name>> = Vec::new(),
         /// Whether it also answers hosts that no other site of its listeners names. One site per listener may.
         pub is_default as "default": At<bool> = At::from(false),
-        /// Certificates for its hosts on its TLS listeners. Without it, those of the listeners.
+        /// Certificates for its hosts on its TLS listeners. Without it, those of the listeners. A client that has asked for a host
+        /// with other certificates in its handshake is answered 421.
         pub tls: Option<At<SiteTls>> = None,
         /// What becomes of `%2f` in a path: `"keep"` leaves it as it is, distinct from `/`; `"decode"` makes it a `/`, as nginx
         /// does; `"refuse"` answers 400.

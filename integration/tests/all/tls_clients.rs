@@ -85,12 +85,20 @@ fn revoked_certificates_are_refused_and_lists_are_watched() {
     let config = with(&authority, client).file("revoked.crl", authority.revocations(&[&bob]));
     let proxy = Proxy::start(&config);
     show(&proxy, &alice, &[]).expect_status(200);
+    let ticket = |how: &str| {
+        let session = OpenSsl::new(proxy.address("web"), proxy.folder()).name("edge.example");
+        session.with(&["-cert", "client.pem", "-key", "client.key", how, "ticket"]).ask()
+    };
+    ticket("-sess_out").expect("verify=SUCCESS");
+    ticket("-sess_in").expect("Reused").expect("verify=SUCCESS s=CN=alice;");
     show(&proxy, &bob, &[]).expect_refused();
     std::fs::write(proxy.folder().join("written"), authority.revocations(&[&alice])).unwrap();
     std::fs::rename(proxy.folder().join("written"), proxy.folder().join("revoked.crl")).unwrap();
     eventually("the new list acts", Deadline::soon(), || {
         show(&proxy, &alice, &[]).status().is_none().then_some(())
     });
+    // Nor does she come back with a ticket from before.
+    ticket("-sess_in").expect_refused();
     show(&proxy, &bob, &[]).expect_status(200);
     // A list that cannot be read changes nothing while it runs, and is refused at a reload.
     std::fs::write(

@@ -107,8 +107,9 @@ impl Tls {
         }
         // A client that sends no name may reach every host, as without certificates of sites.
         let asked = connection.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+        // rustls gives it in lower case, as hosts are.
         asked.is_none_or(|asked| {
-            asked == host || self.resolver.owner(&names::normal(asked)) == self.resolver.owner(host)
+            asked == host || self.resolver.owner(asked) == self.resolver.owner(host)
         })
     }
 }

@@ -10,9 +10,8 @@ use std::time::Duration;
 use http::StatusCode;
 use switchback_conf::plan::{
     AccessLogPlan, ActionPlan, EncodedSlash, EndpointAddress, ErrorKey, ErrorRule, ErrorTarget,
-    ListenAddress, ListenerId, ListenerTlsPlan, LogEscape, LogFormat, LogLevel, LogTarget,
-    OtherPeers, ProxyPlan, ProxyVersion, RespondPlan, SentTlv, SiteId, UpstreamId,
-    UpstreamProtocol,
+    ListenAddress, ListenerId, LogEscape, LogFormat, LogLevel, LogTarget, OtherPeers, ProxyPlan,
+    ProxyVersion, RespondPlan, SentTlv, SiteId, UpstreamId, UpstreamProtocol,
 };
 use switchback_conf::{Plan, load_text};
 
@@ -84,8 +83,8 @@ fn a_small_configuration_takes_all_defaults() {
     let address: SocketAddr = "[::]:80".parse().unwrap();
     assert_eq!(listener.address, ListenAddress::Tcp { address, dual_stack: true });
     assert_eq!(
-        (&*listener.name, listener.h2, listener.h2c, &listener.tls),
-        (":80", false, false, &None)
+        (&*listener.name, listener.h2, listener.h2c, listener.tls.is_none()),
+        (":80", false, false, true)
     );
     assert_eq!(listener.timeouts.keepalive, Duration::from_secs(75));
     assert_eq!((listener.limits.target, listener.limits.headers), (8 * 1024, 32 * 1024));
@@ -157,7 +156,7 @@ fn listeners_are_bound_as_written() {
          [[listeners]]\naddress = \"unix:/b.sock\"\nmode = \"0660\"\nh2 = false\n",
     );
     let [tls, no_h2, unix, mode] = &plan.listeners[..] else { panic!("four listeners") };
-    assert_eq!(tls.tls, Some(ListenerTlsPlan::SelfSigned(vec!["localhost".to_owned()])));
+    assert_eq!(tls.tls.as_ref().unwrap().self_signed, ["localhost"]);
     assert_eq!((&*tls.name, tls.h2, no_h2.h2), ("a", true, false));
     let seconds = [
         tls.timeouts.handshake,

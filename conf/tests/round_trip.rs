@@ -11,17 +11,18 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
-    Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
-    Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
-    OneOrMany, OrOff, OrText, Proxy, ProxyProtocol, ProxySource, Redirect, Respond, Rotate, Route,
-    RouteTimeouts, SendProxy, Site, Syslog, Table, TemplateText, Text, Timeouts, Tolerance,
-    Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    Access, AccessLog, Bandwidth, BindAddress, Certificate, ClientCertificates, ClientVerify,
+    Concurrency, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer, ErrorStatus,
+    ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Limits, Listener,
+    ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy, ProxyProtocol,
+    ProxySource, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, Syslog,
+    Table, TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
-    Autoindex, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, LogEscape, LogLevel,
-    LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite, Sample, Symlinks, SyslogAddress,
-    SyslogSeverity, UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
+    LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite, Sample,
+    Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -304,7 +305,12 @@ fn site() -> impl Strategy<Value = Site> {
         limit,
         rule_lists(),
         vec(at(route()), 0..4),
-        (option::of(at(access())), option::of(at(concurrency())), errors()),
+        (
+            option::of(at(access())),
+            option::of(at(concurrency())),
+            errors(),
+            option::of(at(site_tls())),
+        ),
     )
         .prop_map(
             |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes, rest)| {
@@ -316,6 +322,7 @@ fn site() -> impl Strategy<Value = Site> {
                     hosts,
                     listeners,
                     is_default,
+                    tls: rest.3,
                     encoded_slash,
                     body_limit,
                     request_headers,
@@ -327,14 +334,61 @@ fn site() -> impl Strategy<Value = Site> {
         )
 }
 
+fn certificates() -> impl Strategy<Value = Vec<At<OrText<Certificate>>>> {
+    let one = (at(path()), option::of(at(path())), option::of(at(path())))
+        .prop_map(|(certificate, key, ocsp)| OrText(Certificate { certificate, key, ocsp }));
+    vec(at(one), 0..3)
+}
+
+fn site_tls() -> impl Strategy<Value = SiteTls> {
+    let one = || option::of(at(path()));
+    (one(), one(), one(), certificates()).prop_map(|(certificate, key, ocsp, certificates)| {
+        SiteTls { certificate, key, ocsp, certificates }
+    })
+}
+
+fn listener_tls() -> impl Strategy<Value = ListenerTls> {
+    let tickets = (vec(at(path()), 0..3), option::of(at(timeout())), at(timeout()))
+        .prop_map(|(keys, rotate, lifetime)| OrOff::On(Tickets { keys, rotate, lifetime }));
+    let tickets = prop_oneof![Just(OrOff::Off), tickets];
+    let verify = select(vec![ClientVerify::Required, ClientVerify::Optional]);
+    let depth = (0..=6_u32).prop_map(Count::clamped);
+    let client = (at(path()), verify, vec(at(path()), 0..3), depth)
+        .prop_map(|(ca, verify, crl, depth)| ClientCertificates { ca, verify, crl, depth });
+    let lists = (
+        vec(at(select(vec![TlsVersion::Tls12, TlsVersion::Tls13])), 0..3),
+        vec(at(select(CipherSuite::ALL.to_vec())), 0..3),
+        vec(at(select(KeyGroup::ALL.to_vec())), 0..3),
+    );
+    let unknown = select(vec![UnknownName::Default, UnknownName::Refuse]);
+    let handshakes = (1..=65_535_u32).prop_map(Count::clamped);
+    let names = option::of(vec(at(text()), 0..3));
+    let rest = (unknown, any::<bool>(), option::of(at(client)), handshakes);
+    (site_tls(), names, lists, tickets, rest).prop_map(
+        |(files, self_signed, (versions, ciphers, groups), tickets, rest)| ListenerTls {
+            certificate: files.certificate,
+            key: files.key,
+            ocsp: files.ocsp,
+            certificates: files.certificates,
+            self_signed,
+            unknown_name: rest.0,
+            versions,
+            ciphers,
+            groups,
+            prefer_server_order: rest.1,
+            tickets,
+            client: rest.2,
+            handshakes: rest.3,
+        },
+    )
+}
+
 fn listener() -> impl Strategy<Value = Listener> {
     let address = prop_oneof![
         socket().prop_map(BindAddress::Tcp),
         any::<u16>().prop_map(BindAddress::Any),
         path().prop_map(BindAddress::Unix),
     ];
-    let tls = (option::of(at(path())), option::of(at(path())), option::of(vec(at(text()), 0..3)))
-        .prop_map(|(certificate, key, self_signed)| ListenerTls { certificate, key, self_signed });
     let timeouts = (timeout(), timeout(), timeout(), timeout(), timeout()).prop_map(
         |(handshake, header, keepalive, body, write)| Timeouts {
             handshake,
@@ -356,8 +410,9 @@ fn listener() -> impl Strategy<Value = Listener> {
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
     let limits = (limits, vec(at(tolerance()), 0..3));
-    (option::of(at(name())), at(address), mode, option::of(at(tls)), protocols, timeouts, limits)
-        .prop_map(|(name, address, mode, tls, protocols, timeouts, (limits, tolerate))| {
+    let tls = option::of(at(listener_tls()));
+    (option::of(at(name())), at(address), mode, tls, protocols, timeouts, limits).prop_map(
+        |(name, address, mode, tls, protocols, timeouts, (limits, tolerate))| {
             let ((h2, h2c), proxy_protocol) = protocols;
             Listener {
                 name,
@@ -371,7 +426,8 @@ fn listener() -> impl Strategy<Value = Listener> {
                 limits,
                 tolerate,
             }
-        })
+        },
+    )
 }
 
 fn proxy_protocol() -> impl Strategy<Value = ProxyProtocol> {

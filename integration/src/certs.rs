@@ -1,12 +1,16 @@
 //! A certificate authority for one test, and what it signs.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    IsCa, KeyIdMethod, KeyPair, PKCS_RSA_SHA256, RevokedCertParams, SerialNumber, date_time_ymd,
 };
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, SupportedKxGroup, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, UnixTime};
 use rustls::{
     ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
@@ -51,11 +55,79 @@ impl Authority {
         self.sign(&params)
     }
 
+    /// The same with an RSA key.
+    ///
+    /// # Panics
+    /// When no such key can be made.
+    #[must_use]
+    pub fn rsa_identity(&self, names: &[&str]) -> Identity {
+        let key = KeyPair::generate_for(&PKCS_RSA_SHA256).expect("a key can be made");
+        self.sign_for(&params_for(names), key)
+    }
+
+    /// Another authority, which this one vouches for.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn intermediate(&self, name: &str) -> Self {
+        let mut params = params_for(&[]);
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name.push(DnType::CommonName, name);
+        let issuer = CertifiedIssuer::signed_by(params, new_key(), &self.issuer)
+            .expect("an authority signs another");
+        Self { issuer }
+    }
+
+    /// A list of these revoked certificates, as PEM.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    #[must_use]
+    pub fn revocations(&self, revoked: &[&Identity]) -> String {
+        let revoked = revoked.iter().map(|identity| RevokedCertParams {
+            serial_number: identity.serial.clone(),
+            revocation_time: date_time_ymd(2024, 1, 1),
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let params = CertificateRevocationListParams {
+            this_update: date_time_ymd(2024, 1, 1),
+            next_update: date_time_ymd(2124, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: revoked.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = params.signed_by(&self.issuer).expect("an authority signs its list");
+        list.pem().expect("a list can be written")
+    }
+
     fn sign(&self, params: &CertificateParams) -> Identity {
-        let key = new_key();
+        self.sign_for(params, new_key())
+    }
+
+    fn sign_for(&self, params: &CertificateParams, key: KeyPair) -> Identity {
         let certificate =
             params.signed_by(&key, &self.issuer).expect("an authority signs a valid request");
-        Identity { certificate: certificate.pem(), der: certificate.der().clone(), key }
+        let serial = params.serial_number.clone().expect("it was given one");
+        Identity { certificate: certificate.pem(), der: certificate.der().clone(), key, serial }
+    }
+
+    /// What a client of this authority says hello with: these groups for the key exchange, the first of them with a share.
+    pub(crate) fn client_config_with_groups(
+        &self,
+        groups: Vec<&'static dyn SupportedKxGroup>,
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).expect("an authority's certificate is a root");
+        let provider = CryptoProvider { kx_groups: groups, ..aws_lc_rs::default_provider() };
+        let config = ClientConfig::builder_with_provider(Arc::new(provider))
+            .with_safe_default_protocol_versions()
+            .expect("the provider supports the default versions")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        with_alpn(config, &[b"http/1.1"])
     }
 
     pub(crate) fn client_config(&self, alpn: &[&[u8]]) -> Arc<ClientConfig> {
@@ -77,6 +149,7 @@ pub struct Identity {
     certificate: String,
     der: CertificateDer<'static>,
     key: KeyPair,
+    serial: SerialNumber,
 }
 
 impl Identity {
@@ -84,8 +157,10 @@ impl Identity {
     #[must_use]
     pub fn self_signed(names: &[&str]) -> Self {
         let key = new_key();
-        let certificate = params_for(names).self_signed(&key).expect("a valid request");
-        Self { certificate: certificate.pem(), der: certificate.der().clone(), key }
+        let params = params_for(names);
+        let certificate = params.self_signed(&key).expect("a valid request");
+        let serial = params.serial_number.expect("it was given one");
+        Self { certificate: certificate.pem(), der: certificate.der().clone(), key, serial }
     }
 
     /// The certificate as PEM.
@@ -150,8 +225,15 @@ fn with_alpn(mut config: ClientConfig, alpn: &[&[u8]]) -> Arc<ClientConfig> {
 }
 
 fn params_for(names: &[&str]) -> CertificateParams {
+    /// So that each certificate of a test has a number of its own.
+    static SERIALS: AtomicU64 = AtomicU64::new(1000);
+    let subject = names.first().copied().unwrap_or("nobody");
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    CertificateParams::new(names).expect("names of tests are valid")
+    let mut params = CertificateParams::new(names).expect("names of tests are valid");
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject);
+    params.serial_number = Some(SERIALS.fetch_add(1, Ordering::Relaxed).into());
+    params
 }
 
 fn new_key() -> KeyPair {

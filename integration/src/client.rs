@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
+use rustls::NamedGroup;
 use rustls::pki_types::ServerName;
 
 use crate::certs::{Authority, credulous_client_config};
@@ -105,6 +106,25 @@ impl Client {
         };
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
         let mut stream = Stream::tls_client(tcp, name, config)?;
+        stream.set_read_timeout(Deadline::soon().left())?;
+        stream.handshake()?;
+        Ok(Self::over(stream))
+    }
+
+    /// Over TLS with these groups for the key exchange, of those that rustls has: the first with a share, in this order.
+    ///
+    /// # Errors
+    /// What TLS or the transport said.
+    pub fn try_tls_with_groups(
+        address: SocketAddr,
+        name: &str,
+        (authority, groups): (&Authority, &[NamedGroup]),
+    ) -> std::io::Result<Self> {
+        let all = rustls::crypto::aws_lc_rs::ALL_KX_GROUPS;
+        let group = |name: &NamedGroup| all.iter().find(|group| group.name() == *name).copied();
+        let config = authority.client_config_with_groups(groups.iter().filter_map(group).collect());
+        let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
+        let mut stream = Stream::tls_client(connect(address), name, config)?;
         stream.set_read_timeout(Deadline::soon().left())?;
         stream.handshake()?;
         Ok(Self::over(stream))

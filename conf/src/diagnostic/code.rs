@@ -128,7 +128,7 @@ codes! {
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.
     FileUnreadable = 401,
-    /// A listener's `tls` is neither a certificate with its key nor self-signed.
+    /// A `tls` does not say which certificates there are, or says it in two ways.
     TlsForm = 402,
     /// An upstream's certificate would be verified against no name.
     ServerNameMissing = 403,
@@ -154,6 +154,12 @@ codes! {
     Assemble = 507,
     /// An action that the program has not registered.
     UnknownAction = 510,
+    /// A file of ticket keys is not as long as one must be.
+    TicketKeys = 520,
+    /// A file of revoked certificates cannot be used.
+    Revocations = 521,
+    /// A file holds no OCSP answer that could be stapled.
+    OcspAnswer = 522,
 }
 
 impl Code {

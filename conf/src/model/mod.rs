@@ -45,7 +45,10 @@ pub use rules::{CookieRule, CookieText, HeaderRules};
 pub use site::Site;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
-pub use tls::{ListenerTls, UpstreamTls};
+pub use tls::{
+    Certificate, ClientCertificates, ClientVerify, ListenerTls, SiteTls, Tickets, UnknownName,
+    UpstreamTls,
+};
 pub use tolerate::Tolerance;
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};

@@ -8,6 +8,7 @@ use super::rules::{CookieRule, HeaderRules};
 use super::table::OneOrMany;
 use super::table::Table;
 use super::text::Name;
+use super::tls::SiteTls;
 use crate::at::At;
 use crate::plan::EncodedSlash;
 use crate::units::Bytes;
@@ -15,12 +16,16 @@ use crate::units::Bytes;
 model! {
     /// Hosts that are answered together.
     pub struct Site {
-        /// Which hosts: `"shop.example"`, `"*.shop.example"`, `"www.*"` or `"~regex"`. Without it, any.
+        /// Which hosts: `"shop.example"`, `"*.shop.example"`, `"www.*"` or `"~regex"`. Without it, any. A host that
+        /// no site answers gets 404, and over TLS 421.
         pub hosts: Vec<At<Box<str>>> = Vec::new(),
         /// On which listeners, by name. Without it, on all.
         pub listeners: Vec<At<Name>> = Vec::new(),
         /// Whether it also answers hosts that no other site of its listeners names. One site per listener may.
         pub is_default as "default": At<bool> = At::from(false),
+        /// Certificates for its hosts on its TLS listeners. Without it, those of the listeners. A client that has asked for a host
+        /// with other certificates in its handshake is answered 421.
+        pub tls: Option<At<SiteTls>> = None,
         /// What becomes of `%2f` in a path: `"keep"` leaves it as it is, distinct from `/`; `"decode"` makes it a `/`, as nginx
         /// does; `"refuse"` answers 400.
         pub encoded_slash: EncodedSlash = EncodedSlash::Keep,
@@ -54,6 +59,7 @@ impl Site {
             hosts: Vec::new(),
             listeners: Vec::new(),
             is_default: At::from(false),
+            tls: None,
             encoded_slash: EncodedSlash::Keep,
             body_limit: Bytes::mib(1),
             access: None,

@@ -8,10 +8,12 @@ use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
+use crate::model::{ClientVerify, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, Coding, EncodedSlash, Facility, LogEscape, LogLevel, MessageFormat, OtherPeers,
-    ProxyVersion, SameSite, Symlinks, SyslogSeverity, UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, Facility, KeyGroup, LogEscape, LogLevel,
+    MessageFormat, OtherPeers, ProxyVersion, SameSite, Symlinks, SyslogSeverity, TlsVersion,
+    UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -58,6 +60,54 @@ words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none"
 words!(OtherPeers, "what to do with other connections": "close" = Close, "plain" = Plain);
 words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
+
+words!(TlsVersion, "a version of TLS": "1.2" = Tls12, "1.3" = Tls13);
+words!(UnknownName, "what to do with unknown names": "default" = Default, "refuse" = Refuse);
+words!(ClientVerify, "whether clients show certificates": "required" = Required, "optional" = Optional);
+
+/// By any of its names, in any case; written with the first.
+impl FromText for CipherSuite {
+    const EXPECTED: &'static str = "a cipher suite";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        by_name(&Self::ALL, Self::names, text, Self::EXPECTED)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        first_name(self.names())
+    }
+}
+
+/// Likewise.
+impl FromText for KeyGroup {
+    const EXPECTED: &'static str = "a group for the key exchange";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        by_name(&Self::ALL, Self::names, text, Self::EXPECTED)
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        first_name(self.names())
+    }
+}
+
+fn by_name<T: Copy>(
+    all: &[T],
+    names: impl Fn(&T) -> &'static [&'static str],
+    text: &str,
+    expected: &str,
+) -> Result<T, Problem> {
+    let is_meant = |one: &&T| names(one).iter().any(|name| name.eq_ignore_ascii_case(text));
+    all.iter().find(is_meant).copied().ok_or_else(|| {
+        let known = all.iter().map(|one| names(one).first().copied().unwrap_or_default());
+        Problem::new(format!("`{text}` is not {expected}"))
+            .hint(format!("one of {}", listed(known)))
+    })
+}
+
+fn first_name(names: &'static [&'static str]) -> Cow<'static, str> {
+    Cow::Borrowed(names.first().copied().unwrap_or_default())
+}
 
 impl FromText for HeaderName {
     const EXPECTED: &'static str = "the name of a header";

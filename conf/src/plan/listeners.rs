@@ -2,20 +2,18 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::build::Findings;
-use super::proxy_protocol;
 use super::tolerate::tolerances;
 use super::{
-    ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, ListenerTlsPlan,
-    Tolerances,
+    ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, Tolerances,
+    proxy_protocol, tls,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::is_host_name;
-use crate::model::{BindAddress, Config, Limits, Listener, ListenerTls, Mode, Timeouts};
+use crate::model::{BindAddress, Config, Limits, Listener, Mode, Timeouts};
 
 /// As nginx: whoever reaches the socket's directory may connect.
 const DEFAULT_MODE: Mode = Mode(0o666);
@@ -54,7 +52,7 @@ pub(super) fn listeners<'a>(
 }
 
 fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
-    let tls = listener.tls.as_ref().and_then(|tls| plan_tls(tls, findings));
+    let tls = listener.tls.as_ref().map(|tls| Box::new(tls::of_listener(tls, findings)));
     if let Some(h2) = listener.h2.as_ref().filter(|h2| h2.value && listener.tls.is_none()) {
         let diagnostic = Diagnostic::error(
             Code::NoEffect,
@@ -115,56 +113,6 @@ fn plan_address(listener: &Listener, findings: &mut Findings<'_>) -> ListenAddre
             ListenAddress::Tcp { address: (Ipv6Addr::UNSPECIFIED, *port).into(), dual_stack: true }
         }
     }
-}
-
-fn plan_tls(tls: &At<ListenerTls>, findings: &mut Findings<'_>) -> Option<ListenerTlsPlan> {
-    match (&tls.certificate, &tls.key, &tls.self_signed) {
-        (Some(certificate), Some(key), None) => {
-            findings.readable(certificate, &certificate.at, "certificate");
-            findings.readable(key, &key.at, "key");
-            Some(ListenerTlsPlan::Files {
-                certificate: certificate.value.clone(),
-                key: key.value.clone(),
-            })
-        }
-        (None, None, Some(names)) => plan_self_signed(tls, names, findings),
-        (certificate, key, self_signed) => {
-            let message = match (certificate, key, self_signed) {
-                (Some(_), None, None) => "the `key` of this certificate is missing",
-                (None, Some(_), None) => "the `certificate` of this key is missing",
-                (None, None, None) => "this says nothing about a certificate",
-                _ => "a certificate is either read from files or made on the spot",
-            };
-            let hint = "write `certificate` and `key`, or `self_signed` alone";
-            findings.report(Diagnostic::error(Code::TlsForm, tls.at.clone(), message).hint(hint));
-            None
-        }
-    }
-}
-
-fn plan_self_signed(
-    tls: &At<ListenerTls>,
-    names: &[At<Box<str>>],
-    findings: &mut Findings<'_>,
-) -> Option<ListenerTlsPlan> {
-    if names.is_empty() {
-        findings.error(
-            Code::Empty,
-            &tls.at,
-            "a certificate needs at least one name, such as \"localhost\"",
-        );
-    }
-    for name in names {
-        let host = name.strip_prefix("*.").unwrap_or(name);
-        if !is_host_name(host) && name.parse::<IpAddr>().is_err() {
-            findings.error(
-                Code::BadValue,
-                &name.at,
-                format!("`{}` is neither a host name nor an address", **name),
-            );
-        }
-    }
-    Some(ListenerTlsPlan::SelfSigned(names.iter().map(|name| name.to_string()).collect()))
 }
 
 fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {

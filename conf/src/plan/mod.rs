@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod build;
+mod certificates;
 mod cookies;
 mod errors;
 mod files;
@@ -23,6 +24,7 @@ mod routes;
 mod rules;
 mod sites;
 mod texts;
+mod tls;
 mod tolerate;
 mod upstreams;
 
@@ -38,6 +40,7 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use certificates::CertificatePlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
@@ -53,6 +56,9 @@ pub use rules::HeaderRules;
 pub use tolerate::Tolerances;
 
 pub use crate::model::Tolerance;
+pub use tls::{
+    CipherSuite, ClientCertificatesPlan, KeyGroup, ListenerTlsPlan, TicketsPlan, TlsVersion,
+};
 
 use crate::diagnostic::Location;
 
@@ -129,7 +135,7 @@ pub struct ListenerPlan {
     /// What is bound.
     pub address: ListenAddress,
     /// TLS, or plain text.
-    pub tls: Option<ListenerTlsPlan>,
+    pub tls: Option<Box<ListenerTlsPlan>>,
     /// Whether ALPN offers `h2`.
     pub h2: bool,
     /// Whether plain-text HTTP/2 with prior knowledge is understood.
@@ -161,20 +167,6 @@ pub enum ListenAddress {
         /// Its permission bits.
         mode: u32,
     },
-}
-
-/// The certificate of a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ListenerTlsPlan {
-    /// PEM files.
-    Files {
-        /// Certificate chain, leaf first.
-        certificate: PathBuf,
-        /// Private key.
-        key: PathBuf,
-    },
-    /// Made when the listener starts, for these names and addresses.
-    SelfSigned(Vec<String>),
 }
 
 /// Deadlines towards clients. All finite.
@@ -218,6 +210,8 @@ pub struct SitePlan {
     pub listeners: Vec<ListenerId>,
     /// Whether it answers hosts that no site of its listeners claims.
     pub is_default: bool,
+    /// Certificates of its own, for its hosts.
+    pub certificates: Vec<CertificatePlan>,
     /// What becomes of `%2f`.
     pub encoded_slash: EncodedSlash,
     /// Who may ask.

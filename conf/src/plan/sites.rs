@@ -7,7 +7,7 @@ use switchback_value::HostPattern;
 use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
 use super::texts::Captures;
-use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, rules};
+use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, certificates, rules};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
@@ -30,6 +30,7 @@ pub(super) fn sites(
             name: site.hosts.first().map_or("_".into(), |host| host.value.clone()),
             listeners,
             is_default: site.is_default.value,
+            certificates: certificates::of_site(site, findings),
             encoded_slash: site.encoded_slash,
             access: access::access(site.access.as_ref(), &Captures::default(), findings),
             concurrency: access::concurrency(
@@ -48,6 +49,7 @@ pub(super) fn sites(
     }
     check_claims(config, &plans, findings);
     check_listeners(config, &plans, findings);
+    certificates::check(config, &plans, findings);
     (plans, routes)
 }
 

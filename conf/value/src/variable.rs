@@ -277,6 +277,17 @@ registry! {
     SslProtocol "ssl_protocol" "The version of TLS: `TLSv1.2` or `TLSv1.3`.";
     SslCipher "ssl_cipher" "The cipher suite of the TLS session.";
     SslServerName "ssl_server_name" "The server name that the client asked for in its TLS hello.";
+    SslCurve "ssl_curve" "The group of the TLS key exchange, such as `X25519MLKEM768` or `prime256v1`.";
+    SslAlpnProtocol "ssl_alpn_protocol" "The protocol agreed on in the TLS handshake: `h2` or `http/1.1`.";
+    SslSessionReused "ssl_session_reused" "`r` when a TLS session was resumed, else `.`.";
+    SslClientVerify "ssl_client_verify" "`SUCCESS` when the client has shown a certificate, which then is good, else `NONE`.";
+    SslClientSDn "ssl_client_s_dn" "The subject of the client's certificate as in RFC 2253: `CN=alice,O=Example`.";
+    SslClientIDn "ssl_client_i_dn" "The issuer of the client's certificate, likewise.";
+    SslClientSerial "ssl_client_serial" "The serial number of the client's certificate, in hexadecimal digits.";
+    SslClientFingerprint "ssl_client_fingerprint" "The SHA-1 fingerprint of the client's certificate.";
+    SslClientVStart "ssl_client_v_start" "From when the client's certificate is good: `Jun  9 12:00:00 2026 GMT`.";
+    SslClientVEnd "ssl_client_v_end" "Until when it is.";
+    SslClientEscapedCert "ssl_client_escaped_cert" "The client's certificate as PEM, escaped for a URL.";
 
     // The answer.
     Status "status" "The status of the answer.";

@@ -90,6 +90,11 @@ mod signals;
 mod smuggling;
 #[cfg(test)]
 mod timeouts;
+mod tls;
+#[cfg(test)]
+mod tls_clients;
+#[cfg(test)]
+mod tls_tickets;
 #[cfg(test)]
 mod tolerate;
 #[cfg(test)]

@@ -254,7 +254,7 @@ impl Engine {
         let resolve_now = Arc::new(Notify::new());
         control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
-        control.spawn(watch::run(Arc::clone(&cell)));
+        control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
         let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {
             cell,

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::listen::proxy_protocol::refusal::Refusals;
+use crate::listen::tls::Reason;
 use crate::log::Losses;
 
 /// The counters that all workers share.
@@ -21,8 +22,8 @@ pub(crate) struct Metrics {
     pub(crate) by_class: [Counter; 6],
     /// Heads that the front door refused.
     pub(crate) refused_heads: Counter,
-    /// TLS handshakes that failed.
-    pub(crate) failed_handshakes: Counter,
+    /// TLS handshakes that failed, by [`Reason`].
+    failed_handshakes: [Counter; Reason::ALL.len()],
     /// Connections closed for want of a PROXY header that is allowed and well formed.
     pub(crate) refused_proxy_headers: Refusals,
     /// Tries at upstreams.
@@ -107,6 +108,13 @@ impl Metrics {
         }
     }
 
+    /// Counts a TLS handshake that failed.
+    pub(crate) fn failed_handshake(&self, reason: Reason) {
+        if let Some(counter) = self.failed_handshakes.get(reason as usize) {
+            counter.add();
+        }
+    }
+
     /// Appends everything in the Prometheus text format.
     pub(crate) fn render(&self, out: &mut String) {
         for (name, help, counter) in [
@@ -116,7 +124,6 @@ impl Metrics {
                 "Request heads refused by the front door.",
                 &self.refused_heads,
             ),
-            ("failed_tls_handshakes_total", "TLS handshakes that failed.", &self.failed_handshakes),
             (
                 "accept_failures_total",
                 "Accepts that failed for want of descriptors or memory.",
@@ -143,7 +150,17 @@ impl Metrics {
             sample(out, (name, help, "gauge"), gauge.value());
         }
         self.render_classes(out);
+        self.render_handshakes(out);
         self.render_proxy_headers(out);
+    }
+
+    fn render_handshakes(&self, out: &mut String) {
+        let name = "failed_tls_handshakes_total";
+        header(out, (name, "TLS handshakes that failed, by reason.", "counter"));
+        for (reason, counter) in Reason::ALL.into_iter().zip(&self.failed_handshakes) {
+            let (reason, count) = (reason.label(), counter.value());
+            let _ = writeln!(out, "switchback_{name}{{reason=\"{reason}\"}} {count}");
+        }
     }
 
     fn render_proxy_headers(&self, out: &mut String) {

@@ -14,6 +14,7 @@ use switchback_value::{Facts, Known, Variable};
 use super::context::{Context, Try};
 use crate::clock;
 use crate::listen::connection::Connection;
+use crate::listen::tls;
 
 /// One request, as templates and conditions see it.
 pub(crate) struct RequestFacts<'r> {
@@ -125,7 +126,15 @@ impl<'r> RequestFacts<'r> {
             Known::SslProtocol => tls.map(|tls| text(tls.protocol)),
             Known::SslCipher => tls.map(|tls| text(tls.cipher)),
             Known::SslServerName => tls.and_then(|tls| tls.server_name.as_deref()).map(text),
-            _ => None,
+            Known::SslCurve => tls.and_then(|tls| tls.group).map(|group| text(tls::curve(group))),
+            Known::SslSessionReused => tls.map(|tls| text(if tls.is_resumed { "r" } else { "." })),
+            Known::SslAlpnProtocol => tls
+                .filter(|tls| tls.has_alpn)
+                .map(|tls| text(if tls.is_h2 { "h2" } else { "http/1.1" })),
+            _ => match &tls?.client {
+                Some(client) => client.value(known).map(text),
+                None => (known == Known::SslClientVerify).then(|| text("NONE")),
+            },
         }
     }
 

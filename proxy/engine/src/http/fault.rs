@@ -43,6 +43,8 @@ pub(crate) enum Kind {
     BodyTooLarge,
     /// 414.
     TargetTooLong,
+    /// 421: whoever is asked here does not answer for that host.
+    Misdirected,
     /// 431.
     HeadersTooLarge,
     /// 505.
@@ -132,6 +134,7 @@ impl Kind {
             Self::RequestTimeout => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
             Self::HeadersTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::UnknownVersion => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Refused(status) => status,
@@ -163,6 +166,7 @@ impl Kind {
             | Self::RequestTimeout
             | Self::BodyTooLarge
             | Self::TargetTooLong
+            | Self::Misdirected
             | Self::HeadersTooLarge
             | Self::UnknownVersion
             | Self::Refused(_)

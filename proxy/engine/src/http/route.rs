@@ -14,12 +14,7 @@ use super::{access, forward, receive};
 
 /// Fills [`Context::place`] and the request's normalised path.
 pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
-    let site = find_site(context).ok_or_else(|| {
-        Fault::client(
-            Kind::NotFound,
-            format!("no site of this listener answers host `{}`", context.request.host),
-        )
-    })?;
+    let site = find_site(context)?;
     context.place = Place { site: Some(site), ..Place::default() };
     receive::normal_path(head, context)?;
     place(head, context)
@@ -91,16 +86,27 @@ fn turn(context: &mut Context) -> Result<(), Fault> {
 }
 
 /// The site of the host, by the listener as the snapshot in force has it.
-fn find_site(context: &Context) -> Option<SiteId> {
+fn find_site(context: &Context) -> Result<SiteId, Fault> {
+    let host = &*context.request.host;
     let accepted = &context.connection.listener;
     let listener = if accepted.generation == context.snapshot.generation {
-        accepted
+        Some(accepted)
     } else {
         // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.
-        context.snapshot.listeners.get(&accepted.plan.address)?
+        context.snapshot.listeners.get(&accepted.plan.address)
     };
-    let host = &*context.request.host;
-    listener.hosts.find(host).or(listener.default)
+    let site = listener.and_then(|listener| listener.hosts.find(host).or(listener.default));
+    let Some(site) = site else {
+        let is_tls = context.connection.tls.is_some();
+        let kind = if is_tls { Kind::Misdirected } else { Kind::NotFound };
+        return Err(Fault::client(kind, format!("no site of this listener answers host `{host}`")));
+    };
+    let tls = listener.and_then(|listener| listener.tls.as_ref());
+    if tls.is_some_and(|tls| !tls.serves(&context.connection, host)) {
+        let reason = format!("the TLS session was not agreed on for host `{host}`");
+        return Err(Fault::client(Kind::Misdirected, reason));
+    }
+    Ok(site)
 }
 
 fn find_route(head: &RequestHeader, context: &Context, captures: &mut Captures) -> Option<RouteId> {

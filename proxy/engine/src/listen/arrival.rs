@@ -9,6 +9,7 @@ use super::connection::{Connection, Ends, TlsFacts};
 use super::front_door;
 use super::proxy_protocol::{self, Introduced};
 use super::stream::{ClientStream, PlainStream};
+use super::tls;
 use super::worker::Open;
 use crate::snapshot::Listener;
 
@@ -55,12 +56,8 @@ impl Arrival {
         let Self { open, listener, stream, ends, number } = self;
         let Some(introduced) = introduction(&open, &listener, &stream, ends).await else { return };
         // Large, and short-lived.
-        match Box::pin(tls_handshake(&listener, stream)).await {
-            Ok(ready) => spawn(open, listener, introduced, number, ready),
-            Err(reason) => {
-                open.worker().shared.resident.metrics.failed_handshakes.add();
-                tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
-            }
+        if let Some(ready) = Box::pin(tls_handshake(&open, &listener, stream, ends)).await {
+            spawn(open, listener, introduced, number, ready);
         }
     }
 }
@@ -86,20 +83,32 @@ async fn introduction(
     }
 }
 
-async fn tls_handshake(listener: &Listener, stream: PlainStream) -> Result<Ready, String> {
-    let Some(config) = listener.tls.clone() else {
-        return Ok(Ready { stream: ClientStream::from(stream), tls: None, is_h2: false });
+/// `None` when it has failed.
+async fn tls_handshake(
+    open: &Open,
+    listener: &Arc<Listener>,
+    stream: PlainStream,
+    ends: Ends,
+) -> Option<Ready> {
+    let Some(tls) = &listener.tls else {
+        return Some(Ready { stream: ClientStream::from(stream), tls: None, is_h2: false });
     };
-    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
-    match tokio::time::timeout(listener.plan.timeouts.handshake, handshake).await {
-        Ok(Ok(stream)) => {
-            let session = stream.get_ref().1;
-            let tls = Some(super::tls::facts(session));
-            let is_h2 = session.alpn_protocol() == Some(b"h2");
-            Ok(Ready { stream: ClientStream::Tls(Box::new(stream)), tls, is_h2 })
+    let metrics = &open.worker().shared.resident.metrics;
+    match tls::accept(open.worker(), (listener, tls), stream).await {
+        Ok((stream, facts)) => {
+            let is_h2 = facts.is_h2;
+            Some(Ready { stream: ClientStream::Tls(Box::new(stream)), tls: Some(facts), is_h2 })
         }
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err("deadline passed".to_owned()),
+        Err(tls::Failure::PlainHttp(stream)) => {
+            metrics.failed_handshake(tls::Reason::PlainHttp);
+            tls::answer_plain_http(stream, ends).await;
+            None
+        }
+        Err(tls::Failure::Failed(reason, error)) => {
+            metrics.failed_handshake(reason);
+            tracing::debug!(peer = ?ends.peer, ?reason, "TLS handshake failed: {error}");
+            None
+        }
     }
 }
 

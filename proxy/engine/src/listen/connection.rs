@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustls::NamedGroup;
+
 use super::proxy_protocol::Proxied;
+use super::tls::ClientCertificate;
 use crate::snapshot::Listener;
 
 /// One accepted connection. Its settings are those of the snapshot at accept.
@@ -26,7 +29,7 @@ pub(crate) struct Connection {
 }
 
 /// What was agreed on in a TLS handshake.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct TlsFacts {
     /// `TLSv1.3`.
     pub(crate) protocol: &'static str,
@@ -34,6 +37,16 @@ pub(crate) struct TlsFacts {
     pub(crate) cipher: &'static str,
     /// The name that the client asked for.
     pub(crate) server_name: Option<Box<str>>,
+    /// The group of the key exchange, where there was one.
+    pub(crate) group: Option<NamedGroup>,
+    /// Whether a session was resumed.
+    pub(crate) is_resumed: bool,
+    /// Whether the client was told which protocol it is.
+    pub(crate) has_alpn: bool,
+    /// Whether that is HTTP/2.
+    pub(crate) is_h2: bool,
+    /// The certificate that the client has shown.
+    pub(crate) client: Option<Box<ClientCertificate>>,
 }
 
 impl Connection {

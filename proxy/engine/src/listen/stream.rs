@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
@@ -35,6 +36,25 @@ impl From<PlainStream> for ClientStream {
             PlainStream::Tcp(stream) => Self::Tcp(stream),
             PlainStream::Unix(stream) => Self::Unix(stream),
         }
+    }
+}
+
+impl PlainStream {
+    /// The first byte to come, which stays where it is; `None` at the end.
+    pub(crate) async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let mut byte = [0];
+        let mut peek = |socket: BorrowedFd<'_>| {
+            rustix::net::recv(socket, &mut byte, RecvFlags::PEEK).map_err(io::Error::from)
+        };
+        let (received, _) = match self {
+            Self::Tcp(stream) => {
+                stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await?
+            }
+            Self::Unix(stream) => {
+                stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await?
+            }
+        };
+        Ok((received > 0).then_some(byte[0]))
     }
 }
 

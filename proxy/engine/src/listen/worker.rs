@@ -16,6 +16,7 @@ use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
 use super::socket::Bound;
 use super::stream::PlainStream;
+use super::tls;
 use crate::h2;
 use crate::http::Phases;
 use crate::metrics::Gauge;
@@ -96,6 +97,8 @@ pub(crate) struct Worker {
     pub(crate) proxy: Arc<HttpProxy<Phases, h2::Connector>>,
     /// Dials for tunnels.
     pub(crate) connector: TransportConnector,
+    /// Whose turn it is of the handshakes.
+    pub(crate) turns: tls::Turns,
     /// Told of the drain.
     pub(crate) drain: watch::Receiver<bool>,
 }
@@ -157,7 +160,13 @@ impl Worker {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let drain = shared.drain.subscribe();
-        Arc::new(Self { shared, proxy, connector: TransportConnector::new(None), drain })
+        Arc::new(Self {
+            shared,
+            proxy,
+            connector: TransportConnector::new(None),
+            turns: tls::Turns::default(),
+            drain,
+        })
     }
 
     /// Obeys orders until told to stop.

@@ -23,7 +23,7 @@ use super::resident::Resident;
 use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
 use crate::adapt;
 use crate::http::concurrency::Limit;
-use crate::listen::tls;
+use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 
 /// Makes the snapshot of `plan`. Returns it with the warnings.
@@ -40,7 +40,7 @@ pub(crate) fn assemble(
     let sites = plan.sites.iter().zip(limits.sites);
     let sites: Box<[Site]> =
         sites.map(|(site, limit)| assemble_site((site, limit), &plan, &mut found)).collect();
-    let listeners = assemble_listeners(&plan, generation, &mut found);
+    let listeners = assemble_listeners(&plan, (resident, generation), &mut found);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
         .upstreams
@@ -126,16 +126,16 @@ fn unreachable(plan: &Plan, hidden: RouteId, by: RouteId) -> Option<Diagnostic> 
 
 fn assemble_listeners(
     plan: &Plan,
-    generation: u64,
+    (resident, generation): (&Resident, u64),
     found: &mut Vec<Diagnostic>,
 ) -> HashMap<ListenAddress, Arc<Listener>> {
     let mut listeners = HashMap::with_capacity(plan.listeners.len());
     for (index, listener) in plan.listeners.iter().enumerate() {
-        let tls = tls::config(listener).unwrap_or_else(|diagnostic| {
-            found.push(diagnostic);
+        let id = ListenerId(u32::try_from(index).unwrap_or(u32::MAX));
+        let tls = Tls::assemble(plan, (listener, id), &resident.tls).unwrap_or_else(|wrong| {
+            found.extend(wrong);
             None
         });
-        let id = ListenerId(u32::try_from(index).unwrap_or(u32::MAX));
         let (hosts, default) = host_table(plan, id);
         listeners.insert(
             listener.address.clone(),

@@ -20,6 +20,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
 use crate::http::concurrency::Limit;
+use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use map::LiveMap;
 use own_actions::OwnAction;
@@ -62,7 +63,7 @@ pub(crate) struct Listener {
     /// Its settings.
     pub(crate) plan: ListenerPlan,
     /// TLS, or plain text.
-    pub(crate) tls: Option<Arc<rustls::ServerConfig>>,
+    pub(crate) tls: Option<Arc<Tls>>,
     /// Whose hosts they are.
     pub(crate) hosts: HostTable<SiteId>,
     /// Who answers hosts that nobody claims.

@@ -9,6 +9,7 @@ use switchback_upstream::{Address, Endpoint};
 
 use crate::action::Actions;
 use crate::http::concurrency::Gate;
+use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
 use crate::request_id::RequestIds;
@@ -22,6 +23,8 @@ pub(crate) struct Resident {
     pub(crate) metrics: Metrics,
     /// Where request ids come from.
     pub(crate) request_ids: RequestIds,
+    /// Certificates and ticket keys.
+    pub(crate) tls: tls::Store,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
@@ -81,6 +84,7 @@ impl Resident {
     /// Lets go of what no snapshot refers to any more.
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.tls.forget_unused();
         self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
     }

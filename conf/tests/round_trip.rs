@@ -13,7 +13,7 @@ use proptest::sample::select;
 use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
-    Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
+    Forwarding, HeaderRules, Http2, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
     OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Rotate, Route, RouteTimeouts, Site, Syslog,
     Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
@@ -353,8 +353,9 @@ fn listener() -> impl Strategy<Value = Listener> {
     );
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
-    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, limits).prop_map(
-        |(name, address, mode, tls, (h2, h2c), timeouts, limits)| Listener {
+    let http2 = option::of(at(http2()));
+    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, (limits, http2))
+        .prop_map(|(name, address, mode, tls, (h2, h2c), timeouts, (limits, http2))| Listener {
             name,
             address,
             mode,
@@ -363,8 +364,43 @@ fn listener() -> impl Strategy<Value = Listener> {
             h2c,
             timeouts,
             limits,
-        },
-    )
+            http2,
+        })
+}
+
+fn http2() -> impl Strategy<Value = Http2> {
+    any::<[u32; 13]>().prop_map(|counts| {
+        let [
+            max_streams,
+            first_streams,
+            continuations,
+            resets_per_second,
+            early_resets,
+            faulty_streams,
+            pings_per_second,
+            settings_per_second,
+            priorities_per_second,
+            empty_data_per_second,
+            window_updates_per_second,
+            frames,
+            stalled_streams,
+        ] = counts;
+        Http2 {
+            max_streams: Count::clamped(max_streams),
+            first_streams: Count::clamped(first_streams),
+            continuations: Count::clamped(continuations),
+            resets_per_second: Count::clamped(resets_per_second),
+            early_resets: Count::clamped(early_resets),
+            faulty_streams: Count::clamped(faulty_streams),
+            pings_per_second: Count::clamped(pings_per_second),
+            settings_per_second: Count::clamped(settings_per_second),
+            priorities_per_second: Count::clamped(priorities_per_second),
+            empty_data_per_second: Count::clamped(empty_data_per_second),
+            window_updates_per_second: Count::clamped(window_updates_per_second),
+            frames: Count::clamped(frames),
+            stalled_streams: Count::clamped(stalled_streams),
+        }
+    })
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {

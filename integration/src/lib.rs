@@ -37,7 +37,10 @@ pub use command::{Finished, switchback, switchback_binary};
 pub use config::{Config, config, site, text};
 pub use fuzz_targets::{TARGETS, Target, fuzz};
 pub use gate::Gate;
-pub use h2::{H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream};
+pub use h2::{
+    Frame, FrameClient, H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream, PREFACE,
+    Silence, encode_fields, get_fields,
+};
 pub use load::{Load, Seen, generation};
 pub use message::{Reply, Request, Response, get, pattern, post, request};
 pub use mutation::{Mutation, mutations};

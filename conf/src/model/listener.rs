@@ -9,6 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::http2::Http2;
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
 use crate::at::At;
@@ -34,6 +35,8 @@ model! {
         pub timeouts: Timeouts = Timeouts::default(),
         /// How much clients may send.
         pub limits: Limits = Limits::default(),
+        /// What HTTP/2 connections may cost.
+        pub http2: Option<At<Http2>> = None,
     }
 }
 
@@ -50,6 +53,7 @@ impl Listener {
             h2c: At::from(false),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            http2: None,
         }
     }
 }

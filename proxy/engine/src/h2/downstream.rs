@@ -1,6 +1,7 @@
 //! A client's stream, as Pingora's proxy sees it.
 
 mod session;
+mod tunnel;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};

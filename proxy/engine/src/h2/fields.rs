@@ -1,5 +1,6 @@
 //! Which header fields may pass from one side to the other.
 
+use h2::ext::Protocol;
 use http::header::{self, HeaderName};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
@@ -48,6 +49,8 @@ pub enum Refused {
     Fields,
     /// Its target is too long: 414.
     Target,
+    /// CONNECT that names no protocol: 405. This is no forward proxy.
+    Method,
 }
 
 /// What a request may be.
@@ -76,6 +79,9 @@ pub(super) fn admit(request: &mut RequestHeader, bounds: &Bounds) -> Result<(), 
     }
     if request.raw_path().iter().any(|byte| matches!(byte, 0 | b'\n' | b'\r' | b' ')) {
         return Err(Refused::Framing);
+    }
+    if request.method == Method::CONNECT && request.extensions.get::<Protocol>().is_none() {
+        return Err(Refused::Method);
     }
     unify_content_length(request)?;
     join_cookies(request)?;

@@ -86,6 +86,7 @@ impl Options {
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(self.max_streams)
+            .enable_connect_protocol()
             .max_header_list_size(self.max_header_bytes)
             .data_frame_budget(FRAME_BUDGET)
             .max_pending_accept_reset_streams(self.max_pending_resets)

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use ::h2::Reason;
 use bytes::{Buf, BytesMut};
+use http::StatusCode;
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
@@ -20,6 +21,7 @@ use super::worker::Worker;
 use crate::h2::{self, Arrival, Bounds, Closed, Options, Refused, Session};
 use crate::http::answer::{self, Page};
 use crate::http::fault::{Fault, Kind};
+use crate::http::upgrade::{self, Handshake};
 use crate::http::{Entry, context, finish, serving};
 
 /// Serves streams until the client leaves or everything drains. `received` was read before the protocol was known.
@@ -57,17 +59,56 @@ fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, arrival: Arrival) {
     tokio::spawn(async move {
         let _in_flight = worker.shared.resident.metrics.in_flight.hold();
         match arrival {
+            Arrival::Refused(session, refused) => {
+                refuse(&worker, connection, session, refused).await;
+            }
+            Arrival::Request(session) if session.protocol().is_some() => {
+                session.turn().await;
+                let work = tunnel(&worker, &connection, session);
+                serving(Entry::New(Arc::clone(&connection)), work).await;
+            }
             Arrival::Request(session) => {
                 session.turn().await;
                 let session = ServerSession::new_custom(Box::new(session));
                 let work = worker.proxy.process_new_http(session, &worker.drain);
                 drop(serving(Entry::New(connection), work).await);
             }
-            Arrival::Refused(session, refused) => {
-                refuse(&worker, connection, session, refused).await;
-            }
         }
     });
+}
+
+/// Serves an extended CONNECT (RFC 8441): a WebSocket, if the route is for that.
+async fn tunnel(worker: &Worker, connection: &Arc<Connection>, session: Session) {
+    connection.count_request();
+    let mut context = blank(worker, Arc::clone(connection));
+    let is_websocket = session.protocol() == Some("websocket");
+    let head = session.req_header().clone();
+    let client = upgrade::Client::http2(session);
+    let mut handshake = Handshake { head, ahead: BytesMut::new(), client };
+    let not_here = |reason| Fault::client(Kind::Refused(StatusCode::NOT_IMPLEMENTED), reason);
+    let admitted = upgrade::as_get(&mut handshake.head, &context)
+        .and_then(|()| upgrade::admit(&mut handshake.head, &mut context))
+        .and_then(|()| match is_websocket {
+            false => Err(not_here("CONNECT with an unknown `:protocol`")),
+            // An answer of another kind would look like an open tunnel.
+            true if !upgrade::is_tunnel(&context) => Err(not_here(
+                "a WebSocket over HTTP/2 for a route that proxies to no HTTP/1.1 upstream",
+            )),
+            true => Ok(()),
+        });
+    match admitted {
+        Ok(()) => upgrade::run(handshake, &mut context, &worker.connector).await,
+        Err(fault) => {
+            upgrade::refuse(&mut handshake, fault, &mut context).await;
+            finish::record(&handshake.head, None, &mut context);
+        }
+    }
+}
+
+/// A request that nothing is known of.
+fn blank(worker: &Worker, connection: Arc<Connection>) -> context::Context {
+    let shared = &worker.shared;
+    context::Context::new(Arc::clone(&shared.resident), shared.cell.load(), connection)
 }
 
 /// Tells the client why its request goes no further, and logs it as the front door does.
@@ -77,20 +118,13 @@ async fn refuse(
     mut session: Session,
     refused: Refused,
 ) {
-    let (kind, reason) = match refused {
-        Refused::Framing => (Kind::BadRequest, "a malformed request"),
-        Refused::Authority => (Kind::BadRequest, "no authority, or not a valid one"),
-        Refused::Fields => (Kind::HeadersTooLarge, "more headers than `limits.fields`"),
-        Refused::Target => (Kind::TargetTooLong, "a target longer than `limits.target`"),
-    };
-    let fault = Fault::client(kind, reason);
-    let shared = &worker.shared;
-    shared.resident.metrics.refused_heads.add();
+    let fault = fault(refused);
+    let resident = &worker.shared.resident;
+    resident.metrics.refused_heads.add();
     connection.count_request();
     let peer = connection.peer;
-    let (resident, snapshot) = (Arc::clone(&shared.resident), shared.cell.load());
-    let mut context = context::Context::new(resident, snapshot, connection);
-    context.request.id = shared.resident.request_ids.next();
+    let mut context = blank(worker, connection);
+    context.request.id = resident.request_ids.next();
     context.request.client = peer.map(|peer| peer.ip().to_canonical());
     tracing::info!(
         request = &*context.request.id,
@@ -111,6 +145,17 @@ async fn refuse(
     }
     context.fault = Some(fault);
     finish::record(&request, Some(&page.head.headers), &mut context);
+}
+
+fn fault(refused: Refused) -> Fault {
+    let (kind, reason) = match refused {
+        Refused::Framing => (Kind::BadRequest, "a malformed request"),
+        Refused::Authority => (Kind::BadRequest, "no authority, or not a valid one"),
+        Refused::Fields => (Kind::HeadersTooLarge, "more headers than `limits.fields`"),
+        Refused::Target => (Kind::TargetTooLong, "a target longer than `limits.target`"),
+        Refused::Method => (Kind::MethodNotAllowed, "CONNECT"),
+    };
+    Fault::client(kind, reason)
 }
 
 async fn send(session: &mut Session, page: &Page) -> pingora_error::Result<()> {

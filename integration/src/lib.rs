@@ -50,8 +50,9 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, ReadLog,
-    Reloads, Sites, SlowLogs, escapes, everyday, fragments, latency, many_sites, many_sites_config,
-    mutated, nginx_twice, open_websocket, reloads, rotation, slow_logs,
+    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, H2Hostile, Latency, LogTools, Mutated,
+    ReadLog, Reloads, Sites, SlowLogs, escapes, everyday, fragments, h2_hostile, latency,
+    many_sites, many_sites_config, mutated, nginx_twice, open_websocket, reloads, rotation,
+    slow_logs,
 };
 pub use wire::{Headers, WireError};

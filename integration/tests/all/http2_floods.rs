@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use switchback_integration::{
     Config, Deadline, Frame, FrameClient, Gate, H2Client, H2Request, Origin, Proxy, Reply, Step,
-    config, encode_fields, eventually, get_fields,
+    config, encode_fields, eventually, get_fields, h2_hostile,
 };
 
 /// ENHANCE_YOUR_CALM (RFC 9113, 7).
@@ -285,4 +285,13 @@ fn an_idle_connection_is_told_that_it_ends() {
     let goodbye = goodbye.unwrap().expect("GOAWAY before the end");
     assert_eq!((goodbye.number(0), goodbye.number(4)), (Some(1), Some(0)), "{goodbye:?}");
     assert_eq!(client.find(Deadline::soon(), |_| true), Ok(None));
+}
+
+/// Few of those that the show makes: none of a grammar's connections may cost much, whatever it says.
+#[test]
+fn hostile_grammars_cost_little() {
+    let found = h2_hostile(64, 20_261_122);
+    assert_eq!((found.connections, found.cut), (64, 64), "{found:#?}");
+    // A debug build; the show holds a release build to 1 MiB.
+    assert!(found.worst_kib < 4096, "{found:#?}");
 }

@@ -43,6 +43,8 @@ mod header_rules;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod http2_conformance;
+#[cfg(test)]
 mod http2_floods;
 #[cfg(test)]
 mod leaks;

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use switchback_integration::{
-    Answer, Client, Deadline, Frame, FrameClient, H2Client, H2Request, H2Stream, Origin, Proxy,
-    Request, Step, WireError, config, encode_fields, eventually, get, open_websocket, pattern,
-    site,
+    Answer, Client, Config, Deadline, Frame, FrameClient, H2Client, H2Request, H2Stream, Origin,
+    Proxy, Request, Step, WireError, config, encode_fields, eventually, get, open_websocket,
+    pattern, site,
 };
 
 fn upgrade(target: &str) -> Request {
@@ -125,15 +125,15 @@ fn an_upgrade_that_nobody_asked_for_is_a_bad_gateway() {
     through(&origin).get("/").expect_status(502);
 }
 
-fn over_http2(config: switchback_integration::Config) -> (Proxy, H2Client) {
-    let proxy = Proxy::start(&config);
+fn over_http2(config: &Config) -> (Proxy, H2Client) {
+    let proxy = Proxy::start(config);
     let mut client = H2Client::cleartext(proxy.address("web"));
     // Whether the proxy takes an extended CONNECT is known once it has said so.
     client.ask(&H2Request::new("GET", "/settings-have-come"));
     (proxy, client)
 }
 
-fn h2c() -> switchback_integration::Config {
+fn h2c() -> Config {
     config().toml("[[log.access]]\nfile = \"access.log\"\nformat = \"$status $request_uri $server_protocol\"").web("h2c = true").site("")
 }
 
@@ -151,7 +151,7 @@ fn receive(stream: &mut H2Stream<'_>, size: usize) -> Vec<u8> {
 #[test]
 fn a_websocket_over_http2_reaches_an_http1_upstream() {
     let origin = Origin::start().serve("/ws", Answer::Tunnel);
-    let (proxy, mut client) = over_http2(h2c().proxy_to(&origin));
+    let (proxy, mut client) = over_http2(&h2c().proxy_to(&origin));
     let asked = H2Request::connect("/ws?x=1", "websocket")
         .header("sec-websocket-version", "13")
         .header("sec-websocket-protocol", "chat")
@@ -181,7 +181,7 @@ fn a_websocket_over_http2_reaches_an_http1_upstream() {
 #[test]
 fn many_websockets_share_an_http2_connection_with_requests() {
     let origin = Origin::start().serve("/ws", Answer::Tunnel);
-    let (_proxy, mut client) = over_http2(h2c().proxy_to(&origin));
+    let (_proxy, mut client) = over_http2(&h2c().proxy_to(&origin));
     client.ask(&H2Request::new("GET", "/before")).expect_status(200);
     let mut socket = client.open(&H2Request::connect("/ws", "websocket"));
     assert_eq!(socket.status(), 200);
@@ -202,7 +202,7 @@ fn what_an_upstream_says_instead_of_a_websocket_is_passed_on_over_http2() {
             "/chunks",
             switchback_integration::Reply::ok(pattern(5000)).status(403).chunked(700),
         );
-    let (_proxy, mut client) = over_http2(h2c().proxy_to(&origin));
+    let (_proxy, mut client) = over_http2(&h2c().proxy_to(&origin));
     let answer = client.ask(&H2Request::connect("/plain", "websocket"));
     assert_eq!(answer.expect_status(403).text(), "no socket here");
     let answer = client.ask(&H2Request::connect("/chunks", "websocket"));
@@ -215,7 +215,7 @@ fn other_connects_over_http2_are_refused_with_a_page() {
     let origin = Origin::start();
     let config =
         h2c().respond("/fixed", "x").route("/*", "proxy = \"app\"").upstream("app", &[&origin], "");
-    let (_proxy, mut client) = over_http2(config);
+    let (_proxy, mut client) = over_http2(&config);
     let ask = |client: &mut H2Client, request: &H2Request| {
         let answer = client.ask(request);
         assert!(answer.text().contains("request "), "no page: {}", answer.text());

@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bytes that may wait for the peer's window before a writer has to wait too. Holds what Pingora's queue between the
 /// two directions can release at once (five frames of 16 KiB), so that a gated reader never makes a writer wait.
@@ -17,6 +17,9 @@ const MAX_WAITING: usize = 128 * 1024;
 
 /// A peer makes progress when it takes this much: what waits is handed to `h2` in such steps, which alone can be observed.
 const STEP: usize = 16 * 1024;
+
+/// How often a task looks after what is kept, if nothing wakes it.
+const PULSE: Duration = Duration::from_millis(200);
 
 /// Why bytes could not be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,6 +60,10 @@ struct Flow {
     end: End,
     /// Whether END_STREAM is on its way.
     is_whole: bool,
+    /// Whether a task hands on what is kept.
+    is_driven: bool,
+    /// Who else waits for a window: that task is woken in its place.
+    waker: Option<Waker>,
 }
 
 impl Outflow {
@@ -71,6 +78,8 @@ impl Outflow {
             last_write: now,
             end: End::Open,
             is_whole: false,
+            is_driven: false,
+            waker: None,
         })))
     }
 
@@ -95,8 +104,31 @@ impl Outflow {
             return Ok(());
         }
         let mut data = Some(data);
-        let written = std::future::poll_fn(|cx| self.0.lock().poll_write(cx, &mut data));
-        self.in_time(limit, written).await
+        let written = std::future::poll_fn(|cx| {
+            let mut flow = self.0.lock();
+            let written = flow.poll_write(cx, &mut data);
+            flow.remember(cx, written.is_pending());
+            written
+        });
+        self.in_time(limit, written).await?;
+        self.drive();
+        Ok(())
+    }
+
+    /// Hands on what is kept as windows open: the writer may be busy elsewhere by then.
+    fn drive(&self) {
+        let mut flow = self.0.lock();
+        if flow.kept.is_empty() || std::mem::replace(&mut flow.is_driven, true) {
+            return;
+        }
+        let outflow = self.clone();
+        tokio::spawn(async move {
+            let flushed = std::future::poll_fn(|cx| outflow.0.lock().poll_flushed(cx));
+            let mut flushed = std::pin::pin!(flushed);
+            // `h2` wakes only who asked last, which may be a writer that has turned away since.
+            while timeout(PULSE, flushed.as_mut()).await.is_err() {}
+            outflow.0.lock().driven();
+        });
     }
 
     /// Hands the last bytes over, with END_STREAM on them if there is a window for all of them now.
@@ -115,7 +147,10 @@ impl Outflow {
 
     /// Ready when every byte has found a window and the end, if it is due, has been sent; or when the peer has closed.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.0.lock().poll_flushed(cx)
+        let mut flow = self.0.lock();
+        let flushed = flow.poll_flushed(cx);
+        flow.remember(cx, flushed.is_pending());
+        flushed
     }
 
     /// Waits for [`Outflow::poll_flushed`], at most for `limit` without progress.
@@ -199,6 +234,20 @@ impl Flow {
             return Poll::Pending;
         }
         Poll::Ready(self.send(chunk))
+    }
+
+    fn remember(&mut self, cx: &Context<'_>, waits: bool) {
+        if waits {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+
+    /// The task that hands on what is kept has done so.
+    fn driven(&mut self) {
+        self.is_driven = false;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
     }
 
     /// Bytes that have not found a window yet.

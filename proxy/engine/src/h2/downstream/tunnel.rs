@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use h2::Reason;
 use h2::ext::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Session;
 use super::session::LONGEST;
@@ -39,10 +39,21 @@ impl Session {
             let mut buffer = BytesMut::new();
             loop {
                 buffer.reserve(window);
-                match reader.read_buf(&mut buffer).await {
-                    Ok(0) => break,
-                    Err(_) => return Err(Refusal::Closed),
-                    Ok(read) => sent += read,
+                // What waits for the client's window goes on meanwhile, and has its deadline.
+                let deadline = outflow.deadline(limit).unwrap_or_else(|| Instant::now() + LONGEST);
+                let mut read = std::pin::pin!(reader.read_buf(&mut buffer));
+                let read = std::future::poll_fn(|cx| {
+                    let _ = outflow.poll_flushed(cx);
+                    read.as_mut().poll(cx)
+                });
+                match timeout_at(deadline, read).await {
+                    Ok(Ok(0)) => break,
+                    Ok(Ok(read)) => sent += read,
+                    Ok(Err(_)) => return Err(Refusal::Closed),
+                    Err(_) if outflow.deadline(limit).is_some_and(|end| end <= Instant::now()) => {
+                        return Err(Refusal::TimedOut);
+                    }
+                    Err(_) => continue,
                 }
                 outflow.write(buffer.split().freeze(), limit).await?;
             }

@@ -7,7 +7,24 @@ pub(super) struct FieldCount {
     at: At,
     /// Fields begun so far.
     pub(super) fields: u32,
+    /// Whether one of them is a pseudo-field, as far as can be told without the table of names.
+    pub(super) has_pseudo: bool,
+    /// Whether a name begins with the next byte, and how a colon is written there.
+    colon: Colon,
 }
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Colon {
+    #[default]
+    Elsewhere,
+    Plain,
+    Huffman,
+}
+
+/// The last entry of the static table that is a pseudo-field (RFC 7541, A).
+const LAST_PSEUDO: u8 = 14;
+/// The code of a colon, which has seven bits.
+const HUFFMAN_COLON: u8 = 0b101_1100;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
@@ -37,6 +54,11 @@ impl FieldCount {
     pub(super) fn take(&mut self, mut bytes: &[u8]) {
         while let Some((&byte, rest)) = bytes.split_first() {
             if let At::Text(left, then) = self.at {
+                self.has_pseudo |= match std::mem::take(&mut self.colon) {
+                    Colon::Elsewhere => false,
+                    Colon::Plain => byte == b':',
+                    Colon::Huffman => byte >> 1 == HUFFMAN_COLON,
+                };
                 let here = (left as usize).min(bytes.len());
                 bytes = bytes.get(here..).unwrap_or_default();
                 // `here` is no more than `left`.
@@ -48,13 +70,22 @@ impl FieldCount {
                 At::Field => self.begin(byte),
                 At::Number(then) if byte & 0x80 != 0 => At::Number(then),
                 At::Number(then) => after(then),
-                At::Length(then) => match byte & 0x7f {
-                    0x7f => At::LongLength(0x7f, 0, then),
-                    length => text(u32::from(length), then),
-                },
+                At::Length(then) => self.length(byte, then),
                 At::LongLength(length, weight, then) => more_length(length, weight, byte, then),
                 At::Text(..) => self.at,
             };
+        }
+    }
+
+    fn length(&mut self, byte: u8, then: Then) -> At {
+        self.colon = match (then, byte & 0x80) {
+            (Then::Name, 0) => Colon::Plain,
+            (Then::Name, _) => Colon::Huffman,
+            _ => Colon::Elsewhere,
+        };
+        match byte & 0x7f {
+            0x7f => At::LongLength(0x7f, 0, then),
+            length => text(u32::from(length), then),
         }
     }
 
@@ -66,6 +97,7 @@ impl FieldCount {
             _ => (0x0f, true),
         };
         self.fields = self.fields.saturating_add(1);
+        self.has_pseudo |= (1..=LAST_PSEUDO).contains(&(byte & prefix));
         match (is_literal, byte & prefix) {
             (false, _) => number(byte, prefix, Then::Field),
             (true, 0) => At::Length(Then::Name),
@@ -135,6 +167,21 @@ mod tests {
         ] {
             assert_eq!(count(block), fields, "{block:02x?}");
         }
+    }
+
+    #[test]
+    fn pseudo_fields_are_told_apart() {
+        let has_pseudo = |block: &[u8]| {
+            let mut count = FieldCount::default();
+            count.take(block);
+            count.has_pseudo
+        };
+        let pseudo: [&[u8]; 5] =
+            [b"\x82", b"\x42\x03GET", b"\x02\x03GET", b"\x00\x02:x\x01y", b"\x00\x82\xb9\x0f\x01y"];
+        assert!(pseudo.into_iter().all(has_pseudo));
+        let plain: [&[u8]; 4] =
+            [b"\x8f", b"\x4f\x01:", b"\x00\x02x:\x01:", b"\x00\x83\x49\x50\x9f\x01y"];
+        assert!(!plain.into_iter().any(has_pseudo));
     }
 
     #[test]

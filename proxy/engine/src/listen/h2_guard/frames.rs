@@ -104,6 +104,8 @@ pub(super) struct BlockLimits {
 struct Block {
     continuations: u32,
     bytes: u32,
+    /// Whether it comes after a request.
+    trails: bool,
     count: FieldCount,
 }
 
@@ -120,6 +122,8 @@ pub(super) struct Inbound {
     block: Option<Block>,
     /// How often it was between frames and header blocks.
     ended: u32,
+    /// The newest stream; none before the first frame.
+    newest: Option<u32>,
 }
 
 impl Inbound {
@@ -133,6 +137,7 @@ impl Inbound {
             padding: 0,
             block: None,
             ended: 0,
+            newest: None,
         }
     }
 
@@ -172,10 +177,17 @@ impl Inbound {
         tell: &mut impl FnMut(Received) -> Result<(), Excess>,
     ) -> Result<(), Excess> {
         (self.before, self.padding) = (0, 0);
+        // The codec takes any frame for the first (RFC 9113, 3.4).
+        if self.newest.is_none() && head.kind != SETTINGS {
+            return Err(Excess::Malformed);
+        }
+        let newest = self.newest.get_or_insert(0);
         match head.kind {
             HEADERS => {
                 self.before = u32::from(head.has(PADDED)) + 5 * u32::from(head.has(PRIORITY));
-                self.block = Some(Block { bytes: head.length, ..Block::default() });
+                let trails = head.stream <= *newest;
+                *newest = head.stream.max(*newest);
+                self.block = Some(Block { bytes: head.length, trails, ..Block::default() });
                 self.check_block()?;
                 tell(Received::Headers(head.stream))?;
                 self.end_block();
@@ -233,9 +245,15 @@ impl Inbound {
         let after = self.padding.saturating_sub(self.cursor.left) as usize;
         let end = payload.len().saturating_sub(after).max(skipped);
         block.count.take(payload.get(skipped..end).unwrap_or_default());
-        let is_over = block.count.fields > self.limits.fields;
+        if block.count.fields > self.limits.fields {
+            return Err(Excess::Fields);
+        }
+        // The codec drops them there without a word (RFC 9113, 8.1).
+        if block.trails && block.count.has_pseudo {
+            return Err(Excess::Malformed);
+        }
         self.end_block();
-        if is_over { Err(Excess::Fields) } else { Ok(()) }
+        Ok(())
     }
 
     fn check_block(&self) -> Result<(), Excess> {
@@ -316,7 +334,19 @@ mod tests {
     }
 
     fn after_preface(frames: &[Vec<u8>]) -> (Vec<Received>, Result<(), Excess>) {
-        scan(&[START, &frames.concat()])
+        let settings = frame(SETTINGS, 0, 0, b"");
+        let (mut told, scanned) = scan(&[START, &settings, &frames.concat()]);
+        told.remove(0);
+        (told, scanned)
+    }
+
+    #[test]
+    fn settings_come_first_and_trailers_have_no_pseudo_fields() {
+        assert_eq!(scan(&[START, &frame(PING, 0, 0, &[0; 8])]).1, Err(Excess::Malformed));
+        let request = frame(HEADERS, END_HEADERS, 1, b"\x82");
+        let trailers = |block| [request.clone(), frame(HEADERS, END_HEADERS, 1, block)];
+        assert_eq!(after_preface(&trailers(b"\x00\x01a\x01b")).1, Ok(()));
+        assert_eq!(after_preface(&trailers(b"\x82")).1, Err(Excess::Malformed));
     }
 
     #[test]
@@ -381,7 +411,7 @@ mod tests {
             inbound.scan(bytes, |_| Ok(())).unwrap();
             inbound.is_within()
         };
-        assert!(!feed(START));
+        assert!(!feed(START) && !feed(&frame(SETTINGS, 0, 0, b"")));
         assert!(feed(&frame(HEADERS, 0, 1, b"\x82")));
         let last = frame(CONTINUATION, END_HEADERS, 1, b"\x84\x84");
         assert!(feed(&last[..10]) && !feed(&last[10..]));
@@ -419,7 +449,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the bytes are cut, the same is told, and it ends at the same excess.
+        /// However the bytes are cut, the same is told, and it ends at the same frame.
         #[test]
         fn cuts_change_nothing(
             frames in proptest::collection::vec(
@@ -430,9 +460,11 @@ mod tests {
                 .iter()
                 .flat_map(|(kind, flags, stream, payload)| frame(*kind, *flags, *stream, payload))
                 .collect();
-            let bytes = [START, &frames].concat();
+            let bytes = [START, &frame(SETTINGS, 0, 0, b""), &frames].concat();
             let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
-            prop_assert_eq!(scan(&[&bytes]), scan(&pieces));
+            let ((whole, end), (cut, cut_end)) = (scan(&[&bytes]), scan(&pieces));
+            prop_assert_eq!(whole, cut);
+            prop_assert_eq!(end.is_err(), cut_end.is_err());
         }
     }
 }

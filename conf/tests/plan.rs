@@ -89,6 +89,8 @@ fn a_small_configuration_takes_all_defaults() {
     assert_eq!(listener.timeouts.keepalive, Duration::from_secs(75));
     assert_eq!((listener.limits.target, listener.limits.headers), (8 * 1024, 32 * 1024));
     assert_eq!((listener.limits.fields, listener.limits.keepalive_requests), (128, 1000));
+    assert_eq!((listener.http2.max_streams, listener.http2.first_streams), (100, 32));
+    assert_eq!((listener.http2.early_resets, listener.http2.frames), (50, 10_000));
     let site = &plan.sites[0];
     assert_eq!(
         (&*site.name, site.is_default, site.encoded_slash),
@@ -152,7 +154,7 @@ fn listeners_are_bound_as_written() {
          timeouts = { handshake = \"1s\", header = \"2s\", keepalive = \"3s\", body = \"4s\", write = \"5s\" }\n\
          limits = { target = \"1\", headers = \"2\", fields = 3, keepalive_requests = 4 }\n\
          [[listeners]]\naddress = \"[::1]:443\"\nh2 = false\ntls = { self_signed = [\"a\"] }\n\
-         [[listeners]]\naddress = \"unix:a.sock\"\nh2c = true\n\
+         [[listeners]]\naddress = \"unix:a.sock\"\nh2c = true\nhttp2 = { continuations = 0, resets_per_second = 7 }\n\
          [[listeners]]\naddress = \"unix:/b.sock\"\nmode = \"0660\"\nh2 = false\n",
     );
     let [tls, no_h2, unix, mode] = &plan.listeners[..] else { panic!("four listeners") };
@@ -171,8 +173,10 @@ fn listeners_are_bound_as_written() {
     assert_eq!(limits, (1, 2, 3, 4));
     assert_eq!(unix.address, ListenAddress::Unix { path: "etc/a.sock".into(), mode: 0o666 });
     assert_eq!((&*unix.name, unix.h2c, unix.h2), ("unix:etc/a.sock", true, false));
+    let budgets = (unix.http2.continuations, unix.http2.resets_per_second, unix.http2.max_streams);
+    assert_eq!(budgets, (0, 7, 100));
     assert_eq!(mode.address, ListenAddress::Unix { path: "/b.sock".into(), mode: 0o660 });
-    assert_eq!((mode.at.line(), mode.at.column()), (Some(14), Some(1)));
+    assert_eq!((mode.at.line(), mode.at.column()), (Some(15), Some(1)));
 }
 
 #[test]

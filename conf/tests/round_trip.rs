@@ -13,11 +13,11 @@ use proptest::sample::select;
 use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Certificate, ClientCertificates, ClientVerify,
     Concurrency, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer, ErrorStatus,
-    ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Limits, Listener,
-    ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy, ProxyProtocol,
-    ProxySource, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, Syslog,
-    Table, TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream,
-    UpstreamTimeouts, UpstreamTls, Workers,
+    ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Http2, Limits,
+    Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
+    ProxyProtocol, ProxySource, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site,
+    SiteTls, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName,
+    Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
@@ -409,11 +409,12 @@ fn listener() -> impl Strategy<Value = Listener> {
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
-    let limits = (limits, vec(at(tolerance()), 0..3));
+    let limits = (limits, vec(at(tolerance()), 0..3), option::of(at(http2())));
     let tls = option::of(at(listener_tls()));
     (option::of(at(name())), at(address), mode, tls, protocols, timeouts, limits).prop_map(
-        |(name, address, mode, tls, protocols, timeouts, (limits, tolerate))| {
+        |(name, address, mode, tls, protocols, timeouts, limits)| {
             let ((h2, h2c), proxy_protocol) = protocols;
+            let (limits, tolerate, http2) = limits;
             Listener {
                 name,
                 address,
@@ -425,9 +426,45 @@ fn listener() -> impl Strategy<Value = Listener> {
                 timeouts,
                 limits,
                 tolerate,
+                http2,
             }
         },
     )
+}
+
+fn http2() -> impl Strategy<Value = Http2> {
+    any::<[u32; 13]>().prop_map(|counts| {
+        let [
+            max_streams,
+            first_streams,
+            continuations,
+            resets_per_second,
+            early_resets,
+            faulty_streams,
+            pings_per_second,
+            settings_per_second,
+            priorities_per_second,
+            empty_data_per_second,
+            window_updates_per_second,
+            frames,
+            stalled_streams,
+        ] = counts;
+        Http2 {
+            max_streams: Count::clamped(max_streams),
+            first_streams: Count::clamped(first_streams),
+            continuations: Count::clamped(continuations),
+            resets_per_second: Count::clamped(resets_per_second),
+            early_resets: Count::clamped(early_resets),
+            faulty_streams: Count::clamped(faulty_streams),
+            pings_per_second: Count::clamped(pings_per_second),
+            settings_per_second: Count::clamped(settings_per_second),
+            priorities_per_second: Count::clamped(priorities_per_second),
+            empty_data_per_second: Count::clamped(empty_data_per_second),
+            window_updates_per_second: Count::clamped(window_updates_per_second),
+            frames: Count::clamped(frames),
+            stalled_streams: Count::clamped(stalled_streams),
+        }
+    })
 }
 
 fn proxy_protocol() -> impl Strategy<Value = ProxyProtocol> {

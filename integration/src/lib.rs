@@ -40,7 +40,10 @@ pub use config::{Config, config, site, text};
 pub use fuzz_targets::{TARGETS, Target, fuzz};
 pub use gate::Gate;
 pub use grammar::{ByteStream, Intended, Random, fingerprint};
-pub use h2::{H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream};
+pub use h2::{
+    Frame, FrameClient, H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream, PREFACE,
+    Silence, encode_fields, get_fields,
+};
 pub use load::{Load, Seen, generation};
 pub use message::{Reply, Request, Response, get, pattern, post, request};
 pub use mutation::{Mutation, mutations};
@@ -51,9 +54,9 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, Positions,
-    ReadLog, Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday, fragments,
-    latency, many_sites, many_sites_config, mutated, nginx_twice, open_websocket, positions,
-    reloads, rotation, slow_logs, smuggling,
+    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, H2Hostile, Latency, LogTools, Mutated,
+    Positions, ReadLog, Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday,
+    fragments, h2_hostile, latency, many_sites, many_sites_config, mutated, nginx_twice,
+    open_websocket, positions, reloads, rotation, slow_logs, smuggling,
 };
 pub use wire::{Headers, WireError};

@@ -9,6 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::http2::Http2;
 use super::proxy_protocol::ProxyProtocol;
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
@@ -55,6 +56,8 @@ model! {
         /// `"minor-version"`: HTTP/1.2 to 1.9 count as 1.1 instead of 505. `"underscores"`: headers with `_` in their names are
         /// passed on instead of dropped, over HTTP/2 too; risks that an origin takes `X_Real_IP` for `X-Real-IP`.
         pub tolerate: Vec<At<Tolerance>> = Vec::new(),
+        /// What HTTP/2 connections may cost.
+        pub http2: Option<At<Http2>> = None,
     }
 }
 
@@ -73,6 +76,7 @@ impl Listener {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             tolerate: Vec::new(),
+            http2: None,
         }
     }
 }

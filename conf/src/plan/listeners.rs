@@ -8,12 +8,12 @@ use std::path::Path;
 use super::build::Findings;
 use super::tolerate::tolerances;
 use super::{
-    ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, Tolerances,
-    proxy_protocol, tls,
+    Http2Limits, ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts,
+    Tolerances, proxy_protocol, tls,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{BindAddress, Config, Limits, Listener, Mode, Timeouts};
+use crate::model::{BindAddress, Config, Http2, Limits, Listener, Mode, Timeouts};
 
 /// As nginx: whoever reaches the socket's directory may connect.
 const DEFAULT_MODE: Mode = Mode(0o666);
@@ -84,6 +84,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
             .map(|settings| proxy_protocol::accepted(settings, listener, findings)),
         timeouts: plan_timeouts(&listener.timeouts),
         limits: plan_limits(&listener.limits, tolerances(&listener.tolerate, findings)),
+        http2: plan_http2(listener, findings),
         at: listener.at.clone(),
     }
 }
@@ -134,6 +135,44 @@ fn plan_limits(limits: &Limits, tolerate: Tolerances) -> ListenerLimits {
         fields: fields.value(),
         keepalive_requests: keepalive_requests.value(),
         tolerate,
+    }
+}
+
+fn plan_http2(listener: &Listener, findings: &mut Findings<'_>) -> Http2Limits {
+    let is_offered = listener.tls.is_some() && listener.h2.as_ref().is_none_or(|h2| h2.value);
+    if let Some(http2) = listener.http2.as_ref().filter(|_| !is_offered && !listener.h2c.value) {
+        findings.error(Code::NoEffect, &http2.at, "this listener does not speak HTTP/2");
+    }
+    let default = Http2::default();
+    let Http2 {
+        max_streams,
+        first_streams,
+        continuations,
+        resets_per_second,
+        early_resets,
+        faulty_streams,
+        pings_per_second,
+        settings_per_second,
+        priorities_per_second,
+        empty_data_per_second,
+        window_updates_per_second,
+        frames,
+        stalled_streams,
+    } = listener.http2.as_ref().map_or(&default, |http2| &http2.value);
+    Http2Limits {
+        max_streams: max_streams.value(),
+        first_streams: first_streams.value(),
+        continuations: continuations.value(),
+        resets_per_second: resets_per_second.value(),
+        early_resets: early_resets.value(),
+        faulty_streams: faulty_streams.value(),
+        pings_per_second: pings_per_second.value(),
+        settings_per_second: settings_per_second.value(),
+        priorities_per_second: priorities_per_second.value(),
+        empty_data_per_second: empty_data_per_second.value(),
+        window_updates_per_second: window_updates_per_second.value(),
+        frames: frames.value(),
+        stalled_streams: stalled_streams.value(),
     }
 }
 

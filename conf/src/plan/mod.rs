@@ -146,6 +146,8 @@ pub struct ListenerPlan {
     pub timeouts: ListenerTimeouts,
     /// Bounds on what a client may send.
     pub limits: ListenerLimits,
+    /// What HTTP/2 connections may cost.
+    pub http2: Http2Limits,
     /// Where it stands in the configuration.
     pub at: Location,
 }
@@ -197,6 +199,37 @@ pub struct ListenerLimits {
     pub keepalive_requests: u32,
     /// Faults that are mended instead of refused.
     pub tolerate: Tolerances,
+}
+
+/// What one HTTP/2 connection may cost; as [`Http2`](crate::model::Http2) says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Requests at once.
+    pub max_streams: u32,
+    /// Requests at once until the first answer has gone out in full.
+    pub first_streams: u32,
+    /// CONTINUATION frames of one request.
+    pub continuations: u32,
+    /// RST_STREAM frames received in a second.
+    pub resets_per_second: u32,
+    /// Requests cancelled before their answer began, beyond those answered in full.
+    pub early_resets: u32,
+    /// RST_STREAM frames sent, beyond the requests answered in full.
+    pub faulty_streams: u32,
+    /// PING frames in a second.
+    pub pings_per_second: u32,
+    /// SETTINGS frames in a second.
+    pub settings_per_second: u32,
+    /// PRIORITY and unknown frames in a second.
+    pub priorities_per_second: u32,
+    /// Empty DATA frames in a second.
+    pub empty_data_per_second: u32,
+    /// WINDOW_UPDATE frames in a second.
+    pub window_updates_per_second: u32,
+    /// Frames of each of these kinds while the connection lasts.
+    pub frames: u32,
+    /// Answers not taken in time.
+    pub stalled_streams: u32,
 }
 
 /// The hosts answered together.

@@ -29,6 +29,7 @@ pub struct H2Request {
     headers: Vec<(String, String)>,
     frames: Vec<Vec<u8>>,
     trailers: Vec<(String, String)>,
+    protocol: Option<String>,
 }
 
 impl H2Request {
@@ -44,7 +45,14 @@ impl H2Request {
             headers: Vec::new(),
             frames: Vec::new(),
             trailers: Vec::new(),
+            protocol: None,
         }
+    }
+
+    /// An extended CONNECT for this protocol (RFC 8441).
+    #[must_use]
+    pub fn connect(path: &str, protocol: &str) -> Self {
+        Self { protocol: Some(protocol.to_owned()), ..Self::new("CONNECT", path) }
     }
 
     /// For another authority.
@@ -227,6 +235,9 @@ impl H2Client {
             .body(())
             .expect("a valid head");
         *head.headers_mut() = to_map(&request.headers);
+        if let Some(protocol) = &request.protocol {
+            head.extensions_mut().insert(h2::ext::Protocol::from(protocol.as_str()));
+        }
         head
     }
 }
@@ -247,6 +258,15 @@ impl H2Stream<'_> {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.sending.send_data(Bytes::copy_from_slice(bytes), false).expect("an open stream");
+    }
+
+    /// Ends the request, with an empty DATA frame.
+    ///
+    /// # Panics
+    /// When the stream is closed.
+    #[track_caller]
+    pub fn end(&mut self) {
+        self.sending.send_data(Bytes::new(), true).expect("an open stream");
     }
 
     /// Ends the request with these fields.

@@ -1,9 +1,12 @@
-//! Both ends of HTTP/2, by the `h2` crate: conforming, with trailers and streams that are open both ways.
+//! Both ends of HTTP/2, by the `h2` crate: conforming, with trailers and streams that are open both ways. And one that is not:
+//! [`FrameClient`] sends what it is told.
 
 mod client;
+mod frames;
 mod origin;
 
 pub use client::{H2Client, H2Request, H2Response, H2Stream};
+pub use frames::{Frame, FrameClient, PREFACE, Silence, encode_fields, get_fields};
 pub use origin::{H2Origin, H2Received};
 
 use http::HeaderMap;

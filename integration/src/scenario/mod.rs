@@ -13,7 +13,7 @@ mod sites;
 mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
-pub use edge::{Positions, Smuggling, cut_everywhere, positions, smuggling};
+pub use edge::{H2Hostile, Positions, Smuggling, cut_everywhere, h2_hostile, positions, smuggling};
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};

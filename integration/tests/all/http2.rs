@@ -1,8 +1,8 @@
 //! HTTP/2 on either side: over TLS, in plain text, and gRPC with trailers both ways.
 
 use switchback_integration::{
-    Authority, Config, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Step, Trust,
-    config, pattern, site,
+    Authority, Config, Deadline, Frame, FrameClient, Gate, H2Client, H2Origin, H2Request, Origin,
+    Proxy, Reply, Step, Trust, config, pattern, site,
 };
 
 fn grpc(path: &str) -> H2Request {
@@ -219,4 +219,58 @@ fn a_body_over_its_limit_is_refused_on_http2_too() {
         Err(error) => assert!(error.is_reset(), "{error}"),
     }
     assert!(origin.requests("*").is_empty());
+}
+
+/// Early hints, then the answer.
+fn hinting_origin() -> Origin {
+    let answer = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n\
+                  HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    Origin::start().serve("*", [Step::ReadBody, Step::send(answer), Step::Next])
+}
+
+#[test]
+fn early_hints_reach_a_client_of_http1() {
+    let origin = hinting_origin();
+    let proxy = Proxy::start(&site().proxy_to(&origin));
+    let mut client = proxy.client();
+    client.send(switchback_integration::get("/").to_bytes());
+    client.response().expect_status(103).expect_header("link", "</a.css>; rel=preload");
+    client.response().expect_status(200).expect_body("ok");
+}
+
+#[test]
+fn early_hints_reach_a_client_of_http2() {
+    let origin = hinting_origin();
+    let proxy = Proxy::start(&h2c_site().proxy_to(&origin));
+    let mut client = FrameClient::greet(proxy.address("web"), &[]);
+    assert!(client.get(1, "/"));
+    let mut next = |kinds: &[u8]| {
+        let frame = client.find(Deadline::soon(), |frame| kinds.contains(&frame.kind));
+        frame.unwrap().expect("an answer")
+    };
+    let kinds = [Frame::HEADERS, Frame::DATA];
+    let (hints, head, body) = (next(&kinds), next(&kinds), next(&kinds));
+    assert_eq!((hints.kind, hints.flags), (Frame::HEADERS, Frame::END_HEADERS), "{hints:?}");
+    // The status 200 has a number of its own in the table.
+    assert_eq!((head.kind, head.payload.first()), (Frame::HEADERS, Some(&0x88)), "{head:?}");
+    assert_eq!((body.kind, body.payload.as_slice()), (Frame::DATA, &b"ok"[..]));
+}
+
+/// Pingora's client of HTTP/1.1 sends no trailers: they end here, and the request is whole without them.
+#[test]
+fn trailers_of_a_request_end_before_an_http1_upstream() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&h2c_site().proxy_to(&origin));
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let asked = H2Request::new("POST", "/up").frame("body").trailer("x-checksum", "abc");
+    client.ask(&asked).expect_status(200);
+    let received = &origin.requests("/up")[0];
+    assert_eq!(
+        (received.body.as_slice(), received.headers.get("x-checksum")),
+        (&b"body"[..], None)
+    );
+    let chunked = "POST /up HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\nTrailer: x-checksum\r\n\r\n\
+                   4\r\nbody\r\n0\r\nx-checksum: abc\r\n\r\n";
+    proxy.client().send(chunked).response().expect_status(200);
+    assert_eq!(origin.requests("/up")[1].body, b"body");
 }

@@ -45,6 +45,10 @@ mod header_rules;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod http2_conformance;
+#[cfg(test)]
+mod http2_floods;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod limits;

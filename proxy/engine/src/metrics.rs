@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listen::h2_guard::Excess;
 use crate::listen::proxy_protocol::refusal::Refusals;
 use crate::listen::tls::Reason;
 use crate::log::Losses;
@@ -42,6 +43,32 @@ pub(crate) struct Metrics {
     pub(crate) failed_reloads: Counter,
     /// Times that accepting failed for want of descriptors or memory.
     pub(crate) accept_failures: Counter,
+    /// HTTP/2 connections closed, by what their client overdid.
+    pub(crate) h2_excesses: Excesses,
+}
+
+/// Counts by what was overdone.
+#[derive(Debug, Default)]
+pub(crate) struct Excesses([Counter; Excess::ALL.len()]);
+
+impl Excesses {
+    /// One more.
+    pub(crate) fn add(&self, excess: Excess) {
+        if let Some(counter) = self.0.get(excess as usize) {
+            counter.add();
+        }
+    }
+
+    fn render(&self, out: &mut String) {
+        let (name, help) =
+            ("http2_connections_cut_total", "HTTP/2 connections closed, by what was too much.");
+        header(out, (name, help, "counter"));
+        for (excess, counter) in Excess::ALL.into_iter().zip(&self.0) {
+            let (reason, value) = (excess.name(), counter.value());
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "switchback_{name}{{reason=\"{reason}\"}} {value}");
+        }
+    }
 }
 
 /// Only ever grows.
@@ -152,6 +179,7 @@ impl Metrics {
         self.render_classes(out);
         self.render_handshakes(out);
         self.render_proxy_headers(out);
+        self.h2_excesses.render(out);
     }
 
     fn render_handshakes(&self, out: &mut String) {

@@ -1,6 +1,7 @@
 //! A client's stream, as Pingora's proxy sees it.
 
 mod session;
+mod tunnel;
 
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -19,8 +20,8 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use tokio::time::{Instant, timeout_at};
 
 use super::exchange::{Demand, Exchange};
+use super::open::Open;
 use super::outflow::{Outflow, Refusal};
-use super::serve::Open;
 use super::{failure, fields};
 
 /// What Pingora keeps of a request body for another attempt; its other sessions keep as much.
@@ -53,7 +54,7 @@ pub struct Session {
     write_timeout: Duration,
     drain_timeout: Duration,
     /// Tells the connection that this stream is in use.
-    _open: Open,
+    open: Open,
 }
 
 /// What a session is made of.
@@ -89,8 +90,18 @@ impl Session {
             read_timeout: timeout,
             write_timeout: timeout,
             drain_timeout: timeout,
-            _open: open,
+            open,
         }
+    }
+
+    /// Waits until it may be worked for: the first requests of a connection are not all begun at once.
+    pub async fn turn(&self) {
+        self.open.turn().await;
+    }
+
+    /// Turns the request away without an answer, as what is malformed has to be.
+    pub fn refuse(mut self) {
+        self.reset(Reason::PROTOCOL_ERROR);
     }
 
     /// The next bytes of the request body; `None` at its end, with the trailers then in the exchange.
@@ -215,7 +226,10 @@ impl Session {
 
     /// Resets the stream, so that an origin whose response goes on, into the cache, is not held back for ever.
     fn give_up(&self, refusal: Refusal) -> Box<Error> {
-        if let Some(outflow) = &self.outflow {
+        if let Some(outflow) = self.outflow.as_ref().filter(|outflow| !outflow.is_over()) {
+            if refusal == Refusal::TimedOut {
+                self.open.stalled();
+            }
             outflow.reset(Reason::CANCEL);
         }
         failure::response_refused(refusal)
@@ -322,6 +336,10 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
+        let is_out = self.outflow.as_ref().is_some_and(Outflow::is_whole);
+        if is_out && self.is_complete() {
+            self.open.answered();
+        }
         self.reset(Reason::INTERNAL_ERROR);
     }
 }

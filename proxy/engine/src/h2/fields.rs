@@ -1,5 +1,6 @@
 //! Which header fields may pass from one side to the other.
 
+use h2::ext::Protocol;
 use http::header::{self, HeaderName};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderValue, Method, Uri, Version, request};
@@ -37,56 +38,86 @@ const NOT_IN_TRAILERS: [&str; 8] = [
 const PROTECTED: [&str; 5] =
     ["host", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "forwarded"];
 
-/// How to turn away a request that must not be passed on (RFC 9113 section 8.1.1).
+/// Why a request must not be passed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Malformed {
-    /// With RST_STREAM.
+pub enum Refused {
+    /// It is malformed (RFC 9113 section 8.1.1): the stream is to be reset.
     Framing,
-    /// With status 400.
+    /// Nobody knows whom it is for: 400.
     Authority,
+    /// Too many fields, parts of split cookies counted: 431.
+    Fields,
+    /// Its target is too long: 414.
+    Target,
+    /// CONNECT that names no protocol: 405. This is no forward proxy.
+    Method,
+}
+
+/// What a request may be.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Fields, parts of split cookies counted.
+    pub fields: usize,
+    /// Bytes of the target.
+    pub target: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { fields: 128, target: 8 * 1024 }
+    }
 }
 
 /// Judges a request as Pingora's own HTTP/2 session would, because Pingora trusts foreign sessions to have done so. Of
 /// several equal content lengths it leaves one, and of the parts of a split cookie the whole.
-pub(super) fn admit(request: &mut RequestHeader) -> Result<(), Malformed> {
+pub(super) fn admit(request: &mut RequestHeader, bounds: &Bounds) -> Result<(), Refused> {
+    if request.headers.len() > bounds.fields {
+        return Err(Refused::Fields);
+    }
+    if request.raw_path().len() > bounds.target {
+        return Err(Refused::Target);
+    }
     if request.raw_path().iter().any(|byte| matches!(byte, 0 | b'\n' | b'\r' | b' ')) {
-        return Err(Malformed::Framing);
+        return Err(Refused::Framing);
+    }
+    if request.method == Method::CONNECT && request.extensions.get::<Protocol>().is_none() {
+        return Err(Refused::Method);
     }
     unify_content_length(request)?;
     join_cookies(request)?;
     let has_authority =
         request.uri.authority().is_some() || request.headers.contains_key(header::HOST);
     if !has_authority || validate_request_authority(request).is_err() {
-        return Err(Malformed::Authority);
+        return Err(Refused::Authority);
     }
     if request.method == Method::CONNECT
         || matches!(raw_target_authority(request.raw_path()), RawTargetAuthority::None)
     {
         return Ok(());
     }
-    Err(Malformed::Authority)
+    Err(Refused::Authority)
 }
 
-fn unify_content_length(request: &mut RequestHeader) -> Result<(), Malformed> {
+fn unify_content_length(request: &mut RequestHeader) -> Result<(), Refused> {
     let mut lengths = request.headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(first) = lengths.next() else { return Ok(()) };
     let is_single = lengths.next().is_none() && first.as_bytes().iter().all(u8::is_ascii_digit);
     if is_single && !first.is_empty() {
         return Ok(());
     }
-    let length = content_length(&request.headers).ok_or(Malformed::Framing)?;
-    request.insert_header(header::CONTENT_LENGTH, length).map_err(|_| Malformed::Framing)
+    let length = content_length(&request.headers).ok_or(Refused::Framing)?;
+    request.insert_header(header::CONTENT_LENGTH, length).map_err(|_| Refused::Framing)
 }
 
 /// HTTP/2 clients may send a cookie in parts, which nothing but HTTP/2 understands (RFC 9113 section 8.2.3).
-fn join_cookies(request: &mut RequestHeader) -> Result<(), Malformed> {
+fn join_cookies(request: &mut RequestHeader) -> Result<(), Refused> {
     let parts: Vec<&[u8]> =
         request.headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
     if parts.len() < 2 {
         return Ok(());
     }
-    let whole = HeaderValue::from_bytes(&parts.join(&b"; "[..])).map_err(|_| Malformed::Framing)?;
-    request.insert_header(header::COOKIE, whole).map_err(|_| Malformed::Framing)
+    let whole = HeaderValue::from_bytes(&parts.join(&b"; "[..])).map_err(|_| Refused::Framing)?;
+    request.insert_header(header::COOKIE, whole).map_err(|_| Refused::Framing)
 }
 
 /// The one length that all content-length fields agree on.
@@ -215,6 +246,10 @@ mod tests {
         RequestHeader::from(request.into_parts().0)
     }
 
+    fn judge(request: &mut RequestHeader) -> Result<(), Refused> {
+        admit(request, &Bounds::default())
+    }
+
     fn over_h1(target: &[u8], fields: &[(&'static str, &'static str)]) -> RequestHeader {
         let mut request = RequestHeader::build("GET", target, None).unwrap();
         for (name, value) in fields {
@@ -225,42 +260,55 @@ mod tests {
 
     #[test]
     fn a_host_that_contradicts_the_authority_is_refused() {
-        let ask = |fields| admit(&mut over_h2("https://a.example/", fields));
+        let ask = |fields| judge(&mut over_h2("https://a.example/", fields));
         assert_eq!(ask(&[]), Ok(()));
         assert_eq!(ask(&[("host", "a.example")]), Ok(()));
-        assert_eq!(ask(&[("host", "b.example")]), Err(Malformed::Authority));
-        assert_eq!(ask(&[("host", "a.example"), ("host", "a.example")]), Err(Malformed::Authority));
+        assert_eq!(ask(&[("host", "b.example")]), Err(Refused::Authority));
+        assert_eq!(ask(&[("host", "a.example"), ("host", "a.example")]), Err(Refused::Authority));
     }
 
     #[test]
     fn user_information_in_the_authority_is_refused() {
-        assert_eq!(admit(&mut over_h2("https://u@a.example/", &[])), Err(Malformed::Authority));
+        assert_eq!(judge(&mut over_h2("https://u@a.example/", &[])), Err(Refused::Authority));
     }
 
     #[test]
     fn a_request_without_authority_is_refused() {
-        assert_eq!(admit(&mut over_h2("/x", &[])), Err(Malformed::Authority));
-        assert_eq!(admit(&mut over_h2("/x", &[("host", "a.example")])), Ok(()));
+        assert_eq!(judge(&mut over_h2("/x", &[])), Err(Refused::Authority));
+        assert_eq!(judge(&mut over_h2("/x", &[("host", "a.example")])), Ok(()));
     }
 
     #[test]
     fn contradicting_lengths_are_refused_and_equal_ones_unified() {
         let mut same =
             over_h2("https://a.example/", &[("content-length", "5"), ("content-length", "5, 5")]);
-        assert_eq!(admit(&mut same), Ok(()));
+        assert_eq!(judge(&mut same), Ok(()));
         assert_eq!(same.headers.get_all("content-length").iter().count(), 1);
         for bad in ["5, 6", "+5", "", "5x"] {
             let mut request = over_h2("https://a.example/", &[]);
             request.append_header("content-length", bad).unwrap();
-            assert_eq!(admit(&mut request), Err(Malformed::Framing), "{bad:?}");
+            assert_eq!(judge(&mut request), Err(Refused::Framing), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn too_many_fields_and_too_long_targets_are_refused() {
+        let crumbs = |count| {
+            let mut request = over_h2("https://a.example/", &[]);
+            (0..count).for_each(|_| drop(request.append_header("cookie", "a=b")));
+            judge(&mut request)
+        };
+        assert_eq!((crumbs(128), crumbs(129)), (Ok(()), Err(Refused::Fields)));
+        let path =
+            |length| judge(&mut over_h2(&format!("https://a.example/{}", "x".repeat(length)), &[]));
+        assert_eq!((path(8191), path(8192)), (Ok(()), Err(Refused::Target)));
     }
 
     #[test]
     fn a_cookie_in_parts_is_joined() {
         let parts = [("cookie", "a=1"), ("cookie", "b=2; c=3")];
         let mut request = over_h2("https://a.example/", &parts);
-        assert_eq!(admit(&mut request), Ok(()));
+        assert_eq!(judge(&mut request), Ok(()));
         let cookies = request.headers.get_all("cookie").iter().collect::<Vec<_>>();
         assert_eq!(cookies, ["a=1; b=2; c=3"]);
     }

@@ -13,7 +13,7 @@
 //! | what the two sides of one request share | [`Exchange`] |
 //!
 //! # Using it
-//! Build the proxy with [`http_proxy`], give every stream that [`serve()`] hands out to
+//! Build the proxy with [`http_proxy`], give every [`Arrival::Request`] that [`serve()`] hands out to
 //! `process_new_http(ServerSession::new_custom(Box::new(session)), ..)`, and mark peers that speak HTTP/2 with [`speak`].
 
 mod connection;
@@ -22,6 +22,7 @@ mod downstream;
 mod exchange;
 mod failure;
 mod fields;
+mod open;
 mod outflow;
 mod pool;
 mod proxy;
@@ -32,6 +33,7 @@ pub use connector::{Connector, Offer, speak};
 pub use downstream::Session;
 pub use exchange::Exchange;
 pub use failure::REFUSED_STREAM;
+pub use fields::{Bounds, Refused};
 pub use proxy::http_proxy;
-pub use serve::{Closed, Options, serve};
+pub use serve::{Arrival, Closed, Options, serve};
 pub use upstream::Session as UpstreamSession;

@@ -1,18 +1,25 @@
 //! The sending half of a stream, with a bound on what waits for the peer's window.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::{Reason, SendStream};
 use http::HeaderMap;
 use parking_lot::Mutex;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 /// Bytes that may wait for the peer's window before a writer has to wait too. Holds what Pingora's queue between the
 /// two directions can release at once (five frames of 16 KiB), so that a gated reader never makes a writer wait.
 const MAX_WAITING: usize = 128 * 1024;
+
+/// A peer makes progress when it takes this much: what waits is handed to `h2` in such steps, which alone can be observed.
+const STEP: usize = 16 * 1024;
+
+/// How often a task looks after what is kept, if nothing wakes it.
+const PULSE: Duration = Duration::from_millis(200);
 
 /// Why bytes could not be handed over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,12 +48,22 @@ pub(super) struct Outflow(Arc<Mutex<Flow>>);
 #[derive(Debug)]
 struct Flow {
     stream: SendStream<Bytes>,
-    /// Bytes handed over since all of them last had a window.
+    /// Bytes handed to `h2` since all of them last had a window.
     waiting: usize,
-    /// Since when there are such bytes.
+    /// What comes after them.
+    kept: VecDeque<Bytes>,
+    /// How much that is.
+    kept_bytes: usize,
+    /// Since when the step at hand waits.
     since: Instant,
     last_write: Instant,
     end: End,
+    /// Whether END_STREAM is on its way.
+    is_whole: bool,
+    /// Whether a task hands on what is kept.
+    is_driven: bool,
+    /// Who else waits for a window: that task is woken in its place.
+    waker: Option<Waker>,
 }
 
 impl Outflow {
@@ -55,27 +72,63 @@ impl Outflow {
         Self(Arc::new(Mutex::new(Flow {
             stream,
             waiting: 0,
+            kept: VecDeque::new(),
+            kept_bytes: 0,
             since: now,
             last_write: now,
             end: End::Open,
+            is_whole: false,
+            is_driven: false,
+            waker: None,
         })))
     }
 
     /// For a stream whose headers carried END_STREAM.
     pub(super) fn ended(stream: SendStream<Bytes>) -> Self {
         let outflow = Self::new(stream);
-        outflow.0.lock().end = End::Over;
+        {
+            let mut flow = outflow.0.lock();
+            (flow.end, flow.is_whole) = (End::Over, true);
+        }
         outflow
     }
 
-    /// Hands `data` over, waiting while too much waits already, at most for `limit`.
+    /// Whether the end has been sent, and no reset before it.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.lock().is_whole
+    }
+
+    /// Hands `data` over, waiting while too much waits already, at most for `limit` without progress.
     pub(super) async fn write(&self, data: Bytes, limit: Duration) -> Result<(), Refusal> {
         if data.is_empty() {
             return Ok(());
         }
         let mut data = Some(data);
-        let written = std::future::poll_fn(|cx| self.0.lock().poll_write(cx, &mut data));
-        timeout(limit, written).await.unwrap_or(Err(Refusal::TimedOut))
+        let written = std::future::poll_fn(|cx| {
+            let mut flow = self.0.lock();
+            let written = flow.poll_write(cx, &mut data);
+            flow.remember(cx, written.is_pending());
+            written
+        });
+        self.in_time(limit, written).await?;
+        self.drive();
+        Ok(())
+    }
+
+    /// Hands on what is kept as windows open: the writer may be busy elsewhere by then.
+    fn drive(&self) {
+        let mut flow = self.0.lock();
+        if flow.kept.is_empty() || std::mem::replace(&mut flow.is_driven, true) {
+            return;
+        }
+        let outflow = self.clone();
+        tokio::spawn(async move {
+            let flushed = std::future::poll_fn(|cx| outflow.0.lock().poll_flushed(cx));
+            let mut flushed = std::pin::pin!(flushed);
+            // `h2` wakes only who asked last, which may be a writer that has turned away since.
+            while timeout(PULSE, flushed.as_mut()).await.is_err() {}
+            outflow.0.lock().driven();
+        });
     }
 
     /// Hands the last bytes over, with END_STREAM on them if there is a window for all of them now.
@@ -94,19 +147,39 @@ impl Outflow {
 
     /// Ready when every byte has found a window and the end, if it is due, has been sent; or when the peer has closed.
     pub(super) fn poll_flushed(&self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        self.0.lock().poll_flushed(cx)
+        let mut flow = self.0.lock();
+        let flushed = flow.poll_flushed(cx);
+        flow.remember(cx, flushed.is_pending());
+        flushed
     }
 
-    /// Waits for [`Outflow::poll_flushed`], at most for `limit`.
+    /// Waits for [`Outflow::poll_flushed`], at most for `limit` without progress.
     pub(super) async fn flushed(&self, limit: Duration) -> Result<(), Refusal> {
-        let flushed = std::future::poll_fn(|cx| self.poll_flushed(cx));
-        timeout(limit, flushed).await.unwrap_or(Err(Refusal::TimedOut))
+        self.in_time(limit, std::future::poll_fn(|cx| self.poll_flushed(cx))).await
     }
 
-    /// Until when what waits has to find its window. `None` while nothing waits.
+    /// Does `step` unless the peer makes no progress for `limit`.
+    async fn in_time(
+        &self,
+        limit: Duration,
+        step: impl Future<Output = Result<(), Refusal>>,
+    ) -> Result<(), Refusal> {
+        let mut step = std::pin::pin!(step);
+        loop {
+            let deadline = self.deadline(limit).unwrap_or_else(|| Instant::now() + limit);
+            if let Ok(done) = timeout_at(deadline, step.as_mut()).await {
+                return done;
+            }
+            if self.deadline(limit).is_none_or(|deadline| deadline <= Instant::now()) {
+                return Err(Refusal::TimedOut);
+            }
+        }
+    }
+
+    /// Until when the next 16 KiB of what waits have to find their window. `None` while nothing waits.
     pub(super) fn deadline(&self, limit: Duration) -> Option<Instant> {
         let flow = self.0.lock();
-        (flow.waiting > 0 && !flow.is_over()).then(|| flow.since + limit)
+        (flow.pending() > 0 && !flow.is_over()).then(|| flow.since + limit)
     }
 
     /// Whether the end or a reset has been sent, or the peer has closed.
@@ -123,7 +196,7 @@ impl Outflow {
     pub(super) fn reset(&self, reason: Reason) {
         let mut flow = self.0.lock();
         if !flow.is_over() {
-            flow.end = End::Over;
+            flow.close();
             flow.stream.send_reset(reason);
         }
     }
@@ -131,7 +204,7 @@ impl Outflow {
     /// Cancels what the peer has still to send, even when our side has ended.
     pub(super) fn cancel(&self) {
         let mut flow = self.0.lock();
-        flow.end = End::Over;
+        flow.close();
         flow.stream.send_reset(Reason::CANCEL);
     }
 
@@ -152,7 +225,7 @@ impl Flow {
         data: &mut Option<Bytes>,
     ) -> Poll<Result<(), Refusal>> {
         let Some(chunk) = data.take() else { return Poll::Ready(Ok(())) };
-        let fits = self.waiting + chunk.len() <= MAX_WAITING;
+        let fits = self.pending() + chunk.len() <= MAX_WAITING;
         if !matches!(self.end, End::Open) {
             return Poll::Ready(Err(Refusal::Closed));
         }
@@ -163,26 +236,64 @@ impl Flow {
         Poll::Ready(self.send(chunk))
     }
 
-    fn send(&mut self, chunk: Bytes) -> Result<(), Refusal> {
-        let length = chunk.len();
-        self.last_write = Instant::now();
-        if self.waiting == 0 {
-            self.since = self.last_write;
+    fn remember(&mut self, cx: &Context<'_>, waits: bool) {
+        if waits {
+            self.waker = Some(cx.waker().clone());
         }
-        self.waiting += length;
+    }
+
+    /// The task that hands on what is kept has done so.
+    fn driven(&mut self) {
+        self.is_driven = false;
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+
+    /// Bytes that have not found a window yet.
+    fn pending(&self) -> usize {
+        self.waiting + self.kept_bytes
+    }
+
+    fn send(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        self.last_write = Instant::now();
+        if self.pending() == 0 && self.has_window_for(chunk.len()) {
+            return self.hand_over(chunk);
+        }
+        self.kept_bytes += chunk.len();
+        self.kept.push_back(chunk);
+        while self.waiting == 0 || self.has_window() {
+            if !self.step()? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the next step to `h2`; says whether there was one.
+    fn step(&mut self) -> Result<bool, Refusal> {
+        let Some(mut chunk) = self.kept.pop_front() else { return Ok(false) };
+        if chunk.len() > STEP {
+            self.kept.push_front(chunk.split_off(STEP));
+        }
+        self.kept_bytes -= chunk.len();
+        self.hand_over(chunk)?;
+        Ok(true)
+    }
+
+    fn hand_over(&mut self, chunk: Bytes) -> Result<(), Refusal> {
+        self.since = Instant::now();
+        self.waiting += chunk.len();
         self.stream.send_data(chunk, false).map_err(|_| self.close())
     }
 
     /// Whether `data` went out at once, END_STREAM included.
     fn send_whole(&mut self, data: &Bytes) -> bool {
-        if self.waiting > 0 || data.is_empty() || !matches!(self.end, End::Open) {
+        let may_send = self.pending() == 0 && !data.is_empty() && matches!(self.end, End::Open);
+        if !may_send || !self.has_window_for(data.len()) {
             return false;
         }
-        self.stream.reserve_capacity(data.len());
-        if self.stream.capacity() < data.len() {
-            return false;
-        }
-        self.end = End::Over;
+        (self.end, self.is_whole) = (End::Over, true);
         self.last_write = Instant::now();
         self.stream.send_data(data.clone(), true).is_ok()
     }
@@ -191,15 +302,18 @@ impl Flow {
         if !matches!(self.end, End::Open) {
             return Ok(());
         }
-        if self.waiting > 0 && !self.has_window() {
-            self.end = End::Due(trailers);
-            return Ok(());
+        while self.pending() > 0 {
+            if self.waiting > 0 && !self.has_window() {
+                self.end = End::Due(trailers);
+                return Ok(());
+            }
+            self.step()?;
         }
         self.send_end(trailers)
     }
 
     fn send_end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Refusal> {
-        self.end = End::Over;
+        (self.end, self.is_whole) = (End::Over, true);
         match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
@@ -223,19 +337,24 @@ impl Flow {
         }
     }
 
-    /// Ready when every byte handed over has a window.
+    /// Ready when every byte has a window.
     fn poll_window(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Refusal>> {
-        if self.waiting == 0 || self.has_window() {
-            return Poll::Ready(Ok(()));
-        }
-        match self.stream.poll_capacity(cx) {
-            Poll::Pending => Poll::Pending,
-            Poll::Ready(Some(Ok(_))) => {
-                self.all_sent();
-                Poll::Ready(Ok(()))
+        while self.pending() > 0 {
+            if self.waiting > 0 && !self.has_window() {
+                match std::task::ready!(self.stream.poll_capacity(cx)) {
+                    Some(Ok(_)) => self.all_sent(),
+                    Some(Err(_)) | None => return Poll::Ready(Err(self.close())),
+                }
             }
-            Poll::Ready(Some(Err(_)) | None) => Poll::Ready(Err(self.close())),
+            self.step()?;
         }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether so many bytes may go at once, if none waits.
+    fn has_window_for(&mut self, length: usize) -> bool {
+        self.stream.reserve_capacity(length);
+        self.stream.capacity() >= length
     }
 
     /// Asks for one byte more than waits: having it means that all before it have theirs.
@@ -256,6 +375,7 @@ impl Flow {
 
     fn close(&mut self) -> Refusal {
         self.end = End::Over;
+        (self.kept, self.kept_bytes) = (VecDeque::new(), 0);
         Refusal::Closed
     }
 }

@@ -1,22 +1,23 @@
 //! A client's connection: handshake, streams, idleness and drain.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::server::{Builder, Connection, SendResponse};
 use h2::{Reason, RecvStream};
-use http::{Request, Response, StatusCode};
+use http::Request;
 use pingora_core::protocols::Digest;
 use pingora_http::RequestHeader;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::downstream::{Accepted, Session};
-use super::fields::{self, Malformed};
+use super::fields::{self, Bounds, Refused};
+use super::open::{Open, OpenStreams};
 
 /// Malformed requests after which a connection is closed. Pingora's own limit.
 const MAX_MALFORMED: usize = 32;
@@ -32,8 +33,16 @@ const FRAME_BUDGET: usize = 4 * 1024 * 1024;
 /// Limits of a client's connection. The defaults are Pingora's where it has one.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Streams a client may have open at once.
+    /// Streams a client may have open at once. One that was reset counts until nobody works for it any more.
     pub max_streams: u32,
+    /// Requests that are begun at once until the first answer has gone out in full; the others wait, for a second at most.
+    pub first_streams: u32,
+    /// Requests after which the client is told to open another connection.
+    pub max_requests: u64,
+    /// What a request may be.
+    pub bounds: Bounds,
+    /// Responses not taken in time after which the connection is closed.
+    pub max_stalled: usize,
     /// Bytes of a request's decoded header.
     pub max_header_bytes: u32,
     /// Streams reset by the client that may wait to be accepted; one more closes the connection.
@@ -56,6 +65,10 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_streams: 100,
+            first_streams: 32,
+            max_requests: u64::MAX,
+            bounds: Bounds::default(),
+            max_stalled: 4,
             max_header_bytes: 64 * 1024,
             max_pending_resets: 20,
             stream_window: 256 * 1024,
@@ -73,6 +86,7 @@ impl Options {
         let mut builder = Builder::new();
         builder
             .max_concurrent_streams(self.max_streams)
+            .enable_connect_protocol()
             .max_header_list_size(self.max_header_bytes)
             .data_frame_budget(FRAME_BUDGET)
             .max_pending_accept_reset_streams(self.max_pending_resets)
@@ -93,10 +107,21 @@ pub enum Closed {
     Handshake,
     /// The connection failed.
     Failed,
-    /// The client sent too many malformed requests.
+    /// The client sent too many malformed requests, or more than the codec bears.
     Abusive,
+    /// The client did not take what it asked for.
+    Stalled,
     /// Streams were still open when the time to drain was over; they were cut off.
     Undrained,
+}
+
+/// A request that has come.
+#[derive(Debug)]
+pub enum Arrival {
+    /// To be served.
+    Request(Session),
+    /// To be turned away: with an answer, or with [`Session::refuse`].
+    Refused(Session, Refused),
 }
 
 /// Serves a client over `io` until the connection ends.
@@ -114,19 +139,14 @@ pub async fn serve<IO, F>(
 ) -> Closed
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
-    F: FnMut(Session) + Send,
+    F: FnMut(Arrival) + Send,
 {
     let handshake = options.builder().handshake::<_, Bytes>(io);
     let Ok(Ok(connection)) = timeout(options.handshake_timeout, handshake).await else {
         return Closed::Handshake;
     };
-    let streams = Streams {
-        digest,
-        timeout: options.stream_timeout,
-        open: Arc::default(),
-        malformed: 0,
-        on_request,
-    };
+    let streams =
+        Streams { digest, options, open: Arc::default(), requests: 0, malformed: 0, on_request };
     accept(connection, options, shutdown, streams).await
 }
 
@@ -134,11 +154,11 @@ async fn accept<IO, F>(
     mut connection: Connection<IO, Bytes>,
     options: &Options,
     mut shutdown: watch::Receiver<bool>,
-    mut streams: Streams<F>,
+    mut streams: Streams<'_, F>,
 ) -> Closed
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
-    F: FnMut(Session) + Send,
+    F: FnMut(Arrival) + Send,
 {
     loop {
         let accepted = tokio::select! {
@@ -146,9 +166,13 @@ where
             () = announced(&mut shutdown) => break,
             accepted = connection.accept() => accepted,
             () = streams.open.idle(options.idle_timeout) => return Closed::Idle,
+            () = streams.open.stalled(options.max_stalled) => return Closed::Stalled,
         };
         if let Some(closed) = streams.take(accepted) {
             return closed;
+        }
+        if streams.requests == options.max_requests {
+            connection.graceful_shutdown();
         }
     }
     connection.graceful_shutdown();
@@ -170,10 +194,11 @@ async fn announced(shutdown: &mut watch::Receiver<bool>) {
 }
 
 /// What the streams of a connection have in common.
-struct Streams<F> {
+struct Streams<'o, F> {
     digest: Arc<Digest>,
-    timeout: Duration,
+    options: &'o Options,
     open: Arc<OpenStreams>,
+    requests: u64,
     malformed: usize,
     on_request: F,
 }
@@ -181,14 +206,16 @@ struct Streams<F> {
 /// What `h2` hands out per stream.
 type Incoming = Option<Result<(Request<RecvStream>, SendResponse<Bytes>), h2::Error>>;
 
-impl<F: FnMut(Session) + Send> Streams<F> {
+impl<F: FnMut(Arrival) + Send> Streams<'_, F> {
     /// Serves one request. Says how the connection has ended, if it has.
     fn take(&mut self, incoming: Incoming) -> Option<Closed> {
         match incoming {
             None => Some(Closed::Clean),
             Some(Err(cause)) => {
                 debug!(%cause, "HTTP/2 connection failed");
-                Some(Closed::Failed)
+                let is_too_much =
+                    cause.is_library() && cause.reason() == Some(Reason::ENHANCE_YOUR_CALM);
+                Some(if is_too_much { Closed::Abusive } else { Closed::Failed })
             }
             Some(Ok((request, response))) => self.begin(request, response),
         }
@@ -199,69 +226,25 @@ impl<F: FnMut(Session) + Send> Streams<F> {
         request: Request<RecvStream>,
         mut response: SendResponse<Bytes>,
     ) -> Option<Closed> {
+        self.requests += 1;
         let (parts, body) = request.into_parts();
         let mut request = RequestHeader::from(parts);
-        if let Err(malformed) = fields::admit(&mut request) {
-            refuse(&mut response, malformed);
-            self.malformed += 1;
-            return (self.malformed >= MAX_MALFORMED).then_some(Closed::Abusive);
+        let fields = request.headers.len();
+        if !self.open.has_room(fields, self.options.max_streams) {
+            response.send_reset(Reason::REFUSED_STREAM);
+            return None;
         }
-        let (digest, timeout, open) = (self.digest.clone(), self.timeout, Open::new(&self.open));
-        (self.on_request)(Session::new(Accepted {
-            request,
-            body,
-            response,
-            digest,
-            timeout,
-            open,
-        }));
-        None
-    }
-}
-
-fn refuse(response: &mut SendResponse<Bytes>, malformed: Malformed) {
-    match malformed {
-        Malformed::Framing => response.send_reset(Reason::PROTOCOL_ERROR),
-        Malformed::Authority => {
-            let mut head = Response::new(());
-            *head.status_mut() = StatusCode::BAD_REQUEST;
-            // Fails only when the client has reset the stream itself.
-            let _ = response.send_response(head, true);
+        let admitted = fields::admit(&mut request, &self.options.bounds);
+        let (digest, timeout) = (self.digest.clone(), self.options.stream_timeout);
+        let open = Open::new(&self.open, fields, self.options.first_streams);
+        let session = Session::new(Accepted { request, body, response, digest, timeout, open });
+        match admitted {
+            Ok(()) => (self.on_request)(Arrival::Request(session)),
+            Err(refused) => {
+                (self.on_request)(Arrival::Refused(session, refused));
+                self.malformed += 1;
+            }
         }
-    }
-}
-
-#[derive(Debug, Default)]
-struct OpenStreams {
-    count: AtomicUsize,
-    last_closed: Notify,
-}
-
-impl OpenStreams {
-    /// Waits until no stream has been open for `limit`; starts anew with every stream, as the accept loop does.
-    async fn idle(&self, limit: Duration) {
-        while self.count.load(Ordering::Acquire) > 0 {
-            self.last_closed.notified().await;
-        }
-        sleep(limit).await;
-    }
-}
-
-/// Counts a stream as open until dropped.
-#[derive(Debug)]
-pub(super) struct Open(Arc<OpenStreams>);
-
-impl Open {
-    fn new(streams: &Arc<OpenStreams>) -> Self {
-        streams.count.fetch_add(1, Ordering::AcqRel);
-        Self(streams.clone())
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.0.last_closed.notify_one();
-        }
+        (self.malformed >= MAX_MALFORMED).then_some(Closed::Abusive)
     }
 }

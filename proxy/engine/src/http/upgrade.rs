@@ -1,12 +1,17 @@
-//! WebSockets over HTTP/1.1 (RFC 6455), tunnelled by ourselves: Pingora cuts a quiet tunnel after its read time-out, and can
-//! lose a fast `101` (its issue 946).
+//! WebSockets over HTTP/1.1 (RFC 6455) and HTTP/2 (RFC 8441), tunnelled by ourselves: Pingora cuts a quiet tunnel after its
+//! read time-out, can lose a fast `101` (its issue 946), and knows no extended CONNECT.
 //!
-//! The request goes through the same phases as any other; bytes of the client pass only after the upstream has agreed.
+//! The upstream speaks HTTP/1.1 either way; what the client speaks is [`Client`]'s affair. The request goes through the same phases as any other; bytes of the client pass only after the upstream has agreed.
+
+mod client;
+mod framing;
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use bytes::{Buf, BytesMut};
-use http::{HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use pingora_core::connectors::TransportConnector;
 use pingora_core::protocols::Stream;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -16,10 +21,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
-use super::{answer, fail, finish, forward, reply, select};
-use crate::listen::chunked::{ChunkedScan, Scanned};
+use super::{access, answer, concurrency, fail, finish, forward, receive, reply, route, select};
 use crate::listen::head::has_token;
-use crate::listen::stream::ClientStream;
+
+pub(crate) use client::Client;
+use framing::Frame;
 
 /// A client's request to change protocols.
 pub(crate) struct Handshake {
@@ -28,13 +34,31 @@ pub(crate) struct Handshake {
     /// What the client sent after it, too early.
     pub(crate) ahead: BytesMut,
     /// The client.
-    pub(crate) client: ClientStream,
+    pub(crate) client: Client,
 }
 
 /// The largest head of an answer that is read here.
 const MOST_HEAD: usize = 64 * 1024;
-/// Bytes in flight in each direction of a tunnel.
-const WINDOW: usize = 16 * 1024;
+
+/// Makes a request for a WebSocket over HTTP/2 into the one that HTTP/1.1 would have had.
+pub(crate) fn as_get(head: &mut RequestHeader, context: &Context) -> Result<(), Fault> {
+    head.set_method(Method::GET);
+    if let Some(authority) = head.uri.authority().map(|authority| authority.as_str().to_owned()) {
+        head.insert_header(header::HOST, authority).map_err(Fault::internal)?;
+    }
+    // Sixteen bytes that nobody else chose.
+    let nonce = context.resident.request_ids.next();
+    let key = BASE64_STANDARD.encode(nonce.as_bytes().get(..16).unwrap_or_default());
+    head.insert_header(header::SEC_WEBSOCKET_KEY, key).map_err(Fault::internal)
+}
+
+/// Receives and routes a request for a tunnel.
+pub(crate) fn admit(head: &mut RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    receive::receive(head, context)
+        .and_then(|()| route::route(head, context))
+        .and_then(|()| access::judge(head, context))
+        .and_then(|()| concurrency::enter(head, context))
+}
 
 /// Whether the request in `context` can be tunnelled; others go the usual way.
 pub(crate) fn is_tunnel(context: &Context) -> bool {
@@ -67,15 +91,14 @@ async fn exchange(
     let mut answer = read_head(&mut upstream, &mut received, timeouts).await?;
     if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
         reply::switched(&mut answer.head, &handshake.head, context)?;
-    } else {
-        reply::proxied(&mut answer.head, &handshake.head, context)?;
-    }
-    send_head(handshake, &mut answer, context).await?;
-    if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
+        send_head(handshake, &mut answer, context).await?;
         tunnel(handshake, upstream, received, context).await;
         return Ok(());
     }
-    relay_body(handshake, &mut upstream, received, (&answer.head, timeouts), context).await
+    let frame = Frame::of(&answer.head)?;
+    reply::proxied(&mut answer.head, &handshake.head, context)?;
+    send_head(handshake, &mut answer, context).await?;
+    relay_body(handshake, &mut upstream, received, (frame, timeouts), context).await
 }
 
 /// Dials endpoints until one answers or the tries are used up.
@@ -210,13 +233,10 @@ async fn send_head(
     answer: &mut Reply,
     context: &mut Context,
 ) -> Result<(), Fault> {
-    let head = &mut answer.head;
-    if head.status != StatusCode::SWITCHING_PROTOCOLS {
-        // Nothing follows a handshake that failed.
-        head.insert_header(header::CONNECTION, "close").map_err(Fault::internal)?;
-    }
+    let head = handshake.client.fit(&mut answer.head).map_err(Fault::internal)?;
     context.sent = Sent { status: Some(head.status), body: 0, head: finish::head_length(head) };
-    write_client(handshake, &wire(head), context).await
+    let patience = context.connection.listener.plan.timeouts.write;
+    handshake.client.send_head(head, patience).await
 }
 
 /// A head as HTTP/1.1 writes it.
@@ -231,23 +251,6 @@ pub(crate) fn wire(head: &ResponseHeader) -> Vec<u8> {
     bytes
 }
 
-async fn write_client(
-    handshake: &mut Handshake,
-    bytes: &[u8],
-    context: &Context,
-) -> Result<(), Fault> {
-    let patience = context.connection.listener.plan.timeouts.write;
-    let gone = |reason: String| Fault::client(Kind::ClientClosed, reason);
-    let write = async {
-        handshake.client.write_all(bytes).await?;
-        handshake.client.flush().await
-    };
-    match tokio::time::timeout(patience, write).await {
-        Ok(written) => written.map_err(|error| gone(error.to_string())),
-        Err(_) => Err(gone("the client takes nothing".to_owned())),
-    }
-}
-
 /// Both directions until both have ended. No time-out: a quiet WebSocket is a healthy one; a drain ends it.
 async fn tunnel(
     handshake: &mut Handshake,
@@ -256,27 +259,11 @@ async fn tunnel(
     context: &mut Context,
 ) {
     context.resident.metrics.tunnels.add();
-    let begin = async {
-        upstream.write_all(&handshake.ahead).await?;
-        upstream.flush().await?;
-        handshake.client.write_all(&received).await?;
-        handshake.client.flush().await
-    };
-    let ahead = received.len() as u64;
-    if begin.await.is_err() {
-        return;
-    }
+    let ahead = std::mem::take(&mut handshake.ahead).freeze();
+    let copied = handshake.client.tunnel(&mut upstream, ahead, received.freeze()).await;
     // How it ended, by a reset or in order, makes no difference to anybody any more.
-    let both = tokio::io::copy_bidirectional_with_sizes(
-        &mut handshake.client,
-        &mut upstream,
-        WINDOW,
-        WINDOW,
-    )
-    .await;
-    if let Ok((up, down)) = both {
-        context.body_received = up + handshake.ahead.len() as u64;
-        context.sent.body = ahead + down;
+    if let Some((up, down)) = copied {
+        (context.body_received, context.sent.body) = (up, down);
     }
     context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
 }
@@ -286,20 +273,22 @@ async fn relay_body(
     handshake: &mut Handshake,
     upstream: &mut Stream,
     mut received: BytesMut,
-    (head, timeouts): (&ResponseHeader, UpstreamTimeouts),
+    (mut frame, timeouts): (Frame, UpstreamTimeouts),
     context: &mut Context,
 ) -> Result<(), Fault> {
-    let mut frame = Frame::of(head)?;
+    let patience = context.connection.listener.plan.timeouts.write;
     loop {
         let piece = frame.take(&mut received)?;
-        context.sent.body += piece.len() as u64;
-        write_client(handshake, &piece, context).await?;
-        if frame.is_over() {
+        let is_over = frame.is_over();
+        context.sent.body += handshake.client.send_body(piece, is_over, patience).await?;
+        if is_over {
             return Ok(());
         }
         if within(timeouts.read, upstream.read_buf(&mut received)).await? == 0 {
             return match frame {
-                Frame::UntilClose => Ok(()),
+                Frame::UntilClose => {
+                    handshake.client.send_body(BytesMut::new(), true, patience).await.map(drop)
+                }
                 _ => Err(Fault::upstream(
                     Kind::BadAnswer,
                     "connection closed before the end of the answer",
@@ -309,84 +298,21 @@ async fn relay_body(
     }
 }
 
-/// Where the body of an answer ends.
-enum Frame {
-    Bytes(u64),
-    Chunks(ChunkedScan),
-    UntilClose,
-    Over,
-}
-
-impl Frame {
-    fn of(head: &ResponseHeader) -> Result<Self, Fault> {
-        if head.status == StatusCode::NO_CONTENT || head.status == StatusCode::NOT_MODIFIED {
-            return Ok(Self::Over);
-        }
-        let chunked = head
-            .headers
-            .get(header::TRANSFER_ENCODING)
-            .map(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        let lengths: Vec<&HeaderValue> =
-            head.headers.get_all(header::CONTENT_LENGTH).into_iter().collect();
-        match (chunked, lengths.as_slice()) {
-            (Some(true), []) => Ok(Self::Chunks(ChunkedScan::default())),
-            (None, []) => Ok(Self::UntilClose),
-            (None, [length]) => {
-                let length = length.to_str().ok().and_then(|text| text.parse().ok());
-                length
-                    .map(Self::Bytes)
-                    .ok_or_else(|| Fault::upstream(Kind::BadAnswer, "invalid Content-Length"))
-            }
-            _ => Err(Fault::upstream(Kind::BadAnswer, "ambiguous framing of the answer")),
-        }
-    }
-
-    /// Splits off what belongs to the body.
-    fn take(&mut self, received: &mut BytesMut) -> Result<BytesMut, Fault> {
-        match self {
-            Self::Over => Ok(BytesMut::new()),
-            Self::UntilClose => Ok(received.split()),
-            Self::Bytes(left) => {
-                let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
-                *left -= here as u64;
-                Ok(received.split_to(here))
-            }
-            Self::Chunks(scan) => {
-                let scanned = scan
-                    .scan(received)
-                    .map_err(|error| Fault::upstream(Kind::BadAnswer, error.to_string()))?;
-                Ok(match scanned {
-                    Scanned::Open => received.split(),
-                    Scanned::End(end) => {
-                        *self = Self::Over;
-                        received.split_to(end)
-                    }
-                })
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        matches!(self, Self::Over | Self::Bytes(0))
-    }
-}
-
 /// The error page, if nothing was sent yet.
-async fn refuse(handshake: &mut Handshake, fault: Fault, context: &mut Context) {
+pub(crate) async fn refuse(handshake: &mut Handshake, fault: Fault, context: &mut Context) {
     fail::log(&fault, context);
     let silent = context.sent.status.is_some() || fault.kind() == Kind::ClientClosed;
     if let Some(mut page) = answer::fault(&fault, context).ok().filter(|_| !silent) {
         // A header rule that fails here leaves the page as it was.
         let _ = reply::own(&mut page.head, &handshake.head, context);
-        let _ = page.head.insert_header(header::CONNECTION, "close");
         context.sent = Sent {
             status: Some(page.head.status),
             body: page.body.len() as u64,
             head: finish::head_length(&page.head),
         };
-        let _ =
-            write_client(handshake, &[wire(&page.head).as_slice(), &page.body].concat(), context)
-                .await;
+        let patience = context.connection.listener.plan.timeouts.write;
+        // Whoever does not take it does not want it.
+        let _ = handshake.client.send_page(page, patience).await;
     }
     context.fault = Some(fault);
 }

@@ -72,6 +72,11 @@ impl ChunkedScan {
         Ok(Scanned::Open)
     }
 
+    /// Bytes that are missing of the chunk at hand; none between chunks.
+    pub(crate) fn data_left(&self) -> u64 {
+        if self.state == State::Data { self.left } else { 0 }
+    }
+
     fn step(&mut self, byte: u8) -> Result<(), Malformed> {
         self.state = match (self.state, byte) {
             (State::SizeStart, _) => self.size_digit(byte)?,

@@ -21,9 +21,7 @@ use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
-use crate::http::{
-    Entry, access, answer, concurrency, finish, name_request, percent, receive, route, serving,
-};
+use crate::http::{Entry, answer, finish, name_request, percent, serving};
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -271,16 +269,15 @@ impl<'w> Visit<'w> {
         request: Box<RequestHeader>,
     ) -> Option<ClientStream> {
         let mut context = self.context(&head);
-        let mut handshake = Handshake { head: *request, ahead: BytesMut::new(), client: stream };
-        let routed = receive::receive(&mut handshake.head, &mut context)
-            .and_then(|()| route::route(&handshake.head, &mut context))
-            .and_then(|()| access::judge(&handshake.head, &context))
-            .and_then(|()| concurrency::enter(&handshake.head, &mut context));
+        let mut request = *request;
+        let routed = upgrade::admit(&mut request, &mut context);
         if routed.is_err() || !upgrade::is_tunnel(&context) {
             // It is counted again on the usual way.
             drop(context);
-            return self.lend(handshake.client, head, None).await;
+            return self.lend(stream, head, None).await;
         }
+        let client = upgrade::Client::Http1(stream);
+        let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client };
         self.connection.count_request();
         handshake.ahead = std::mem::take(&mut self.received).split_off(head.length);
         let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();

@@ -5,6 +5,7 @@ pub(crate) mod chunked;
 pub(crate) mod connection;
 pub(crate) mod front_door;
 mod h2;
+pub(crate) mod h2_guard;
 pub(crate) mod head;
 pub mod judge;
 mod lent;

@@ -16,11 +16,15 @@ use http::{HeaderMap, HeaderValue, Request, Response};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::Digest;
 use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::custom::server::Session as _;
 use pingora_core::server::configuration::ServerConf;
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::Result;
+use pingora_http::ResponseHeader;
 use pingora_proxy::{HttpProxy, ProxyHttp, Session};
-use switchback_engine::h2::{Closed, Connector, Offer, Options, http_proxy, serve, speak};
+use switchback_engine::h2::{
+    self as ours, Arrival, Closed, Connector, Offer, Options, http_proxy, serve, speak,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -234,7 +238,11 @@ pub(crate) fn serve_duplex(
     let proxy = proxy.clone();
     let served = tokio::spawn(async move {
         let shutdown = announced.clone();
-        serve(theirs, &options, Arc::new(Digest::default()), announced, move |session| {
+        serve(theirs, &options, Arc::new(Digest::default()), announced, move |arrival| {
+            let session = match arrival {
+                Arrival::Request(session) => session,
+                Arrival::Refused(session, _) => return refuse(session),
+            };
             let (proxy, shutdown) = (proxy.clone(), shutdown.clone());
             tokio::spawn(async move {
                 proxy
@@ -245,6 +253,14 @@ pub(crate) fn serve_duplex(
         .await
     });
     (ours, shutdown, served)
+}
+
+/// Without a page.
+fn refuse(mut session: ours::Session) {
+    tokio::spawn(async move {
+        let head = ResponseHeader::build(400, None).unwrap();
+        let _ = session.write_response_header(Box::new(head), true).await;
+    });
 }
 
 pub(crate) fn get(path: &str) -> Request<()> {

@@ -27,7 +27,7 @@ use crate::h2::fields;
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
 /// No time-out means this one: every wait ends.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 #[async_trait]
 impl ServerSession for Session {

@@ -28,6 +28,7 @@ mod peer;
 mod proc_stats;
 mod proxy;
 mod scenario;
+mod show;
 mod stream;
 mod wire;
 
@@ -51,4 +52,5 @@ pub use scenario::{
     Reloads, Sites, SlowLogs, escapes, everyday, fragments, latency, many_sites, many_sites_config,
     mutated, nginx_twice, open_websocket, reloads, rotation, slow_logs,
 };
+pub use show::Show;
 pub use wire::{Headers, WireError};

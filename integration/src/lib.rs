@@ -48,9 +48,10 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, Latency, LogTools, Mutated, ReadLog,
-    Reloads, Sites, SlowLogs, escapes, everyday, fragments, latency, many_sites, many_sites_config,
-    mutated, nginx_twice, open_websocket, reloads, rotation, slow_logs,
+    Change, ChangePlan, Changes, Cost, Downloads, Escapes, Everyday, Feature, Filtered, Fragments,
+    Latency, LogTools, Mutated, ReadLog, Reloads, Sites, SlowLogs, Successor, Tally, Traffic,
+    changes, escapes, everyday, fragments, latency, many_sites, many_sites_config, mutated,
+    nginx_twice, open_websocket, reloads, rotation, slow_logs, traffic,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

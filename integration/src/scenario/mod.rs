@@ -1,6 +1,7 @@
 //! What both the tests and the shows play through: tests with little, the shows with all of it.
 
 mod downloads;
+mod edge;
 mod escapes;
 mod everyday;
 mod fragments;
@@ -12,6 +13,7 @@ mod sites;
 mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
+pub use edge::{Change, ChangePlan, Changes, Feature, Successor, Tally, Traffic, changes, traffic};
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};

@@ -19,6 +19,8 @@ mod cookies;
 #[cfg(test)]
 mod dependency_rows;
 #[cfg(test)]
+mod edge_changes;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;

@@ -1,0 +1,21 @@
+//! The edge: listeners, processes and connections, under load and under attack.
+
+mod change;
+mod presented;
+mod traffic;
+
+use std::path::PathBuf;
+
+pub use change::{Change, ChangePlan, Changes, Feature, Successor, changes};
+pub use traffic::{Tally, Traffic, traffic};
+
+/// The program that plays these scenarios, which is also the program of their helpers: this one, or the one beside it.
+///
+/// # Panics
+/// When there is none.
+fn show_edge_binary() -> PathBuf {
+    let caller = std::env::current_exe().expect("a running program has a path");
+    let folders = caller.ancestors().skip(1).take(2);
+    let found = folders.map(|folder| folder.join("show-edge")).find(|path| path.is_file());
+    found.unwrap_or_else(|| panic!("no `show-edge` beside {}", caller.display()))
+}

@@ -49,9 +49,10 @@ pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
     Change, ChangePlan, Changes, Cost, Downloads, Escapes, Everyday, Feature, Filtered, Fragments,
-    Latency, LogTools, Mutated, ReadLog, Reloads, Sites, SlowLogs, Successor, Tally, Traffic,
-    changes, escapes, everyday, fragments, latency, many_sites, many_sites_config, mutated,
-    nginx_twice, open_websocket, reloads, rotation, slow_logs, traffic,
+    Latency, LogTools, Mutated, NotPlayed, ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan,
+    SlowRun, Successor, Tally, Traffic, changes, escapes, everyday, fragments, latency, many_sites,
+    many_sites_config, median, mutated, nginx_twice, open_websocket, reloads, rotation,
+    slow_clients, slow_logs, traffic,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

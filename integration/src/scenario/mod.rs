@@ -13,7 +13,10 @@ mod sites;
 mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
-pub use edge::{Change, ChangePlan, Changes, Feature, Successor, Tally, Traffic, changes, traffic};
+pub use edge::{
+    Change, ChangePlan, Changes, Feature, NotPlayed, Slow, SlowPlan, SlowRun, Successor, Tally,
+    Traffic, changes, median, slow_clients, traffic,
+};
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};

@@ -2,11 +2,13 @@
 
 mod change;
 mod presented;
+mod slow_clients;
 mod traffic;
 
 use std::path::PathBuf;
 
 pub use change::{Change, ChangePlan, Changes, Feature, Successor, changes};
+pub use slow_clients::{NotPlayed, Slow, SlowPlan, SlowRun, median, slow_clients};
 pub use traffic::{Tally, Traffic, traffic};
 
 /// The program that plays these scenarios, which is also the program of their helpers: this one, or the one beside it.

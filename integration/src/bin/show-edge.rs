@@ -1,26 +1,37 @@
 //! Prints what the edge was promised to do beside what was measured: `line: figure (wanted)`.
 //!
 //! A line that falls short is marked so, and the exit code says whether any does. `--quick` sends a tenth of the requests
-//! and opens a tenth of the connections; the name of a part plays that part alone. With `--traffic` it is one of its own
-//! helpers.
+//! and opens a tenth of the connections; the name of a part plays that part alone. With `--traffic` or `--hold` it is one of
+//! its own helpers.
 
-use std::process::ExitCode;
+#![expect(clippy::expect_used, reason = "a show that cannot play its part has nothing to show")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use switchback_integration::{
-    ChangePlan, Changes, NotPlayed, Show, Slow, SlowPlan, SlowRun, Successor, changes, median,
-    slow_clients, traffic,
+    ChangePlan, Changes, IdleFound, IdlePlan, Need, NotPlayed, Show, Slow, SlowPlan, SlowRun,
+    Successor, changes, hold, idle_connections, median, needs, report, slow_clients, traffic,
 };
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.first().is_some_and(|first| first == "--traffic") {
-        traffic();
-        return ExitCode::SUCCESS;
+    match arguments.first().map(String::as_str) {
+        Some("--traffic") => {
+            traffic();
+            return ExitCode::SUCCESS;
+        }
+        Some("--hold") => {
+            hold(arguments.get(1..).unwrap_or_default());
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
     let divisor = if arguments.iter().any(|argument| argument == "--quick") { 10 } else { 1 };
     let mut played = Edge { show: Show::default(), divisor };
-    let parts: [Part; 2] = [("slow-clients", Edge::slow_clients), ("changes", Edge::changes)];
+    let parts: [Part; 3] =
+        [("slow-clients", Edge::slow_clients), ("changes", Edge::changes), ("c10m", Edge::c10m)];
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let chosen = parts.iter().any(|(name, _)| named(name));
     for (_, play) in parts.into_iter().filter(|(name, _)| !chosen || named(name)) {
@@ -132,4 +143,75 @@ impl Edge {
             );
         }
     }
+
+    fn c10m(&mut self) {
+        let played = [false, true].map(|tls| {
+            let steps = [1000, 5000, 10_000, 18_000].map(|each| each / self.divisor as usize);
+            let found = idle_connections(&IdlePlan { processes: 6, steps: steps.to_vec(), tls });
+            self.idle(&found);
+            found
+        });
+        let page = report(&played, &run());
+        let path = match self.divisor {
+            1 => repository().join("integration/bench/c10m.md"),
+            _ => std::env::temp_dir().join("c10m.md"),
+        };
+        match std::fs::write(&path, page) {
+            Ok(()) => self.show.say(&format!("  written: {}", path.display())),
+            Err(error) => self.show.line("the page is written", &error.to_string(), "yes", false),
+        }
+    }
+
+    fn idle(&mut self, found: &IdleFound) {
+        let (kind, most) = if found.plan.tls { ("TLS", 6144.0) } else { ("plain", 1024.0) };
+        let connections = found.steps.last().map_or(0, |step| step.connections);
+        let wanted = 100_000 / self.divisor as usize;
+        self.show.line(
+            &format!("idle connections, {kind}, over six processes on one address"),
+            &format!(
+                "{connections}, {} answered again, one address: {}",
+                found.answered, found.shared
+            ),
+            &format!("at least {wanted}, all, true"),
+            connections >= wanted
+                && found.failed == 0
+                && found.answered == connections
+                && found.shared,
+        );
+        let fit = found.fit();
+        let (slope, r2) = fit.map_or((f64::NAN, f64::NAN), |fit| (fit.slope, fit.r2));
+        self.show.line(
+            "  memory of the processes for each of them",
+            &format!("{slope:.0} bytes, R2 {r2:.4}"),
+            &format!("at most {most}"),
+            slope <= most,
+        );
+        let needs = needs(found);
+        let met = !needs.is_empty() && needs.iter().all(Need::is_met);
+        let figure = if met { "enough" } else { "not enough" };
+        self.show.line("  four machines for ten million of them", figure, "enough", met);
+        for need in needs {
+            let share = need.share.map_or(String::new(), |(has, _)| format!(" of {has}"));
+            self.show
+                .say(&format!("    {}: {}{share} = {}", need.what, need.comes_to, need.arithmetic));
+        }
+    }
+}
+
+/// The date and the commit, for a page that outlives the run.
+fn run() -> String {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).current_dir(repository()).output();
+        let printed = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        printed.map_or_else(|_| "unknown".to_owned(), |printed| printed.trim().to_owned())
+    };
+    let date = said("date", &["-u", "+%F"]);
+    format!("{date}, commit {}", said("git", &["rev-parse", "--short", "HEAD"]))
+}
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("a package lies in the repository")
+        .to_owned()
 }

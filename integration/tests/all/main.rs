@@ -21,6 +21,8 @@ mod dependency_rows;
 #[cfg(test)]
 mod edge_changes;
 #[cfg(test)]
+mod edge_idle;
+#[cfg(test)]
 mod edge_slow_clients;
 #[cfg(test)]
 mod error_log;

@@ -1,13 +1,17 @@
 //! The edge: listeners, processes and connections, under load and under attack.
 
+mod c10m;
 mod change;
+mod idle_load;
 mod presented;
 mod slow_clients;
 mod traffic;
 
 use std::path::PathBuf;
 
+pub use c10m::{Effort, Fit, IdleFound, IdlePlan, IdleStep, Need, idle_connections, needs, report};
 pub use change::{Change, ChangePlan, Changes, Feature, Successor, changes};
+pub use idle_load::hold;
 pub use slow_clients::{NotPlayed, Slow, SlowPlan, SlowRun, median, slow_clients};
 pub use traffic::{Tally, Traffic, traffic};
 

@@ -10,6 +10,8 @@ fn idle_connections_of_several_processes_are_held_and_answered_again() {
         assert_eq!((found.failed, found.answered), (0, 120), "{found:?}");
         assert_eq!(found.steps.last().map(|step| step.connections), Some(120), "{found:?}");
         assert_eq!(found.spread.0 + found.spread.1, 120, "{found:?}");
+        assert!(found.opening.packets > 4.0 && found.asking.packets >= 2.0, "{found:?}");
+        assert!(found.opening.bytes > 1000.0 && found.asking.bytes > 200.0, "{found:?}");
         assert!(found.not_modified > 0 && found.not_modified < 200, "{found:?}");
     }
 }

@@ -19,6 +19,7 @@ pub(super) struct Holder {
     child: Child,
     orders: ChildStdin,
     lines: Lines<BufReader<ChildStdout>>,
+    source: Ipv4Addr,
 }
 
 /// What became of an order.
@@ -30,6 +31,8 @@ pub(super) struct Held {
     pub(super) failed: usize,
     /// Bytes of the head of the last answer.
     pub(super) head: usize,
+    /// The port of one of them.
+    pub(super) port: u16,
 }
 
 impl Holder {
@@ -43,7 +46,7 @@ impl Holder {
         let mut child = command.spawn().expect("a process of clients");
         let orders = child.stdin.take().expect("it was asked for");
         let lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
-        Self { child, orders, lines }
+        Self { child, orders, lines, source }
     }
 
     /// Has it open connections until it holds so many, and ask once on each new one. [`Self::done`] tells.
@@ -61,7 +64,13 @@ impl Holder {
         let line = self.lines.next().and_then(Result::ok).expect("the holder answers");
         let mut numbers = line.split(' ').map(|number| number.parse().unwrap_or(usize::MAX));
         let mut next = || numbers.next().unwrap_or(usize::MAX);
-        Held { answered: next(), failed: next(), head: next() }
+        let (answered, failed, head) = (next(), next(), next());
+        Held { answered, failed, head, port: u16::try_from(next()).unwrap_or_default() }
+    }
+
+    /// Where its connections come from.
+    pub(super) fn source(&self, port: u16) -> SocketAddr {
+        (self.source, port).into()
     }
 }
 
@@ -91,8 +100,9 @@ pub fn hold(arguments: &[String]) {
             Some(("open", count)) => load.open(count.parse().expect("a number")),
             _ => load.ask(),
         };
+        let Held { answered, failed, head, port } = held;
         // Whoever stopped listening stops the orders, too.
-        let _said = writeln!(std::io::stdout(), "{} {} {}", held.answered, held.failed, held.head);
+        let _said = writeln!(std::io::stdout(), "{answered} {failed} {head} {port}");
     }
 }
 
@@ -120,7 +130,8 @@ impl Load {
                 None => failed += 1,
             }
         }
-        Held { answered: self.clients.len(), failed, head: 0 }
+        let port = self.clients.first().map_or(0, |client| client.local_address().port());
+        Held { answered: self.clients.len(), failed, head: 0, port }
     }
 
     fn open_one(&mut self) -> Option<Client> {

@@ -1,6 +1,8 @@
 //! What the kernel keeps and carries for connections of this machine.
 
 use std::fs;
+use std::net::SocketAddr;
+use std::process::Command;
 
 /// What the kernel has in use at one moment.
 #[derive(Clone, Copy, Debug, Default)]
@@ -11,10 +13,6 @@ pub(super) struct Kernel {
     polled: f64,
     /// Bytes in the buffers of both ends.
     buffers: f64,
-    /// Bytes that went through loopback.
-    bytes: f64,
-    /// Packets that went through loopback.
-    packets: f64,
     /// Whether the kernel lets us see its objects.
     seen: bool,
 }
@@ -31,13 +29,10 @@ impl Kernel {
         // Each socket has an entry of the dentry cache as well; that cache is too busy otherwise to be counted.
         let entry = slab(&slabs, "dentry").map_or(0.0, |(_, size)| size);
         let entries = slab(&slabs, "TCP").map_or(0.0, |(count, _)| count * entry);
-        let (bytes, packets) = loopback().unwrap_or_default();
         Self {
             sockets: sockets + entries,
             polled: of("eventpoll_epi") + of("eventpoll_pwq"),
             buffers: buffer_pages().unwrap_or(0.0) * 4096.0,
-            bytes,
-            packets,
             seen: !slabs.is_empty(),
         }
     }
@@ -47,12 +42,6 @@ impl Kernel {
         let both = self.sockets - before.sockets + self.buffers - before.buffers;
         let all = both / 2.0 + self.polled - before.polled;
         self.seen.then_some(all / connections as f64)
-    }
-
-    /// Bytes and packets through loopback for each of `connections` since `before`.
-    pub(super) fn carried_since(&self, before: &Self, connections: usize) -> (f64, f64) {
-        let count = connections as f64;
-        ((self.bytes - before.bytes) / count, (self.packets - before.packets) / count)
     }
 }
 
@@ -71,17 +60,45 @@ fn buffer_pages() -> Option<f64> {
     line.rsplit_once("mem ")?.1.trim().parse().ok()
 }
 
-/// Bytes and packets that loopback has carried.
-fn loopback() -> Option<(f64, f64)> {
-    let devices = fs::read_to_string("/proc/net/dev").ok()?;
-    let line = devices.lines().find_map(|line| line.trim().strip_prefix("lo:"))?;
-    let mut numbers = line.split_whitespace().filter_map(|number| number.parse().ok());
-    Some((numbers.next()?, numbers.next()?))
+/// What one connection has carried, both ways.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Carried {
+    /// Bytes of TLS and HTTP.
+    pub(super) bytes: f64,
+    /// Packets, those that only acknowledge included.
+    pub(super) packets: f64,
+}
+
+impl Carried {
+    /// Up to now by the connection from this address, as `ss` tells it.
+    pub(super) fn by(client: SocketAddr) -> Self {
+        let output = Command::new("ss").args(["-Htin", &format!("src {client}")]).output();
+        Self::parse(&String::from_utf8_lossy(
+            &output.map(|output| output.stdout).unwrap_or_default(),
+        ))
+    }
+
+    fn parse(printed: &str) -> Self {
+        let number = |name: &str| -> f64 {
+            let mut words = printed.split_whitespace();
+            let word = words.find_map(|word| word.strip_prefix(name)?.strip_prefix(':'));
+            word.and_then(|word| word.parse().ok()).unwrap_or(0.0)
+        };
+        Self {
+            bytes: number("bytes_sent") + number("bytes_received"),
+            packets: number("segs_out") + number("segs_in"),
+        }
+    }
+
+    /// Beyond what it had carried before.
+    pub(super) fn since(self, before: Self) -> Self {
+        Self { bytes: self.bytes - before.bytes, packets: self.packets - before.packets }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::slab;
+    use super::{Carried, slab};
 
     #[test]
     fn a_cache_is_found_by_its_whole_name() {
@@ -90,5 +107,13 @@ mod tests {
                      TCP                 7380   7462   2368   13    8 : tunables\n";
         assert_eq!(slab(slabs, "TCP"), Some((7380.0, 2368.0)));
         assert_eq!(slab(slabs, "filp"), None);
+    }
+
+    #[test]
+    fn both_directions_are_carried() {
+        let printed = "ESTAB 0 0 127.0.1.1:40001 127.0.0.1:80\n\t cubic rto:201 bytes_sent:80 \
+                       bytes_acked:81 bytes_received:1190 segs_out:5 segs_in:3 data_segs_out:1";
+        assert_eq!(Carried::parse(printed), Carried { bytes: 1270.0, packets: 8.0 });
+        assert_eq!(Carried::parse(""), Carried::default());
     }
 }

@@ -15,7 +15,7 @@ use crate::proc_stats::ProcessStats;
 use crate::proxy::Proxy;
 
 pub use fit::Fit;
-use kernel::Kernel;
+use kernel::{Carried, Kernel};
 pub use report::{Need, needs, report};
 
 /// How much of it.
@@ -45,9 +45,9 @@ pub struct IdleStep {
 pub struct Effort {
     /// Time of all processes of the proxy on a processor.
     pub processor: Duration,
-    /// Bytes through loopback, both ways, with their IP and TCP headers.
+    /// Bytes of TLS and HTTP, both ways.
     pub bytes: f64,
-    /// Packets through loopback, both ways.
+    /// Packets, both ways, those that only acknowledge included.
     pub packets: f64,
 }
 
@@ -98,7 +98,7 @@ impl IdleFound {
 pub fn idle_connections(plan: &IdlePlan) -> IdleFound {
     let (proxies, shared) = start(plan);
     proxies.iter().for_each(|proxy| warm(proxy, plan.tls));
-    let before = user_memory(&proxies);
+    let before = settled_memory(&proxies);
     let first = Kernel::now();
     let mut load: Vec<Holder> = (0..plan.processes)
         .map(|number| {
@@ -108,20 +108,21 @@ pub fn idle_connections(plan: &IdlePlan) -> IdleFound {
         })
         .collect();
     let started = processor_time(&proxies);
-    let (mut steps, mut failed) = (Vec::new(), 0);
+    let (mut steps, mut failed, mut sample) = (Vec::new(), 0, None);
     for &each in &plan.steps {
         load.iter_mut().for_each(|holder| holder.open(each));
         let held: Vec<Held> = load.iter_mut().map(Holder::done).collect();
         let connections = held.iter().map(|held| held.answered).sum();
         failed = held.iter().map(|held| held.failed).sum();
+        sample = load.iter().zip(&held).next().map(|(holder, held)| holder.source(held.port));
         let user = (settled_memory(&proxies) - before) as f64;
         let kernel = Kernel::now().memory_since(&first, connections);
         steps.push(IdleStep { connections, user, kernel });
     }
     let opened = steps.last().map_or(0, |step| step.connections);
-    let opening = effort(&proxies, started, &first, opened);
+    let carried = || sample.map(Carried::by).unwrap_or_default();
+    let (asked, opening) = (processor_time(&proxies), carried());
     let spread = spread(&proxies);
-    let (asked, second) = (processor_time(&proxies), Kernel::now());
     load.iter_mut().for_each(Holder::ask);
     let held: Vec<Held> = load.iter_mut().map(Holder::done).collect();
     IdleFound {
@@ -131,8 +132,8 @@ pub fn idle_connections(plan: &IdlePlan) -> IdleFound {
         spread,
         failed: failed + held.iter().map(|held| held.failed).sum::<usize>(),
         answered: held.iter().map(|held| held.answered).sum(),
-        opening,
-        asking: effort(&proxies, asked, &second, opened),
+        opening: effort(asked - started, opening, opened),
+        asking: effort(processor_time(&proxies) - asked, carried().since(opening), opened),
         not_modified: held.iter().map(|held| held.head).max().unwrap_or(0),
     }
 }
@@ -202,10 +203,9 @@ fn processor_time(proxies: &[Proxy]) -> Duration {
     proxies.iter().map(|proxy| ProcessStats::processor_time_of_tree(proxy.pid())).sum()
 }
 
-fn effort(proxies: &[Proxy], since: Duration, before: &Kernel, connections: usize) -> Effort {
+fn effort(processor: Duration, carried: Carried, connections: usize) -> Effort {
     let count = u32::try_from(connections.max(1)).unwrap_or(u32::MAX);
-    let (bytes, packets) = Kernel::now().carried_since(before, connections.max(1));
-    Effort { processor: (processor_time(proxies) - since) / count, bytes, packets }
+    Effort { processor: processor / count, bytes: carried.bytes, packets: carried.packets }
 }
 
 fn spread(proxies: &[Proxy]) -> (u64, u64) {

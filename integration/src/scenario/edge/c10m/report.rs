@@ -52,6 +52,7 @@ pub fn needs(found: &IdleFound) -> Vec<Need> {
     let rate = clients / PERIOD;
     let back = clients / RETURN;
     let answer = found.not_modified as f64 + AROUND + if found.plan.tls { RECORD } else { 0.0 };
+    let returning = found.opening.bytes + found.opening.packets * AROUND;
     vec![
         memory("memory", clients, &fit, kernel),
         memory("memory with one machine lost", after_loss, &fit, kernel),
@@ -69,10 +70,10 @@ pub fn needs(found: &IdleFound) -> Vec<Need> {
         share(
             "bandwidth for all clients to come back",
             format!(
-                "{clients} clients / {RETURN} s = {back:.0}/s, each {:.0} bytes both ways x 8",
-                found.opening.bytes
+                "{clients} clients / {RETURN} s = {back:.0}/s, each {:.0} bytes and {:.0} packets x {AROUND} both ways x 8",
+                found.opening.bytes, found.opening.packets
             ),
-            (back * found.opening.bytes * 8.0 / 1e6, 2.0 * LINK / 1e6, "Mbit/s"),
+            (back * returning * 8.0 / 1e6, 2.0 * LINK / 1e6, "Mbit/s"),
         ),
         processors(
             if found.plan.tls { "processors for their handshakes" } else { "processors for that" },

@@ -1,6 +1,7 @@
 //! Upgrades of the binary, some of which must fail.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -94,10 +95,14 @@ impl Line {
         fs::rename(&new, &self.binary).expect("a folder of our own");
     }
 
+    /// The binary at its place again. Away with what is there first: a name for the same file cannot be replaced by another.
     fn restore(&self) {
-        let new = self.binary.with_extension("new");
-        place_binary(&new);
-        fs::rename(&new, &self.binary).expect("a folder of our own");
+        match fs::remove_file(&self.binary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                panic!("a file of our own: {error}")
+            }
+            _ => place_binary(&self.binary),
+        }
     }
 }
 

@@ -49,11 +49,11 @@ pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
     Change, ChangePlan, Changes, Cost, Downloads, Effort, Escapes, Everyday, Feature, Filtered,
-    Fit, Fragments, IdleFound, IdlePlan, IdleStep, Latency, LogTools, Mutated, Need, NotPlayed,
-    ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan, SlowRun, Successor, Tally, Traffic, changes,
-    escapes, everyday, fragments, hold, idle_connections, latency, many_sites, many_sites_config,
-    median, mutated, needs, nginx_twice, open_websocket, reloads, report, rotation, slow_clients,
-    slow_logs, traffic,
+    Fit, Fragments, H2spec, IdleFound, IdlePlan, IdleStep, Latency, LogTools, Mutated, Need,
+    NotPlayed, ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan, SlowRun, Successor, Tally,
+    Traffic, changes, escapes, everyday, fragments, h2spec, hold, idle_connections, latency,
+    many_sites, many_sites_config, median, mutated, needs, nginx_twice, open_websocket, reloads,
+    report, restated_h2_cases, rotation, slow_clients, slow_logs, traffic,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 use switchback_integration::{
     ChangePlan, Changes, IdleFound, IdlePlan, Need, NotPlayed, Show, Slow, SlowPlan, SlowRun,
-    Successor, changes, hold, idle_connections, median, needs, report, slow_clients, traffic,
+    Successor, changes, h2spec, hold, idle_connections, median, needs, report, restated_h2_cases,
+    slow_clients, traffic,
 };
 
 fn main() -> ExitCode {
@@ -30,8 +31,12 @@ fn main() -> ExitCode {
     }
     let divisor = if arguments.iter().any(|argument| argument == "--quick") { 10 } else { 1 };
     let mut played = Edge { show: Show::default(), divisor };
-    let parts: [Part; 3] =
-        [("slow-clients", Edge::slow_clients), ("changes", Edge::changes), ("c10m", Edge::c10m)];
+    let parts: [Part; 4] = [
+        ("slow-clients", Edge::slow_clients),
+        ("changes", Edge::changes),
+        ("h2spec", Edge::h2spec),
+        ("c10m", Edge::c10m),
+    ];
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let chosen = parts.iter().any(|(name, _)| named(name));
     for (_, play) in parts.into_iter().filter(|(name, _)| !chosen || named(name)) {
@@ -142,6 +147,24 @@ impl Edge {
                 false,
             );
         }
+    }
+
+    fn h2spec(&mut self) {
+        let what = "cases of the HTTP/2 conformance list that fail";
+        let tests = repository().join("integration/tests/all/h2_conformance.rs");
+        let restated = restated_h2_cases(&std::fs::read_to_string(tests).unwrap_or_default());
+        let Some(found) = h2spec() else {
+            let figure = "not shown: H2SPEC names no tool";
+            self.show.line(what, figure, "0, where it is there", true);
+            self.show.say(&format!("  {restated} cases of our own restate what matters of it"));
+            return;
+        };
+        let figure = format!(
+            "{} of {}, {} passed, {} skipped",
+            found.failed, found.cases, found.passed, found.skipped
+        );
+        self.show.line(what, &figure, "0", found.failed == 0 && found.passed > 0);
+        found.failures.iter().for_each(|failure| self.show.say(&format!("  {failure}")));
     }
 
     fn c10m(&mut self) {

@@ -14,9 +14,9 @@ mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
 pub use edge::{
-    Change, ChangePlan, Changes, Effort, Feature, Fit, IdleFound, IdlePlan, IdleStep, Need,
-    NotPlayed, Slow, SlowPlan, SlowRun, Successor, Tally, Traffic, changes, hold, idle_connections,
-    median, needs, report, slow_clients, traffic,
+    Change, ChangePlan, Changes, Effort, Feature, Fit, H2spec, IdleFound, IdlePlan, IdleStep, Need,
+    NotPlayed, Slow, SlowPlan, SlowRun, Successor, Tally, Traffic, changes, h2spec, hold,
+    idle_connections, median, needs, report, restated_h2_cases, slow_clients, traffic,
 };
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};

@@ -2,6 +2,7 @@
 
 mod c10m;
 mod change;
+mod h2spec;
 mod idle_load;
 mod presented;
 mod slow_clients;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 pub use c10m::{Effort, Fit, IdleFound, IdlePlan, IdleStep, Need, idle_connections, needs, report};
 pub use change::{Change, ChangePlan, Changes, Feature, Successor, changes};
+pub use h2spec::{H2spec, h2spec, restated_h2_cases};
 pub use idle_load::hold;
 pub use slow_clients::{NotPlayed, Slow, SlowPlan, SlowRun, median, slow_clients};
 pub use traffic::{Tally, Traffic, traffic};

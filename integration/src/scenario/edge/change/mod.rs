@@ -129,15 +129,25 @@ impl Player {
     fn play(&mut self, step: Step) {
         let outcome = match step {
             Step::Reload(change) => self.reload(change),
-            Step::Upgrade(successor) => {
-                self.line.upgrade(&self.proxy, successor, &self.world.config())
-            }
+            Step::Upgrade(successor) => self.upgrade(successor),
         };
         match (outcome, step) {
             (Err(fault), _) => self.played.faults.push(format!("{step:?}: {fault}")),
             (Ok(()), Step::Reload(change)) => self.played.acted.push(change),
             (Ok(()), Step::Upgrade(successor)) => self.played.upgrades.push(successor),
         }
+    }
+
+    fn upgrade(&mut self, successor: Successor) -> Result<(), String> {
+        let hangs = successor == Successor::Hangs;
+        if hangs {
+            self.world.be_patient(false, &self.proxy)?;
+        }
+        let outcome = self.line.upgrade(&self.proxy, successor, &self.world.config());
+        if hangs {
+            self.world.be_patient(true, &self.proxy)?;
+        }
+        outcome
     }
 
     fn reload(&mut self, change: Change) -> Result<(), String> {

@@ -57,9 +57,9 @@ impl Line {
         let before = pid(proxy);
         let finished = proxy.run(&["upgrade", "-c", CONFIG_FILE]);
         let after = pid(proxy);
+        self.pids.push(after);
         self.restore();
         proxy.write(config);
-        self.pids.push(after);
         let (code, changed) = match successor {
             Successor::Good => (0, true),
             _ => (1, false),

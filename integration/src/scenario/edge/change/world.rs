@@ -53,6 +53,7 @@ impl Change {
 pub(super) struct World {
     origin: SocketAddr,
     upgrades: bool,
+    patient: bool,
     pub(super) plain: SocketAddr,
     pub(super) tls: SocketAddr,
     /// Where the listener that comes and goes is, and where it was before.
@@ -70,13 +71,14 @@ pub(super) struct World {
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl World {
-    /// Before `origin`; with `upgrades`, failed ones end after two seconds.
+    /// Before `origin`, with a table for `upgrades` if there are to be some.
     pub(super) fn new(origin: SocketAddr, upgrades: bool) -> Self {
         let authority = Authority::new();
         let certificates = [(); 2].map(|()| authority.identity(&["localhost"]));
         Self {
             origin,
             upgrades,
+            patient: true,
             plain: free_address(),
             tls: free_address(),
             guest: None,
@@ -109,7 +111,8 @@ impl World {
             config = config.listener(format_args!("name = \"guest\"\naddress = \"{guest}\""));
         }
         if self.upgrades {
-            config = config.toml("[upgrade]\ntimeout = \"2s\"\n");
+            let timeout = if self.patient { "30s" } else { "1s" };
+            config = config.toml(format_args!("[upgrade]\ntimeout = \"{timeout}\"\n"));
         }
         for (number, identity) in self.certificates.iter().enumerate() {
             config = config
@@ -124,16 +127,27 @@ impl World {
             .endpoints("app", &[self.origin.to_string()], "")
     }
 
+    /// Has the proxy wait for successors as usual, or hardly: one that never comes would otherwise keep everybody waiting.
+    pub(super) fn be_patient(&mut self, patient: bool, proxy: &Proxy) -> Result<(), String> {
+        self.patient = patient;
+        self.reload(proxy)
+    }
+
+    fn reload(&self, proxy: &Proxy) -> Result<(), String> {
+        let verdict = proxy.reload(&self.config());
+        if verdict.accepted && verdict.diagnostics.is_empty() {
+            return Ok(());
+        }
+        Err(format!("{:?}", verdict.diagnostics))
+    }
+
     /// Makes a change and sees it act, or says why it did not.
     pub(super) fn change(&mut self, change: Change, proxy: &Proxy) -> Result<(), String> {
         self.decide(change);
         if change == Change::CertificateReplaced {
             proxy.write(&self.config());
         } else {
-            let verdict = proxy.reload(&self.config());
-            if !verdict.accepted || !verdict.diagnostics.is_empty() {
-                return Err(format!("{:?}", verdict.diagnostics));
-            }
+            self.reload(proxy)?;
         }
         self.see(change, proxy)
     }

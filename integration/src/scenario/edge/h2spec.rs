@@ -32,7 +32,7 @@ pub fn h2spec() -> Option<H2spec> {
     let proxy = Proxy::start(&config().top("workers = 2").web(tls).site("").respond("/*", "hello"));
     let port = proxy.address("web").port().to_string();
     let mut command = Command::new(tool);
-    command.args(["--tls", "--insecure", "--host", "127.0.0.1", "--port", &port]);
+    command.args(["--strict", "--tls", "--insecure", "--host", "127.0.0.1", "--port", &port]);
     command.args(["--timeout", "5"]).stdin(Stdio::null());
     // Its exit code is 1 when a case failed; the summary says how many.
     let output = command.output().expect("$H2SPEC can be started");
@@ -48,11 +48,10 @@ fn parse(printed: &str) -> Option<H2spec> {
         let part = summary.split(',').find(|part| part.trim().ends_with(word))?;
         part.split_whitespace().next()?.parse().ok()
     };
-    // The tool marks each failed case so, once in its place and once more at the end.
-    let marked = |line: &&str| line.trim_start().starts_with('\u{d7}');
-    let mut failures: Vec<String> =
-        plain.lines().filter(marked).map(|line| line.trim().to_owned()).collect();
-    failures.dedup();
+    // Each failed case is marked in its place, and once more in a list at the end.
+    let listed = plain.split_once("Failures:").map_or("", |(_, listed)| listed);
+    let failures = listed.lines().map(str::trim).filter(|line| line.starts_with('\u{d7}'));
+    let failures = failures.map(str::to_owned).collect();
     Some(H2spec {
         cases: number("tests")?,
         passed: number("passed")?,
@@ -81,7 +80,8 @@ mod tests {
 
     #[test]
     fn the_summary_is_read_through_colours() {
-        let printed = "  3.5. HTTP/2 Connection Preface\n\u{1b}[31m    \u{d7} 2: Sends invalid preface\u{1b}[0m\n\
+        let printed = "    2: Sends invalid preface\r    \u{1b}[31m\u{d7} 2: Sends invalid preface\u{1b}[0m\n\
+                       Failures: \n\n  3.5. Preface\n    \u{1b}[31m\u{d7} 2: Sends invalid preface\u{1b}[0m\n\
                        Finished in 1.5 seconds\n\u{1b}[32m147 tests, 145 passed, 1 skipped, 1 failed\u{1b}[0m\n";
         let found = parse(printed).unwrap();
         assert_eq!((found.cases, found.passed, found.skipped, found.failed), (147, 145, 1, 1));

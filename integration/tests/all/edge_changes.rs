@@ -7,6 +7,8 @@ use switchback_integration::{ChangePlan, changes};
 fn no_request_fails_while_everything_changes() {
     let plan = ChangePlan { requests: 300_000, reloads: 100, upgrades: 30 };
     let played = changes(&plan);
+    let lacking = played.missing.iter().find(|(feature, _)| feature.is_required());
+    assert!(lacking.is_none(), "{lacking:?}");
     assert!(played.faults.is_empty(), "{:#?}", played.faults);
     assert_eq!(played.tally.failed, 0, "{:#?}", played.tally.failures);
     assert!(played.tally.answered >= plan.requests, "{:?}", played.tally);

@@ -1,12 +1,13 @@
 //! Connections that wait, over several processes.
 
-use switchback_integration::{IdlePlan, idle_connections};
+use switchback_integration::{Feature, IdlePlan, idle_connections};
 
 /// With few connections: that all are held and counted, and what they carry. `make show-edge` measures memory.
 #[test]
 fn idle_connections_of_several_processes_are_held_and_answered_again() {
     for tls in [false, true] {
         let found = idle_connections(&IdlePlan { processes: 2, steps: vec![20, 60], tls });
+        assert!(found.shared || !Feature::SharedAddress.is_required(), "{found:?}");
         assert_eq!((found.failed, found.answered), (0, 120), "{found:?}");
         assert_eq!(found.steps.last().map(|step| step.connections), Some(120), "{found:?}");
         assert_eq!(found.spread.0 + found.spread.1, 120, "{found:?}");

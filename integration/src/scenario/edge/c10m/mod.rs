@@ -7,6 +7,7 @@ mod report;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::change::Feature;
 use super::idle_load::{Held, Holder};
 use crate::config::{Config, config};
 use crate::message::get;
@@ -141,13 +142,12 @@ pub fn idle_connections(plan: &IdlePlan) -> IdleFound {
 /// The processes on one address, or each on its own where the binary cannot share one.
 fn start(plan: &IdlePlan) -> (Vec<Proxy>, bool) {
     let address = free_address();
-    let shared = "socket = { share = true }";
-    if let Ok(first) = Proxy::try_start(&serving(plan, address, shared)) {
-        let others = (1..plan.processes).map(|_| Proxy::start(&serving(plan, address, shared)));
-        return (std::iter::once(first).chain(others).collect(), true);
-    }
-    let alone = |_| Proxy::start(&serving(plan, free_address(), ""));
-    ((0..plan.processes).map(alone).collect(), false)
+    let shared = Feature::SharedAddress.probe().is_ok();
+    let start = |_| match shared {
+        true => Proxy::start(&serving(plan, address, "socket = { share = true }")),
+        false => Proxy::start(&serving(plan, free_address(), "")),
+    };
+    ((0..plan.processes).map(start).collect(), shared)
 }
 
 fn serving(plan: &IdlePlan, address: SocketAddr, socket: &str) -> Config {

@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation show-everyday
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -50,3 +50,8 @@ show-foundation:
 show-everyday:
 	@integration/setup.sh test
 	@integration/show/everyday.sh
+
+# The edge: changes under load, slow clients, idle connections.
+show-edge:
+	@integration/setup.sh test
+	@integration/show/edge.sh

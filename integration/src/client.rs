@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::NamedGroup;
 use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, NamedGroup};
+use socket2::{Domain, Socket, Type};
 
 use crate::certs::{Authority, credulous_client_config};
 use crate::message::{Request, Response};
@@ -125,6 +127,24 @@ impl Client {
         let config = authority.client_config_with_groups(groups.iter().filter_map(group).collect());
         let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
         let mut stream = Stream::tls_client(connect(address), name, config)?;
+        stream.set_read_timeout(Deadline::soon().left())?;
+        stream.handshake()?;
+        Ok(Self::over(stream))
+    }
+
+    /// From this address of this machine, over TLS with this configuration if there is one.
+    pub(crate) fn try_from_source(
+        address: SocketAddr,
+        source: IpAddr,
+        config: Option<Arc<ClientConfig>>,
+    ) -> std::io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((source, 0)).into())?;
+        socket.connect_timeout(&address.into(), Deadline::soon().left())?;
+        socket.set_tcp_nodelay(true)?;
+        let Some(config) = config else { return Ok(Self::over(Stream::Tcp(socket.into()))) };
+        let name = ServerName::try_from("localhost").map_err(std::io::Error::other)?;
+        let mut stream = Stream::tls_client(socket.into(), name, config)?;
         stream.set_read_timeout(Deadline::soon().left())?;
         stream.handshake()?;
         Ok(Self::over(stream))

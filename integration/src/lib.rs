@@ -30,6 +30,7 @@ mod peer;
 mod proc_stats;
 mod proxy;
 mod scenario;
+mod show;
 mod stream;
 mod wire;
 
@@ -54,9 +55,13 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Cost, Downloads, Escapes, Everyday, Filtered, Fragments, H2Hostile, Latency, LogTools, Mutated,
-    Positions, ReadLog, Reloads, Sites, SlowLogs, Smuggling, cut_everywhere, escapes, everyday,
-    fragments, h2_hostile, latency, many_sites, many_sites_config, mutated, nginx_twice,
-    open_websocket, positions, reloads, rotation, slow_logs, smuggling,
+    Change, ChangePlan, Changes, Cost, Downloads, Effort, Escapes, Everyday, Feature, Filtered,
+    Fit, Fragments, H2Hostile, H2spec, IdleFound, IdlePlan, IdleStep, Latency, LogTools, Mutated,
+    Need, NotPlayed, Positions, ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan, SlowRun,
+    Smuggling, Successor, Tally, Traffic, changes, cut_everywhere, escapes, everyday, fragments,
+    h2_hostile, h2spec, hold, idle_connections, latency, many_sites, many_sites_config, median,
+    mutated, needs, nginx_twice, open_websocket, positions, reloads, report, restated_h2_cases,
+    rotation, slow_clients, slow_logs, smuggling, traffic,
 };
+pub use show::Show;
 pub use wire::{Headers, WireError};

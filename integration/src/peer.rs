@@ -293,7 +293,7 @@ fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// Past the test runner's capture: versions and skips belong in every log.
-fn announce(line: &str) {
+pub(crate) fn announce(line: &str) {
     // A closed standard error is no reason to fail a test.
     let _said = writeln!(std::io::stderr(), "{line}");
 }

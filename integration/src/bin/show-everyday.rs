@@ -4,48 +4,35 @@
 
 #![expect(clippy::expect_used, reason = "a show that cannot play its part has nothing to show")]
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Duration;
 
-use switchback_integration::{Cost, Downloads, LogTools, escapes, everyday, rotation, slow_logs};
+use switchback_integration::{
+    Cost, Downloads, LogTools, Show, escapes, everyday, rotation, slow_logs,
+};
 
 fn main() -> ExitCode {
-    let mut show = Show::default();
-    show.sites();
-    show.escapes();
-    show.log_tools();
-    show.downloads();
-    show.slow_logs();
-    show.embedding();
-    show.image();
-    match show.short {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    }
+    let mut played = EverydaySites::default();
+    played.sites();
+    played.escapes();
+    played.log_tools();
+    played.downloads();
+    played.slow_logs();
+    played.embedding();
+    played.image();
+    played.show.verdict()
 }
 
 #[derive(Default)]
-struct Show {
-    short: usize,
+struct EverydaySites {
+    show: Show,
 }
 
-impl Show {
-    fn line(&mut self, what: &str, figure: &str, wanted: &str, holds: bool) {
-        let mark = if holds { "" } else { "  SHORT" };
-        self.short += usize::from(!holds);
-        say(&format!("{what}: {figure} ({wanted}){mark}"));
-    }
-
-    /// What cannot be shown falls short.
-    fn absent(&mut self, what: &str, program: &str) {
-        self.line(what, &format!("{program} is not installed"), "it is", false);
-    }
-
+impl EverydaySites {
     fn sites(&mut self) {
         let what = "requests to ten sites answered as nginx answers them";
-        let Some(found) = everyday() else { return self.absent(what, "nginx") };
+        let Some(found) = everyday() else { return self.show.absent(what, "nginx") };
         let same = found.equal + found.as_intended;
         let figure = format!(
             "{same} of {}, {} of them with intended differences of {} kinds",
@@ -54,19 +41,23 @@ impl Show {
             found.intended.iter().filter(|(_, count)| *count > 0).count()
         );
         let holds = found.differences.is_empty() && same == found.requests && same >= 300;
-        self.line(what, &figure, "all of at least 300", holds);
+        self.show.line(what, &figure, "all of at least 300", holds);
         for (site, requests, differing) in &found.sites {
-            say(&format!("  {site}: {requests} requests, {differing} differ otherwise"));
+            self.show.say(&format!("  {site}: {requests} requests, {differing} differ otherwise"));
         }
         for (reason, count) in &found.intended {
-            say(&format!("  {count} intended: {reason}"));
+            self.show.say(&format!("  {count} intended: {reason}"));
         }
-        found.differences.iter().take(5).for_each(|difference| say(&format!("  {difference}")));
+        found
+            .differences
+            .iter()
+            .take(5)
+            .for_each(|difference| self.show.say(&format!("  {difference}")));
     }
 
     fn escapes(&mut self) {
         let what = "files opened outside the directory that is served, by strace";
-        let Some(found) = escapes() else { return self.absent(what, "strace") };
+        let Some(found) = escapes() else { return self.show.absent(what, "strace") };
         let figure = format!(
             "{} in {} requests that try ({} opened inside, {} answered with a file)",
             found.outside.len(),
@@ -75,37 +66,37 @@ impl Show {
             found.served
         );
         let holds = found.outside.is_empty() && found.served == 0 && found.inside > 0;
-        self.line(what, &figure, "0", holds);
-        found.outside.iter().take(3).for_each(|line| say(&format!("  {line}")));
+        self.show.line(what, &figure, "0", holds);
+        found.outside.iter().take(3).for_each(|line| self.show.say(&format!("  {line}")));
     }
 
     fn log_tools(&mut self) {
-        let Some(tools) = LogTools::start() else { return self.absent("logs", "nginx") };
+        let Some(tools) = LogTools::start() else { return self.show.absent("logs", "nginx") };
         match tools.fail2ban() {
-            None => self.absent("fail2ban", "fail2ban"),
+            None => self.show.absent("fail2ban", "fail2ban"),
             Some(filters) => {
                 for found in filters {
                     let what = format!("lines that fail2ban's {} matches", found.filter);
                     let figure =
                         format!("{}, in nginx's log {}", found.ours.len(), found.nginx.len());
                     let holds = found.ours == found.nginx && !found.ours.is_empty();
-                    self.line(&what, &figure, "the same ones", holds);
+                    self.show.line(&what, &figure, "the same ones", holds);
                 }
             }
         }
         match tools.goaccess() {
-            None => self.absent("GoAccess", "goaccess"),
+            None => self.show.absent("GoAccess", "goaccess"),
             Some(read) => {
                 let figure = format!("{} of {}, {} failed", read.valid, read.lines, read.failed);
                 let holds = read.valid == read.lines && read.failed == 0;
-                self.line("lines that GoAccess reads", &figure, "all, none failed", holds);
+                self.show.line("lines that GoAccess reads", &figure, "all, none failed", holds);
             }
         }
         match rotation() {
-            None => self.absent("logrotate", "logrotate"),
+            None => self.show.absent("logrotate", "logrotate"),
             Some(result) => {
                 let figure = result.as_ref().map_or("no", |()| "yes");
-                self.line(
+                self.show.line(
                     "after logrotate, lines go to the new file",
                     figure,
                     "yes",
@@ -116,11 +107,13 @@ impl Show {
     }
 
     fn downloads(&mut self) {
-        let Some(downloads) = Downloads::start() else { return self.absent("downloads", "nginx") };
+        let Some(downloads) = Downloads::start() else {
+            return self.show.absent("downloads", "nginx");
+        };
         let big = downloads.gigabyte(5);
         self.cost("processor time for a file of 1 GiB", &big, 1.1);
         match downloads.small_file(5, Duration::from_secs(3)) {
-            None => self.absent("a file of 100 KB", "wrk"),
+            None => self.show.absent("a file of 100 KB", "wrk"),
             Some(small) => self.cost("processor time for a file of 100 KB", &small, 1.2),
         }
     }
@@ -133,7 +126,7 @@ impl Show {
         let ratio = cost.ratio();
         let (ours, nginx) = (written(cost.ours), written(cost.nginx));
         let figure = format!("{ours}, {ratio:.2} times nginx's {nginx}");
-        self.line(what, &figure, &format!("at most {most} times"), ratio <= most);
+        self.show.line(what, &figure, &format!("at most {most} times"), ratio <= most);
     }
 
     fn slow_logs(&mut self) {
@@ -145,8 +138,8 @@ impl Show {
             ("a FIFO that nobody reads", found.fifo, found.lost_to_fifo),
         ] {
             let what = format!("99 of 100 answers while the access log is {what}");
-            self.line(&what, &format!("{time:?}"), &wanted, time <= bound);
-            self.line("  lines lost and counted", &lost.to_string(), "more than 0", lost > 0);
+            self.show.line(&what, &format!("{time:?}"), &wanted, time <= bound);
+            self.show.line("  lines lost and counted", &lost.to_string(), "more than 0", lost > 0);
         }
     }
 
@@ -156,9 +149,14 @@ impl Show {
         let output = command.current_dir(repository()).output().expect("cargo can be started");
         let holds = output.status.success();
         let figure = if holds { "yes" } else { "no" };
-        self.line("the embedding examples serve, stop and leave nothing", figure, "yes", holds);
+        self.show.line(
+            "the embedding examples serve, stop and leave nothing",
+            figure,
+            "yes",
+            holds,
+        );
         if !holds {
-            say(&String::from_utf8_lossy(&output.stderr));
+            self.show.say(&String::from_utf8_lossy(&output.stderr));
         }
     }
 
@@ -171,7 +169,12 @@ impl Show {
             Some(NO_ENGINE) => ("not shown: there is no container engine here", true),
             _ => ("no", false),
         };
-        self.line("the container image is built and serves", figure, "yes, where it can be", holds);
+        self.show.line(
+            "the container image is built and serves",
+            figure,
+            "yes, where it can be",
+            holds,
+        );
     }
 }
 
@@ -183,9 +186,4 @@ fn repository() -> PathBuf {
         .parent()
         .expect("a package lies in the repository")
         .to_owned()
-}
-
-fn say(line: &str) {
-    // Whoever closed standard output has seen enough.
-    let _said = writeln!(std::io::stdout(), "{line}");
 }

@@ -9,56 +9,51 @@
     reason = "a show that cannot play its part has nothing to show"
 )]
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use switchback_integration::{
-    Client, Deadline, Trust, eventually, fragments, get, latency, many_sites, mutated, reloads,
+    Client, Deadline, Show, Trust, eventually, fragments, get, latency, many_sites, mutated,
+    reloads,
 };
 
 fn main() -> ExitCode {
-    let mut show = Show::default();
-    show.fragments();
-    show.latency();
-    show.mutations();
-    show.sites();
-    show.routes();
-    show.reloads();
+    let mut played = Foundation::default();
+    played.fragments();
+    played.latency();
+    played.mutations();
+    played.sites();
+    played.routes();
+    played.reloads();
     if std::env::args().any(|argument| argument == "--fresh") {
-        show.fresh_clone();
+        played.fresh_clone();
     }
-    match show.short {
-        0 => ExitCode::SUCCESS,
-        _ => ExitCode::FAILURE,
-    }
+    played.show.verdict()
 }
 
 #[derive(Default)]
-struct Show {
-    short: usize,
+struct Foundation {
+    show: Show,
 }
 
-impl Show {
-    fn line(&mut self, what: &str, figure: &str, wanted: &str, holds: bool) {
-        let mark = if holds { "" } else { "  SHORT" };
-        self.short += usize::from(!holds);
-        say(&format!("{what}: {figure} ({wanted}){mark}"));
-    }
-
+impl Foundation {
     fn fragments(&mut self) {
         let found = fragments(1);
         let figure = format!("{} of {} differ", found.differences.len(), found.cuts);
         let holds = found.differences.is_empty();
-        self.line(
+        self.show.line(
             "answers to requests cut at every byte and sent byte by byte",
             &figure,
             "0",
             holds,
         );
-        found.differences.iter().take(3).for_each(|difference| say(&format!("  {difference}")));
+        found
+            .differences
+            .iter()
+            .take(3)
+            .for_each(|difference| self.show.say(&format!("  {difference}")));
     }
 
     fn latency(&mut self) {
@@ -68,7 +63,7 @@ impl Show {
             measured.median, measured.p99, measured.worst
         );
         let holds = measured.median < Duration::from_millis(1);
-        self.line(
+        self.show.line(
             "a 200-byte answer leaves after it is ready",
             &figure,
             "median below 1 ms",
@@ -81,13 +76,13 @@ impl Show {
         let figure =
             format!("{} of {} ({} refused)", found.faults.len(), found.tried, found.refused);
         let holds = found.faults.is_empty() && found.tried == 200;
-        self.line(
+        self.show.line(
             "mutated configs that panic, half start, or divide check from reload",
             &figure,
             "0 of 200",
             holds,
         );
-        found.faults.iter().take(3).for_each(|fault| say(&format!("  {fault}")));
+        found.faults.iter().take(3).for_each(|fault| self.show.say(&format!("  {fault}")));
     }
 
     fn sites(&mut self) {
@@ -100,21 +95,26 @@ impl Show {
                 sites.resident_kib / 1024
             );
             let holds = sites.reload < Duration::from_secs(1) && sites.answers;
-            self.line(&what, &figure, "below 1000 ms, and they answer", holds);
+            self.show.line(&what, &figure, "below 1000 ms, and they answer", holds);
         }
     }
 
     fn routes(&mut self) {
         let printed = bench("switchback-route", "route");
         let nanoseconds = figure(&printed, "route_ns");
-        self.line(
+        self.show.line(
             "choosing among 10,000 hosts x 20 routes",
             &format!("{nanoseconds} ns"),
             "at most 1000 ns",
             nanoseconds <= 1000.0,
         );
         let allocations = figure(&printed, "route_allocations");
-        self.line("allocations in choosing", &allocations.to_string(), "0", allocations == 0.0);
+        self.show.line(
+            "allocations in choosing",
+            &allocations.to_string(),
+            "0",
+            allocations == 0.0,
+        );
     }
 
     fn reloads(&mut self) {
@@ -122,24 +122,29 @@ impl Show {
         let asked = played.answered + played.failures.len() as u64;
         let failed = format!("{} of {asked}", played.failures.len());
         let holds = played.failures.is_empty() && asked >= 300_000;
-        self.line("requests failed during 100 reloads", &failed, "0 of 300000", holds);
-        played.failures.iter().take(3).for_each(|failure| say(&format!("  {failure}")));
-        self.line("reloads seen to act", &played.acted.to_string(), "100", played.acted == 100);
+        self.show.line("requests failed during 100 reloads", &failed, "0 of 300000", holds);
+        played.failures.iter().take(3).for_each(|failure| self.show.say(&format!("  {failure}")));
+        self.show.line(
+            "reloads seen to act",
+            &played.acted.to_string(),
+            "100",
+            played.acted == 100,
+        );
         let yes_or_no = |yes: bool| if yes { "yes" } else { "no" };
-        self.line(
+        self.show.line(
             "a WebSocket lives through them",
             yes_or_no(played.websocket_lived),
             "yes",
             played.websocket_lived,
         );
-        self.line(
+        self.show.line(
             "a slow download is whole after them",
             yes_or_no(played.download_whole),
             "yes",
             played.download_whole,
         );
         let (before, after) = played.memory;
-        say(&format!(
+        self.show.say(&format!(
             "memory over the reloads: {} KiB, then {} KiB",
             before.resident_kib, after.resident_kib
         ));
@@ -154,11 +159,16 @@ impl Show {
         let started = Instant::now();
         let served = serve_demo(&clone);
         let figure = if served { minutes(started) } else { "no".to_owned() };
-        self.line("`make run` on a fresh clone serves the demo after", &figure, "it does", served);
+        self.show.line(
+            "`make run` on a fresh clone serves the demo after",
+            &figure,
+            "it does",
+            served,
+        );
         let started = Instant::now();
         let tested = make(&clone, "test").wait().is_ok_and(|status| status.success());
         let figure = if tested { minutes(started) } else { "no".to_owned() };
-        self.line("`make test` passes there after", &figure, "it does", tested);
+        self.show.line("`make test` passes there after", &figure, "it does", tested);
     }
 }
 
@@ -231,9 +241,4 @@ fn repository() -> PathBuf {
         .parent()
         .expect("a package lies in the repository")
         .to_owned()
-}
-
-fn say(line: &str) {
-    // Whoever closed standard output has seen enough.
-    let _said = writeln!(std::io::stdout(), "{line}");
 }

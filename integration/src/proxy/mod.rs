@@ -112,6 +112,25 @@ impl Proxy {
         }
     }
 
+    /// Starts it from a copy of the binary in its folder, named `switchback`, that `place` puts where it is told.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub(crate) fn start_copied(config: &Config, place: impl FnOnce(&Path)) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        config.write(folder.path()).expect("a temporary folder takes files");
+        let copy = folder.path().join("switchback");
+        place(&copy);
+        let mut command = Command::new(copy);
+        command.args(["run", "-c", CONFIG_FILE]);
+        match Self::launch(folder, command) {
+            Ok(proxy) => proxy,
+            Err(Refusal { code, stderr }) => panic!("no start (exit code {code:?}):\n{stderr}"),
+        }
+    }
+
     /// Starts `switchback` with these arguments instead of `run` and a configuration file.
     ///
     /// # Panics

@@ -13,7 +13,12 @@ mod sites;
 mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
-pub use edge::{H2Hostile, Positions, Smuggling, cut_everywhere, h2_hostile, positions, smuggling};
+pub use edge::{
+    Change, ChangePlan, Changes, Effort, Feature, Fit, H2Hostile, H2spec, IdleFound, IdlePlan,
+    IdleStep, Need, NotPlayed, Positions, Slow, SlowPlan, SlowRun, Smuggling, Successor, Tally,
+    Traffic, changes, cut_everywhere, h2_hostile, h2spec, hold, idle_connections, median, needs,
+    positions, report, restated_h2_cases, slow_clients, smuggling, traffic,
+};
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};
 pub use fragments::{Fragments, fragments};

@@ -21,6 +21,12 @@ mod cookies;
 #[cfg(test)]
 mod dependency_rows;
 #[cfg(test)]
+mod edge_changes;
+#[cfg(test)]
+mod edge_idle;
+#[cfg(test)]
+mod edge_slow_clients;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;

@@ -1,0 +1,231 @@
+//! Clients that are slow on purpose at one site, and how soon another site answers meanwhile.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::traffic::Traffic;
+use crate::client::Client;
+use crate::config::{Config, config};
+use crate::message::get;
+use crate::patience::Deadline;
+use crate::peer::Tool;
+use crate::proxy::Proxy;
+
+/// What slowhttptest is slow at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Slow {
+    /// Sending a request head, a field at a time.
+    Header,
+    /// Sending a request body, a few bytes at a time.
+    Body,
+    /// Reading an answer.
+    Read,
+}
+
+impl Slow {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Header, Self::Body, Self::Read];
+}
+
+/// How much of it.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowPlan {
+    /// What is slow.
+    pub slow: Slow,
+    /// Connections at the same time.
+    pub connections: usize,
+    /// When each must have been cut: the deadline of heads, or the time after which bodies must keep the least rate.
+    pub deadline: Duration,
+    /// How often the whole is played.
+    pub runs: usize,
+}
+
+/// What one run came to.
+#[derive(Clone, Copy, Debug)]
+pub struct SlowRun {
+    /// Slow connections that were opened.
+    pub opened: u64,
+    /// Those that were still open two seconds after their deadline.
+    pub late: u64,
+    /// 99 of 100 requests to the other site were answered sooner, before the attack.
+    pub idle: Duration,
+    /// The same during the attack.
+    pub attacked: Duration,
+}
+
+/// Why it was not played.
+#[derive(Clone, Debug)]
+pub enum NotPlayed {
+    /// slowhttptest is not installed.
+    NoTool,
+    /// The binary does not take the configuration; it says why.
+    Refused(String),
+}
+
+/// Plays it.
+///
+/// # Errors
+/// Where it cannot be played here, or by this binary.
+///
+/// # Panics
+/// When the other site answers wrongly, or slowhttptest writes no figures.
+pub fn slow_clients(plan: &SlowPlan) -> Result<Vec<SlowRun>, NotPlayed> {
+    Tool::Slowhttptest.quiet_command().ok_or(NotPlayed::NoTool)?;
+    // Nobody sends a request of it: its origin alone is wanted, which thousands of connections do not bother.
+    let origin = Traffic::start();
+    let config = sites(plan, origin.origin());
+    let proxy = Proxy::try_start(&config).map_err(|refusal| NotPlayed::Refused(refusal.stderr))?;
+    Ok((0..plan.runs).map(|_| run(plan, &proxy)).collect())
+}
+
+/// The middle of three; of an even number, the larger.
+#[must_use]
+pub fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times.get(times.len() / 2).copied().unwrap_or(Duration::MAX)
+}
+
+/// Two sites on one listener.
+fn sites(plan: &SlowPlan, origin: SocketAddr) -> Config {
+    let seconds = plan.deadline.as_secs();
+    let limits = match plan.slow {
+        Slow::Header => format!("timeouts = {{ header = \"{seconds}s\" }}"),
+        Slow::Body | Slow::Read => {
+            format!("min_rate = {{ receive = \"240\", send = \"240\", after = \"{seconds}s\" }}")
+        }
+    };
+    config()
+        .top("workers = 2")
+        .web(limits)
+        .site("hosts = [\"other.example\"]")
+        .respond("/*", "soon")
+        .site("default = true")
+        .route("/big", "files = \"files\"")
+        .route("/*", "proxy = \"app\"")
+        .endpoints("app", &[origin.to_string()], "")
+        .file("files/big", "x".repeat(BIG))
+}
+
+/// More than the buffers of a socket take.
+const BIG: usize = 8 << 20;
+
+fn run(plan: &SlowPlan, proxy: &Proxy) -> SlowRun {
+    let address = proxy.address("web");
+    let until_idle = Instant::now() + plan.deadline.min(Duration::from_secs(5));
+    let idle = p99(address, || Instant::now() < until_idle);
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let attacking = AtomicBool::new(true);
+    let (attacked, printed) = thread::scope(|scope| {
+        let prober = scope.spawn(|| p99(address, || attacking.load(Ordering::Acquire)));
+        let printed = attack(plan, address, folder.path());
+        attacking.store(false, Ordering::Release);
+        (prober.join().unwrap_or(Duration::MAX), printed)
+    });
+    let figures = fs::read_to_string(folder.path().join("slow.csv"));
+    let figures = figures.expect("slowhttptest writes what it saw");
+    let all_cut = printed.expect("slowhttptest can be started").contains(ALL_CUT);
+    let (opened, late) = judge(&figures, all_cut, plan.deadline.as_secs() + 2);
+    SlowRun { opened, late, idle, attacked }
+}
+
+/// How slowhttptest says that it ended because every connection did.
+const ALL_CUT: &str = "No open connections left";
+
+/// Returns what is printed when all connections were cut, at the latest some time after they should have been.
+fn attack(plan: &SlowPlan, address: SocketAddr, folder: &Path) -> Option<String> {
+    // The attacker would have a machine of its own: it yields the processors to those that are measured.
+    let mut command = Command::new("nice");
+    command.args(["-n", "19", "slowhttptest", "-g", "-o", "slow", "-v", "1"]).current_dir(folder);
+    let length = plan.deadline.as_secs() + plan.connections as u64 / 500 + 20;
+    command.args(["-c", &plan.connections.to_string(), "-r", "1000", "-l", &length.to_string()]);
+    match plan.slow {
+        Slow::Header => command.args(["-H", "-i", "1", "-u"]).arg(format!("http://{address}/")),
+        Slow::Body => command
+            .args(["-B", "-i", "2", "-s", "65536", "-x", "10", "-u"])
+            .arg(format!("http://{address}/upload")),
+        Slow::Read => command
+            .args(["-X", "-n", "2", "-z", "32", "-w", "1", "-y", "512", "-u"])
+            .arg(format!("http://{address}/big")),
+    };
+    // Its exit code says nothing about what is asked here.
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Asks the other site a hundred times a second while it shall; times count from when a request was due.
+fn p99(address: SocketAddr, go_on: impl Fn() -> bool) -> Duration {
+    const PACE: Duration = Duration::from_millis(10);
+    let asked = get("/").host("other.example");
+    let mut client = Client::tcp(address);
+    let mut times = Vec::new();
+    let mut due = Instant::now();
+    while go_on() || times.is_empty() {
+        let answer = client.ask(&asked);
+        times.push(due.elapsed());
+        answer.expect_status(200).expect_body("soon");
+        if !answer.headers.all("connection").is_empty() {
+            client = Client::tcp(address);
+        }
+        due += PACE;
+        let pause = Deadline::after(due.saturating_duration_since(Instant::now()));
+        while !pause.has_passed() {
+            thread::park_timeout(pause.left());
+        }
+    }
+    times.sort_unstable();
+    times.get(times.len() * 99 / 100).copied().unwrap_or_default()
+}
+
+/// How many connections slowhttptest opened, and how many of them it still had so many seconds after.
+///
+/// Its file has a line for each second: `Seconds,Closed,Pending,Connected,Service Available`; none for the second in which
+/// it ends because all were cut.
+fn judge(figures: &str, all_cut: bool, deadline: u64) -> (u64, u64) {
+    let mut seconds: Vec<[u64; 3]> = figures
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let mut numbers = line.split(',').filter_map(|number| number.trim().parse().ok());
+            let (second, closed) = (numbers.next()?, numbers.next()?);
+            let open: u64 = numbers.take(2).sum();
+            Some([second, closed, closed + open])
+        })
+        .collect();
+    if let Some([last, _, opened]) = seconds.last().copied().filter(|_| all_cut) {
+        seconds.push([last + 1, opened, opened]);
+    }
+    let closed_by = |second: u64| {
+        let last = seconds.iter().rev().find(|[at, ..]| *at <= second);
+        last.map_or(0, |[_, closed, _]| *closed)
+    };
+    let late = seconds
+        .iter()
+        .map(|[second, _, opened]| opened.saturating_sub(closed_by(second + deadline)));
+    (seconds.iter().map(|[.., opened]| *opened).max().unwrap_or(0), late.max().unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::judge;
+
+    const FIGURES: &str = "Seconds,Closed,Pending,Connected,Service Available\n\
+                           0,0,1,0,500\n1,0,1,163,500\n2,0,1,323,500\n3,0,1,499,500\n\
+                           4,0,0,500,500\n5,157,0,343,500\n6,321,0,179,500\n7,463,0,37,500\n";
+
+    #[test]
+    fn connections_that_outlive_their_deadline_are_late() {
+        assert_eq!(judge(FIGURES, true, 5), (500, 0));
+        assert_eq!(judge(FIGURES, true, 3), (500, 179));
+    }
+
+    #[test]
+    fn connections_that_are_never_cut_are_late() {
+        let figures = "Seconds,Closed,Pending,Connected,Service Available\n0,0,1,0,9\n6,0,0,9,9\n";
+        assert_eq!(judge(figures, false, 2), (9, 9));
+    }
+}

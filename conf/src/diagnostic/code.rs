@@ -154,6 +154,8 @@ codes! {
     Assemble = 507,
     /// An action that the program has not registered.
     UnknownAction = 510,
+    /// The kernel refuses an option of a listener's sockets.
+    SocketOption = 520,
 }
 
 impl Code {

@@ -6,16 +6,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::build::Findings;
+use super::connections::connections;
+use super::sockets::socket;
 use super::{
     ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts, ListenerTlsPlan,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::is_host_name;
-use crate::model::{BindAddress, Config, Limits, Listener, ListenerTls, Mode, Timeouts};
-
-/// As nginx: whoever reaches the socket's directory may connect.
-const DEFAULT_MODE: Mode = Mode(0o666);
+use crate::model::{BindAddress, Config, Limits, Listener, ListenerTls, Timeouts};
 
 pub(super) fn listeners<'a>(
     config: &'a Config,
@@ -74,6 +73,8 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
             .as_ref()
             .map_or_else(|| listener.address.to_string().into(), |name| (***name).into()),
         address: plan_address(listener, findings),
+        socket: socket(listener, findings),
+        connections: connections(&listener.connections, findings),
         tls,
         h2: listener.tls.is_some() && listener.h2.as_ref().is_none_or(|h2| h2.value),
         h2c: listener.h2c.value,
@@ -84,27 +85,13 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
 }
 
 fn plan_address(listener: &Listener, findings: &mut Findings<'_>) -> ListenAddress {
-    let no_mode = |findings: &mut Findings<'_>| {
-        if let Some(mode) = &listener.mode {
-            findings.error(
-                Code::NoEffect,
-                &mode.at,
-                "`mode` is for Unix sockets, and this is not one",
-            );
-        }
-    };
     match &listener.address.value {
         BindAddress::Unix(path) => {
             findings.socket_path(path, &listener.address.at);
-            let mode = listener.mode.as_ref().map_or(DEFAULT_MODE, |mode| mode.value);
-            ListenAddress::Unix { path: path.clone(), mode: mode.0 }
+            ListenAddress::Unix { path: path.clone() }
         }
-        BindAddress::Tcp(address) => {
-            no_mode(findings);
-            ListenAddress::Tcp { address: *address, dual_stack: false }
-        }
+        BindAddress::Tcp(address) => ListenAddress::Tcp { address: *address, dual_stack: false },
         BindAddress::Any(port) => {
-            no_mode(findings);
             ListenAddress::Tcp { address: (Ipv6Addr::UNSPECIFIED, *port).into(), dual_stack: true }
         }
     }

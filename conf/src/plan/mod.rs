@@ -6,6 +6,7 @@
 mod access;
 mod actions;
 mod build;
+mod connections;
 mod cookies;
 mod errors;
 mod files;
@@ -21,6 +22,7 @@ mod process;
 mod routes;
 mod rules;
 mod sites;
+mod sockets;
 mod texts;
 mod upstreams;
 
@@ -36,6 +38,7 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
@@ -47,6 +50,7 @@ pub use log::{
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use rules::HeaderRules;
+pub use sockets::{KeepalivePlan, SocketPlan};
 
 use crate::diagnostic::Location;
 
@@ -96,6 +100,8 @@ pub struct ProcessPlan {
     pub pid_file: Option<PathBuf>,
     /// The control socket; `None` is off.
     pub control_socket: Option<PathBuf>,
+    /// How many connections are taken on all listeners together.
+    pub connections: ConnectionsPlan,
     /// The longest a graceful stop waits for what runs.
     pub shutdown_timeout: Duration,
 }
@@ -122,6 +128,10 @@ pub struct ListenerPlan {
     pub name: Box<str>,
     /// What is bound.
     pub address: ListenAddress,
+    /// How its sockets are set up.
+    pub socket: SocketPlan,
+    /// How many connections it takes.
+    pub connections: ConnectionsPlan,
     /// TLS, or plain text.
     pub tls: Option<ListenerTlsPlan>,
     /// Whether ALPN offers `h2`.
@@ -150,8 +160,6 @@ pub enum ListenAddress {
     Unix {
         /// The socket's file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
     },
 }
 

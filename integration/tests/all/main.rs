@@ -90,3 +90,5 @@ mod unix_sockets;
 mod upstream_tls;
 #[cfg(test)]
 mod websocket;
+#[cfg(test)]
+mod workers;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listen::admit::Refused;
 use crate::log::Losses;
 
 /// The counters that all workers share.
@@ -38,6 +39,12 @@ pub(crate) struct Metrics {
     pub(crate) failed_reloads: Counter,
     /// Times that accepting failed for want of descriptors or memory.
     pub(crate) accept_failures: Counter,
+    /// Connections refused for want of descriptors.
+    pub(crate) shed_connections: Counter,
+    /// Connections refused because there were too many.
+    pub(crate) refused_total: Counter,
+    /// Connections refused because their client had too many.
+    pub(crate) refused_client: Counter,
 }
 
 /// Only ever grows.
@@ -56,6 +63,11 @@ impl Counter {
     /// One more.
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more.
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many.
@@ -139,7 +151,32 @@ impl Metrics {
         ] {
             sample(out, (name, help, "gauge"), gauge.value());
         }
+        self.render_refused(out);
         self.render_classes(out);
+    }
+
+    /// Counts a connection that was not taken.
+    pub(crate) fn refused_connection(&self, reason: Refused) {
+        match reason {
+            Refused::Total => self.refused_total.add(),
+            Refused::Client => self.refused_client.add(),
+        }
+    }
+
+    fn render_refused(&self, out: &mut String) {
+        let help = "Client connections refused as soon as they were accepted, by reason.";
+        header(out, ("refused_connections_total", help, "counter"));
+        for (reason, counter) in [
+            ("total", &self.refused_total),
+            ("client", &self.refused_client),
+            ("descriptors", &self.shed_connections),
+        ] {
+            let count = counter.value();
+            let _ = writeln!(
+                out,
+                "switchback_refused_connections_total{{reason=\"{reason}\"}} {count}"
+            );
+        }
     }
 
     fn render_classes(&self, out: &mut String) {

@@ -93,7 +93,7 @@ fn turn(context: &mut Context) -> Result<(), Fault> {
 /// The site of the host, by the listener as the snapshot in force has it.
 fn find_site(context: &Context) -> Option<SiteId> {
     // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.
-    let listener = context.snapshot.listeners.get(&context.connection.listener.plan.address)?;
+    let listener = context.snapshot.listener_of(&context.connection)?;
     let host = &*context.request.host;
     listener.hosts.find(host).or(listener.default)
 }

@@ -1,13 +1,20 @@
 //! From a bound address to a judged request: sockets, workers, accept, TLS, the front door.
 
+mod accept;
+pub(crate) mod admit;
 mod arrival;
 pub(crate) mod chunked;
 pub(crate) mod connection;
 pub(crate) mod front_door;
 mod h2;
 pub(crate) mod head;
+mod in_use;
 mod lent;
+pub(crate) mod option;
+mod options;
+mod owner;
 mod request_line;
+mod reserve;
 pub(crate) mod socket;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -23,6 +23,7 @@ use super::resident::Resident;
 use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
 use crate::adapt;
 use crate::http::concurrency::Limit;
+use crate::listen::admit::Limits;
 use crate::listen::tls;
 use crate::log::AccessLog;
 
@@ -40,7 +41,7 @@ pub(crate) fn assemble(
     let sites = plan.sites.iter().zip(limits.sites);
     let sites: Box<[Site]> =
         sites.map(|(site, limit)| assemble_site((site, limit), &plan, &mut found)).collect();
-    let listeners = assemble_listeners(&plan, &mut found);
+    let listeners = assemble_listeners(&plan, resident, &mut found);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
         .upstreams
@@ -122,6 +123,7 @@ fn unreachable(plan: &Plan, hidden: RouteId, by: RouteId) -> Option<Diagnostic> 
 
 fn assemble_listeners(
     plan: &Plan,
+    resident: &Resident,
     found: &mut Vec<Diagnostic>,
 ) -> HashMap<ListenAddress, Arc<Listener>> {
     let mut listeners = HashMap::with_capacity(plan.listeners.len());
@@ -137,6 +139,10 @@ fn assemble_listeners(
             Arc::new(Listener {
                 plan: listener.clone(),
                 tls,
+                limits: [
+                    Limits::new(listener.connections, resident.counts(Some(&listener.address))),
+                    Limits::new(plan.process.connections, resident.counts(None)),
+                ],
                 hosts,
                 default,
                 has_answers: has_answers(plan, id),

@@ -7,6 +7,8 @@ mod access_log;
 #[cfg(test)]
 mod access_log_formats;
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
 mod check_and_tools;

@@ -21,6 +21,8 @@ mod cookies;
 #[cfg(test)]
 mod dependency_rows;
 #[cfg(test)]
+mod descriptors;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;

@@ -12,12 +12,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Certificate, ClientCertificates, ClientVerify,
-    Concurrency, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer, ErrorStatus,
-    ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Http2, Limits,
-    Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany, OrOff, OrText, Proxy,
-    ProxyProtocol, ProxySource, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site,
-    SiteTls, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName,
-    Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    Concurrency, Connections, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer,
+    ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules,
+    Http2, Keepalive, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany,
+    OrOff, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate,
+    Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, Syslog, Table, TemplateText,
+    Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream, UpstreamTimeouts, UpstreamTls,
+    Workers,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
@@ -383,6 +384,54 @@ fn listener_tls() -> impl Strategy<Value = ListenerTls> {
     )
 }
 
+fn owner() -> impl Strategy<Value = Owner> {
+    let name = || option::of("[a-z0-9_]{1,4}".prop_map(Into::into));
+    (name(), name())
+        .prop_filter("one half is needed", |(user, group)| user.is_some() || group.is_some())
+        .prop_map(|(user, group)| Owner { user, group })
+}
+
+fn socket_options() -> impl Strategy<Value = SocketOptions> {
+    let keepalive = (timeout(), timeout(), any::<u32>()).prop_map(|(idle, interval, count)| {
+        OrOff::On(Keepalive { idle, interval, count: Count::clamped(count) })
+    });
+    let numbers = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
+    let keepalive = at(prop_oneof![Just(OrOff::Off), keepalive]);
+    let buffers = (option::of(at(size())), option::of(at(size())));
+    let when = (at(any::<bool>()), option::of(at(timeout())));
+    (numbers, option::of(at(text())), when, keepalive, buffers).prop_map(
+        |((backlog, fast_open), device, (transparent, defer_accept), keepalive, buffers)| {
+            SocketOptions {
+                backlog: Count::clamped(backlog).into(),
+                device,
+                transparent,
+                defer_accept,
+                fast_open,
+                keepalive,
+                receive_buffer: buffers.0,
+                send_buffer: buffers.1,
+            }
+        },
+    )
+}
+
+fn connections() -> impl Strategy<Value = Connections> {
+    let rate = (1_u32..1_000_000, select(vec!["s", "m", "h"]))
+        .prop_map(|(count, unit)| Rate::new(&format!("{count}/{unit}")).unwrap());
+    let most = || option::of(at(any::<u32>().prop_map(Count::clamped)));
+    let bits = option::of(at(any::<u32>().prop_map(Count::clamped)));
+    let more = option::of(at(any::<u32>().prop_map(Count::clamped)));
+    (most(), most(), bits, more, option::of(at(rate))).prop_map(
+        |(total, per_client, ipv4_prefix, ipv6_prefix, rate)| Connections {
+            total,
+            per_client,
+            ipv4_prefix,
+            ipv6_prefix,
+            rate,
+        },
+    )
+}
+
 fn listener() -> impl Strategy<Value = Listener> {
     let address = prop_oneof![
         socket().prop_map(BindAddress::Tcp),
@@ -406,19 +455,23 @@ fn listener() -> impl Strategy<Value = Listener> {
             keepalive_requests: Count::clamped(requests),
         },
     );
-    let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
+    let mode = (option::of(at((0_u32..0o1000).prop_map(Mode))), option::of(at(owner())));
+    let sockets = (socket_options(), connections());
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
-    let limits = (limits, vec(at(tolerance()), 0..3), option::of(at(http2())));
+    let limits = (timeouts, limits, vec(at(tolerance()), 0..3), option::of(at(http2())));
     let tls = option::of(at(listener_tls()));
-    (option::of(at(name())), at(address), mode, tls, protocols, timeouts, limits).prop_map(
-        |(name, address, mode, tls, protocols, timeouts, limits)| {
+    (option::of(at(name())), at(address), mode, tls, protocols, limits, sockets).prop_map(
+        |(name, address, (mode, owner), tls, protocols, limits, (socket, connections))| {
             let ((h2, h2c), proxy_protocol) = protocols;
-            let (limits, tolerate, http2) = limits;
+            let (timeouts, limits, tolerate, http2) = limits;
             Listener {
                 name,
                 address,
                 mode,
+                owner,
+                socket,
+                connections,
                 tls,
                 h2,
                 h2c,
@@ -590,18 +643,21 @@ fn config() -> impl Strategy<Value = Config> {
     let socket = option::of(at(prop_oneof![Just(OrOff::Off), path().prop_map(OrOff::On)]));
     let shutdown =
         (0_u64..100_000_000).prop_map(|ms| Duration::from(std::time::Duration::from_millis(ms)));
-    let process = (workers, option::of(at(path())), socket, shutdown, vec(network(), 0..3));
+    let process =
+        (workers, option::of(at(path())), socket, shutdown, vec(network(), 0..3), connections());
     let tables = (table(name(), at(upstream())), table(name(), at(map())));
     let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
     (process, forwarding(), log(), lists).prop_map(
         |(process, forwarding, log, (listeners, sites, (upstreams, maps)))| {
-            let (workers, pid_file, socket, shutdown_timeout, trusted_proxies) = process;
+            let (workers, pid_file, socket, shutdown_timeout, trusted_proxies, connections) =
+                process;
             let control = Control { socket };
             Config {
                 workers,
                 pid_file,
                 shutdown_timeout,
                 trusted_proxies,
+                connections,
                 control,
                 forwarding,
                 log,

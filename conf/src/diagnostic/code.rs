@@ -160,6 +160,8 @@ codes! {
     Revocations = 521,
     /// A file holds no OCSP answer that could be stapled.
     OcspAnswer = 522,
+    /// The kernel refuses an option of a listener's sockets.
+    SocketOption = 523,
 }
 
 impl Code {

@@ -8,9 +8,11 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
+use super::connections::Connections;
 use super::define::model;
 use super::http2::Http2;
 use super::proxy_protocol::ProxyProtocol;
+use super::socket::{Owner, SocketOptions};
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
 use super::tolerate::Tolerance;
@@ -27,6 +29,13 @@ model! {
         pub address: At<BindAddress>,
         /// The permission bits of a Unix socket, in octal. Without it, `"0666"`.
         pub mode: Option<At<Mode>> = None,
+        /// Who owns the file of a Unix socket: `"user:group"`, `"user"` or `":group"`, by name or number. Names are looked up in
+        /// `/etc/passwd` and `/etc/group`.
+        pub owner: Option<At<Owner>> = None,
+        /// Options of its sockets.
+        pub socket: SocketOptions = SocketOptions::default(),
+        /// How many connections it takes.
+        pub connections: Connections = Connections::default(),
         /// TLS. Without it, plain text.
         pub tls: Option<At<ListenerTls>> = None,
         /// Whether HTTP/2 is offered to clients of this TLS listener. Without it, yes.
@@ -69,6 +78,9 @@ impl Listener {
             name: None,
             address: address.into(),
             mode: None,
+            owner: None,
+            socket: SocketOptions::default(),
+            connections: Connections::default(),
             tls: None,
             h2: None,
             h2c: At::from(false),

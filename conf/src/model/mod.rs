@@ -7,6 +7,7 @@ pub(crate) mod define;
 mod access;
 mod action;
 mod build;
+mod connections;
 mod errors;
 mod files;
 mod forwarding;
@@ -19,6 +20,7 @@ mod proxy_protocol;
 mod route;
 mod rules;
 mod site;
+mod socket;
 mod table;
 mod text;
 mod tls;
@@ -33,6 +35,7 @@ use ipnet::IpNet;
 pub use access::{Access, Bandwidth, Concurrency, FaultStatus, RouteTimeouts};
 pub use action::{Proxy, Respond};
 pub use build::NotAName;
+pub use connections::{Connections, Rate};
 pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
@@ -45,6 +48,7 @@ pub use proxy_protocol::{ProxyProtocol, ProxySource, SendProxy};
 pub use route::{Matcher, Route};
 pub use rules::{CookieRule, CookieText, HeaderRules};
 pub use site::Site;
+pub use socket::{Keepalive, Owner, SocketOptions};
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
 pub use tls::{
@@ -74,6 +78,8 @@ define::model! {
         pub shutdown_timeout: Duration = Duration::seconds(30),
         /// Networks of proxies in front of this one, whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
+        /// How many client connections the process takes, on all listeners together.
+        pub connections: Connections = Connections::default(),
         /// How the command line reaches the running process.
         pub control: Control = Control::default(),
         /// What upstreams are told about the client.

@@ -6,6 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
 use super::build::Findings;
+use super::connections::connections;
+use super::sockets::socket;
 use super::tolerate::tolerances;
 use super::{
     Http2Limits, ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts,
@@ -13,10 +15,7 @@ use super::{
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{BindAddress, Config, Http2, Limits, Listener, Mode, Timeouts};
-
-/// As nginx: whoever reaches the socket's directory may connect.
-const DEFAULT_MODE: Mode = Mode(0o666);
+use crate::model::{BindAddress, Config, Http2, Limits, Listener, Timeouts};
 
 pub(super) fn listeners<'a>(
     config: &'a Config,
@@ -75,6 +74,8 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
             .as_ref()
             .map_or_else(|| listener.address.to_string().into(), |name| (***name).into()),
         address: plan_address(listener, findings),
+        socket: socket(listener, findings),
+        connections: connections(&listener.connections, findings),
         tls,
         h2: listener.tls.is_some() && listener.h2.as_ref().is_none_or(|h2| h2.value),
         h2c: listener.h2c.value,
@@ -90,27 +91,13 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
 }
 
 fn plan_address(listener: &Listener, findings: &mut Findings<'_>) -> ListenAddress {
-    let no_mode = |findings: &mut Findings<'_>| {
-        if let Some(mode) = &listener.mode {
-            findings.error(
-                Code::NoEffect,
-                &mode.at,
-                "`mode` is for Unix sockets, and this is not one",
-            );
-        }
-    };
     match &listener.address.value {
         BindAddress::Unix(path) => {
             findings.socket_path(path, &listener.address.at);
-            let mode = listener.mode.as_ref().map_or(DEFAULT_MODE, |mode| mode.value);
-            ListenAddress::Unix { path: path.clone(), mode: mode.0 }
+            ListenAddress::Unix { path: path.clone() }
         }
-        BindAddress::Tcp(address) => {
-            no_mode(findings);
-            ListenAddress::Tcp { address: *address, dual_stack: false }
-        }
+        BindAddress::Tcp(address) => ListenAddress::Tcp { address: *address, dual_stack: false },
         BindAddress::Any(port) => {
-            no_mode(findings);
             ListenAddress::Tcp { address: (Ipv6Addr::UNSPECIFIED, *port).into(), dual_stack: true }
         }
     }

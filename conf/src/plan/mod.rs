@@ -7,6 +7,7 @@ mod access;
 mod actions;
 mod build;
 mod certificates;
+mod connections;
 mod cookies;
 mod errors;
 mod files;
@@ -23,6 +24,7 @@ mod proxy_protocol;
 mod routes;
 mod rules;
 mod sites;
+mod sockets;
 mod texts;
 mod tls;
 mod tolerate;
@@ -41,6 +43,7 @@ pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
 pub use certificates::CertificatePlan;
+pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
@@ -53,6 +56,7 @@ pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
+pub use sockets::{KeepalivePlan, SocketPlan};
 pub use tolerate::Tolerances;
 
 pub use crate::model::Tolerance;
@@ -108,6 +112,8 @@ pub struct ProcessPlan {
     pub pid_file: Option<PathBuf>,
     /// The control socket; `None` is off.
     pub control_socket: Option<PathBuf>,
+    /// How many connections are taken on all listeners together.
+    pub connections: ConnectionsPlan,
     /// The longest a graceful stop waits for what runs.
     pub shutdown_timeout: Duration,
 }
@@ -134,6 +140,10 @@ pub struct ListenerPlan {
     pub name: Box<str>,
     /// What is bound.
     pub address: ListenAddress,
+    /// How its sockets are set up.
+    pub socket: SocketPlan,
+    /// How many connections it takes.
+    pub connections: ConnectionsPlan,
     /// TLS, or plain text.
     pub tls: Option<Box<ListenerTlsPlan>>,
     /// Whether ALPN offers `h2`.
@@ -166,8 +176,6 @@ pub enum ListenAddress {
     Unix {
         /// The socket's file.
         path: PathBuf,
-        /// Its permission bits.
-        mode: u32,
     },
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::build::Findings;
+use super::connections::connections;
 use super::{ForwardingPlan, ProcessPlan};
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, OrOff, Workers};
@@ -15,6 +16,7 @@ pub(super) fn process(config: &Config, findings: &mut Findings<'_>) -> ProcessPl
         },
         pid_file: config.pid_file.as_ref().map(|path| path.value.clone()),
         control_socket: control_socket(config, findings),
+        connections: connections(&config.connections, findings),
         shutdown_timeout: config.shutdown_timeout.std(),
     }
 }

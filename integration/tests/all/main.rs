@@ -7,6 +7,8 @@ mod access_log;
 #[cfg(test)]
 mod access_log_formats;
 #[cfg(test)]
+mod admission;
+#[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
@@ -20,6 +22,8 @@ mod control_socket;
 mod cookies;
 #[cfg(test)]
 mod dependency_rows;
+#[cfg(test)]
+mod descriptors;
 #[cfg(test)]
 mod edge_changes;
 #[cfg(test)]
@@ -115,3 +119,5 @@ mod unix_sockets;
 mod upstream_tls;
 #[cfg(test)]
 mod websocket;
+#[cfg(test)]
+mod workers;

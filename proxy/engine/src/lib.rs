@@ -10,14 +10,15 @@ pub mod control;
 pub mod h2;
 mod http;
 mod listen;
+mod listeners;
 pub mod log;
 mod metrics;
 mod request_id;
 mod resolve;
 mod snapshot;
 mod watch;
+mod workers;
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -26,7 +27,7 @@ use std::time::{Duration, Instant};
 use action::Actions;
 use control::{ListenerStatus, State};
 use parking_lot::Mutex;
-use switchback_conf::plan::{ListenAddress, ListenerPlan, Plan};
+use switchback_conf::plan::{ListenAddress, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
@@ -36,23 +37,22 @@ pub use listen::judge;
 pub use listen::proxy_protocol::check as check_proxy_header;
 
 use listen::connection::{Connection, Ends};
-use listen::socket::{self, Sockets};
-use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};
+use listen::worker::Shared;
+use listeners::{Change, Crew, Listeners};
 use log::AccessLog;
 use metrics::Gauge;
 use resolve::Resolver;
 use snapshot::assemble::assemble;
 use snapshot::resident::Resident;
 use snapshot::{Listener, Snapshot, SnapshotCell};
+use workers::Workers;
 
 /// Worker threads that serve a plan. Dropping it drops every connection at once; [`Engine::drain`] first is kinder.
 #[derive(Debug)]
 pub struct Engine {
     shared: Arc<Shared>,
-    workers: Mutex<Vec<WorkerHandle>>,
-    listeners: Mutex<HashMap<Arc<ListenAddress>, String>>,
-    /// One reload at a time.
-    reloading: Mutex<()>,
+    workers: Arc<Mutex<Workers>>,
+    listeners: Arc<Listeners>,
     control: Option<tokio::runtime::Runtime>,
     resolve_now: Arc<Notify>,
 }
@@ -101,14 +101,22 @@ impl Engine {
     /// Everything that keeps the plan from being served: addresses that cannot be bound, certificates that cannot be used.
     pub fn start(plan: Plan, actions: Actions) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
         let resident = Arc::new(Resident::new(actions));
-        let plans = plan.listeners.clone();
+        let order = addresses(&plan);
         let (snapshot, warnings) = assemble(plan, &resident, 1)?;
         snapshot.access_logs.iter().for_each(AccessLog::take_over);
-        let workers = snapshot.process.workers.map_or_else(cores, usize::from);
-        let bound = bind_all(&plans, workers)?;
-        let engine = Self::run(snapshot, resident, workers, &plans)
-            .map_err(|error| vec![cannot_start(&error)])?;
-        engine.listen(bound);
+        let (count, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
+        let wanted = snapshot.listeners_in(&order);
+        let nobody = nobody(wanted.first()).map_err(|error| vec![cannot_start(&error)])?;
+        let listeners = Arc::new(Listeners::default());
+        let change = listeners.prepare(wanted, count)?;
+        let engine = match Self::run(snapshot, resident, nobody, listeners) {
+            Ok(engine) => engine,
+            Err(error) => {
+                change.abandon();
+                return Err(vec![cannot_start(&error)]);
+            }
+        };
+        engine.put_workers(change, count, within, || ())?;
         Ok((engine, warnings))
     }
 
@@ -127,7 +135,7 @@ impl Engine {
     /// # Errors
     /// Everything that keeps the plan from being served; the old one stays in force.
     pub fn reload(&self, plan: Plan) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let _one_at_a_time = self.reloading.lock();
+        let _one_at_a_time = self.listeners.hold();
         let swapped = self.swap(plan);
         let metrics = &self.shared.resident.metrics;
         if swapped.is_ok() {
@@ -139,31 +147,58 @@ impl Engine {
     }
 
     fn swap(&self, plan: Plan) -> Result<Vec<Diagnostic>, Vec<Diagnostic>> {
-        let plans = plan.listeners.clone();
+        let order = addresses(&plan);
         let generation = self.shared.cell.generation() + 1;
-        let (snapshot, mut warnings) = assemble(plan, &self.shared.resident, generation)?;
-        let workers = self.workers.lock().len();
-        if snapshot.process.workers.is_some_and(|wanted| usize::from(wanted) != workers) {
-            let message = format!("`workers` stays {workers} until the process is started again");
-            warnings.push(Diagnostic::warning(
-                Code::NoEffect,
-                switchback_conf::Location::none(),
-                message,
-            ));
-        }
-        let new: Vec<ListenerPlan> = {
-            let bound = self.listeners.lock();
-            plans.iter().filter(|plan| !bound.contains_key(&plan.address)).cloned().collect()
-        };
-        let bound = bind_all(&new, workers)?;
+        let (snapshot, warnings) = assemble(plan, &self.shared.resident, generation)?;
+        let (count, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
+        let change = self.listeners.prepare(snapshot.listeners_in(&order), count)?;
         self.resolve_new(&snapshot);
-        snapshot.access_logs.iter().for_each(AccessLog::take_over);
-        let old = self.shared.cell.swap(snapshot);
-        self.let_go(old);
-        self.resolve_now.notify_one();
-        self.listen(bound);
-        self.unlisten_all_but(&plans);
+        self.put_workers(change, count, within, || {
+            snapshot.access_logs.iter().for_each(AccessLog::take_over);
+            let old = self.shared.cell.swap(snapshot);
+            self.let_go(old);
+            self.resolve_now.notify_one();
+        })?;
         Ok(warnings)
+    }
+
+    /// Starts workers that are missing, then puts in force what `swap` and `change` bring, and has workers too many end.
+    fn put_workers(
+        &self,
+        change: Change,
+        count: usize,
+        within: Duration,
+        swap: impl FnOnce(),
+    ) -> Result<(), Vec<Diagnostic>> {
+        let mut workers = self.workers.lock();
+        let before = workers.running.len();
+        if let Err(error) = workers.grow(count, &self.shared) {
+            change.abandon();
+            return Err(vec![cannot_start(&error)]);
+        }
+        swap();
+        let crew = Crew { all: &workers.running, before, shared: &self.shared };
+        let settle = self.listeners.put_in_force(change, &crew);
+        workers.retire(count, settle, within);
+        self.close_left();
+        Ok(())
+    }
+
+    /// Closes what the workers leave, when they have.
+    fn close_left(&self) {
+        const PAUSE: Duration = Duration::from_millis(500);
+        let Some(control) = &self.control else { return };
+        let (listeners, workers) = (Arc::clone(&self.listeners), Arc::clone(&self.workers));
+        control.spawn(async move {
+            loop {
+                let is_left = listeners.close_left();
+                let is_ended = !workers.lock().forget_ended();
+                if !is_left && is_ended {
+                    return;
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        });
     }
 
     /// Ends the old snapshot elsewhere: it may be a million pieces, and whoever asked for the reload need not wait for that.
@@ -198,8 +233,8 @@ impl Engine {
         EngineStatus {
             generation: self.shared.cell.generation(),
             state: self.state(connections),
-            workers: self.workers.lock().len(),
-            listeners: self.listener_status(),
+            workers: self.workers.lock().running.len(),
+            listeners: self.listeners.status(),
             connections,
             requests_in_flight: metrics.in_flight.value(),
             requests: metrics.requests.value(),
@@ -227,6 +262,8 @@ impl Engine {
     /// Accepts nothing new, waits until idle or until `deadline` has passed, then drops what is left. Blocks.
     pub fn drain(&self, deadline: Duration) -> Drained {
         let began = Instant::now();
+        // Each closes as soon as its worker has emptied its queue.
+        self.listeners.release();
         self.shared.drain.send_replace(true);
         while self.shared.is_busy() && began.elapsed() < deadline {
             // Looking every few milliseconds: a condition variable would put a lock into the end of every connection.
@@ -241,15 +278,14 @@ impl Engine {
     fn run(
         snapshot: Snapshot,
         resident: Arc<Resident>,
-        workers: usize,
-        plans: &[ListenerPlan],
+        nobody: Arc<Connection>,
+        listeners: Arc<Listeners>,
     ) -> io::Result<Self> {
         let control = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("control")
             .enable_all()
             .build()?;
-        let nobody = nobody(&snapshot, plans)?;
         let cell = Arc::new(SnapshotCell::new(snapshot));
         let resolve_now = Arc::new(Notify::new());
         control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
@@ -264,45 +300,7 @@ impl Engine {
             connections: AtomicU64::new(0),
             accepting: Gauge::default(),
         });
-        let workers = (0..workers)
-            .map(|number| worker::start(number, Arc::clone(&shared)))
-            .collect::<io::Result<Vec<_>>>()?;
-        Ok(Self {
-            shared,
-            workers: Mutex::new(workers),
-            listeners: Mutex::default(),
-            reloading: Mutex::default(),
-            control: Some(control),
-            resolve_now,
-        })
-    }
-
-    /// Hands each worker its socket of every address.
-    fn listen(&self, bound: Vec<(ListenAddress, Sockets)>) {
-        let workers = self.workers.lock();
-        for (address, sockets) in bound {
-            let address = Arc::new(address);
-            for (worker, socket) in workers.iter().zip(sockets.bound) {
-                let counted = Accepting::count(&self.shared);
-                // A worker that is gone has nothing to listen with.
-                let _ = worker.orders.send(Order::Listen(Arc::clone(&address), socket, counted));
-            }
-            self.listeners.lock().insert(address, sockets.shown);
-        }
-    }
-
-    fn unlisten_all_but(&self, plans: &[ListenerPlan]) {
-        let workers = self.workers.lock();
-        self.listeners.lock().retain(|address, _| {
-            let stays = plans.iter().any(|plan| plan.address == **address);
-            if !stays {
-                remove_unix_socket(address);
-                for worker in workers.iter() {
-                    let _ = worker.orders.send(Order::Unlisten(Arc::clone(address)));
-                }
-            }
-            stays
-        });
+        Ok(Self { shared, workers: Arc::default(), listeners, control: Some(control), resolve_now })
     }
 
     fn state(&self, connections: u64) -> State {
@@ -313,43 +311,9 @@ impl Engine {
         }
     }
 
-    /// In the order of the configuration is not known here; by name.
-    fn listener_status(&self) -> Vec<ListenerStatus> {
-        let snapshot = self.shared.cell.load();
-        let bound = self.listeners.lock();
-        let mut listeners: Vec<ListenerStatus> = bound
-            .iter()
-            .filter_map(|(address, shown)| {
-                let plan = &snapshot.listeners.get(address)?.plan;
-                Some(ListenerStatus {
-                    name: plan.name.to_string(),
-                    address: shown.clone(),
-                    tls: plan.tls.is_some(),
-                })
-            })
-            .collect();
-        listeners.sort_by(|a, b| a.name.cmp(&b.name));
-        listeners
-    }
-
     fn stop_workers(&self) {
-        let workers = std::mem::take(&mut *self.workers.lock());
-        for worker in &workers {
-            let _ = worker.orders.send(Order::Stop);
-        }
-        for mut worker in workers {
-            if let Some(thread) = worker.thread.take() {
-                // A worker that panicked has ended too.
-                let _ = thread.join();
-            }
-        }
-        self.remove_unix_sockets();
-    }
-
-    fn remove_unix_sockets(&self) {
-        for address in self.listeners.lock().keys() {
-            remove_unix_socket(address);
-        }
+        self.workers.lock().stop();
+        self.listeners.remove_files();
     }
 }
 
@@ -362,49 +326,6 @@ impl Drop for Engine {
     }
 }
 
-/// Takes away the file of a socket that nobody listens on any more.
-fn remove_unix_socket(address: &ListenAddress) {
-    if let ListenAddress::Unix { path, .. } = address {
-        // Somebody may have taken it away already.
-        let _ = std::fs::remove_file(path);
-    }
-}
-
-/// Binds all addresses, or none.
-fn bind_all(
-    plans: &[ListenerPlan],
-    workers: usize,
-) -> Result<Vec<(ListenAddress, Sockets)>, Vec<Diagnostic>> {
-    let mut bound = Vec::with_capacity(plans.len());
-    let mut found = Vec::new();
-    for plan in plans {
-        match socket::bind(&plan.address, workers) {
-            Ok(sockets) => bound.push((plan.address.clone(), sockets)),
-            Err(error) => found.push(cannot_bind(plan, &error)),
-        }
-    }
-    if found.is_empty() { Ok(bound) } else { Err(found) }
-}
-
-fn cannot_bind(plan: &ListenerPlan, error: &io::Error) -> Diagnostic {
-    let address = match &plan.address {
-        ListenAddress::Tcp { address, .. } => address.to_string(),
-        ListenAddress::Unix { path, .. } => format!("unix:{}", path.display()),
-    };
-    let hint = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another process listens there: stop it, or choose another address"
-        }
-        io::ErrorKind::PermissionDenied => {
-            "ports below 1024 need root or the capability CAP_NET_BIND_SERVICE"
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
-        _ => "the system refused it for this reason",
-    };
-    Diagnostic::error(Code::Bind, plan.at.clone(), format!("cannot listen on {address}: {error}"))
-        .hint(hint)
-}
-
 fn cannot_start(error: &io::Error) -> Diagnostic {
     Diagnostic::error(
         Code::Assemble,
@@ -414,10 +335,18 @@ fn cannot_start(error: &io::Error) -> Diagnostic {
 }
 
 /// The connection of requests that have none.
-fn nobody(snapshot: &Snapshot, plans: &[ListenerPlan]) -> io::Result<Arc<Connection>> {
-    let listener = plans.first().and_then(|plan| snapshot.listeners.get(&plan.address));
-    let listener: &Arc<Listener> = listener.ok_or(io::ErrorKind::InvalidInput)?;
+fn nobody(listener: Option<&Arc<Listener>>) -> io::Result<Arc<Connection>> {
+    let listener = listener.ok_or(io::ErrorKind::InvalidInput)?;
     Ok(Arc::new(Connection::new(Arc::clone(listener), Ends { peer: None, local: None }, None, 0)))
+}
+
+/// What is bound, in the order of the configuration.
+fn addresses(plan: &Plan) -> Vec<ListenAddress> {
+    plan.listeners.iter().map(|listener| listener.address.clone()).collect()
+}
+
+fn worker_count(snapshot: &Snapshot) -> usize {
+    snapshot.process.workers.map_or_else(cores, usize::from)
 }
 
 fn cores() -> usize {

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::listen::admit::Refused;
 use crate::listen::h2_guard::Excess;
 use crate::listen::proxy_protocol::refusal::Refusals;
 use crate::listen::tls::Reason;
@@ -45,6 +46,12 @@ pub(crate) struct Metrics {
     pub(crate) accept_failures: Counter,
     /// HTTP/2 connections closed, by what their client overdid.
     pub(crate) h2_excesses: Excesses,
+    /// Connections refused for want of descriptors.
+    pub(crate) shed_connections: Counter,
+    /// Connections refused because there were too many.
+    pub(crate) refused_total: Counter,
+    /// Connections refused because their client had too many.
+    pub(crate) refused_client: Counter,
 }
 
 /// Counts by what was overdone.
@@ -87,6 +94,11 @@ impl Counter {
     /// One more.
     pub(crate) fn add(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// So many more.
+    pub(crate) fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     /// How many.
@@ -176,6 +188,7 @@ impl Metrics {
         ] {
             sample(out, (name, help, "gauge"), gauge.value());
         }
+        self.render_refused(out);
         self.render_classes(out);
         self.render_handshakes(out);
         self.render_proxy_headers(out);
@@ -199,6 +212,30 @@ impl Metrics {
         header(out, (name, help, "counter"));
         for (reason, count) in self.refused_proxy_headers.counts() {
             let _ = writeln!(out, "switchback_{name}{{reason=\"{reason}\"}} {count}");
+        }
+    }
+
+    /// Counts a connection that was not taken.
+    pub(crate) fn refused_connection(&self, reason: Refused) {
+        match reason {
+            Refused::Total => self.refused_total.add(),
+            Refused::Client => self.refused_client.add(),
+        }
+    }
+
+    fn render_refused(&self, out: &mut String) {
+        let help = "Client connections refused as soon as they were accepted, by reason.";
+        header(out, ("refused_connections_total", help, "counter"));
+        for (reason, counter) in [
+            ("total", &self.refused_total),
+            ("client", &self.refused_client),
+            ("descriptors", &self.shed_connections),
+        ] {
+            let count = counter.value();
+            let _ = writeln!(
+                out,
+                "switchback_refused_connections_total{{reason=\"{reason}\"}} {count}"
+            );
         }
     }
 

@@ -93,7 +93,7 @@ fn find_site(context: &Context) -> Result<SiteId, Fault> {
         Some(accepted)
     } else {
         // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.
-        context.snapshot.listeners.get(&accepted.plan.address)
+        context.snapshot.listener_of(&context.connection)
     };
     let site = listener.and_then(|listener| listener.hosts.find(host).or(listener.default));
     let Some(site) = site else {

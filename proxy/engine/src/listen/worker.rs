@@ -1,27 +1,28 @@
 //! Worker threads: one per core, each with its own runtime, sockets and connection pools. They share nothing that waits.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
-use switchback_conf::plan::ListenAddress;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
+use super::admit::Admitted;
 use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
-use super::socket::Bound;
+use super::reserve::Reserve;
+use super::socket::Listening;
 use super::stream::PlainStream;
 use super::tls;
 use crate::h2;
 use crate::http::Phases;
 use crate::metrics::Gauge;
-use crate::snapshot::SnapshotCell;
 use crate::snapshot::resident::Resident;
+use crate::snapshot::{Listener, SnapshotCell};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -67,25 +68,31 @@ impl Drop for Accepting {
 }
 
 /// An open connection, for the count. It goes from the task of the handshake to that of the connection.
-pub(crate) struct Open(Arc<Worker>);
+pub(crate) struct Open {
+    worker: Arc<Worker>,
+    /// Its place among those that are limited, while it lasts.
+    _admitted: Option<Box<Admitted>>,
+}
 
 impl Open {
-    fn count(worker: &Arc<Worker>) -> Self {
+    fn count(worker: &Arc<Worker>, admitted: Option<Box<Admitted>>) -> Self {
         let metrics = &worker.shared.resident.metrics;
         metrics.connections.add();
         metrics.open_connections.up();
-        Self(Arc::clone(worker))
+        worker.open.up();
+        Self { worker: Arc::clone(worker), _admitted: admitted }
     }
 
     /// Who serves it.
     pub(crate) fn worker(&self) -> &Arc<Worker> {
-        &self.0
+        &self.worker
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.shared.resident.metrics.open_connections.down();
+        self.worker.open.down();
+        self.worker.shared.resident.metrics.open_connections.down();
     }
 }
 
@@ -101,17 +108,37 @@ pub(crate) struct Worker {
     pub(crate) turns: tls::Turns,
     /// Told of the drain.
     pub(crate) drain: watch::Receiver<bool>,
+    /// For when there are no descriptors left.
+    pub(super) reserve: Reserve,
+    drain_own: watch::Sender<bool>,
+    /// Its connections.
+    open: Gauge,
+    /// Its sockets.
+    accepting: Gauge,
 }
 
 /// What a worker is told.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Accept from this socket.
-    Listen(Arc<ListenAddress>, Bound, Accepting),
-    /// Stop accepting at this address.
-    Unlisten(Arc<ListenAddress>),
+    Listen(Arc<Listening>, Accepting),
+    /// Accept from this socket for so long, then no more.
+    Leave(Arc<Listening>, Duration),
+    /// Come to an end.
+    Retire(Retirement),
     /// End at once, whatever runs.
     Stop,
+}
+
+/// How a worker comes to its end.
+#[derive(Debug)]
+pub(crate) struct Retirement {
+    /// How long it goes on as before: connections may still be on their way to its sockets.
+    pub(crate) settle: Duration,
+    /// How long its connections may take to end after that.
+    pub(crate) within: Duration,
+    /// Where it takes orders.
+    pub(crate) orders: mpsc::UnboundedSender<Order>,
 }
 
 /// A running worker.
@@ -159,144 +186,93 @@ impl Worker {
         );
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let drain = shared.drain.subscribe();
+        let (drain_own, drain) = watch::channel(false);
+        let reserve = Reserve::default();
+        reserve.fill();
+        let (open, accepting) = Default::default();
+        let connector = TransportConnector::new(None);
+        let turns = tls::Turns::default();
         Arc::new(Self {
             shared,
             proxy,
-            connector: TransportConnector::new(None),
-            turns: tls::Turns::default(),
+            connector,
+            turns,
             drain,
+            reserve,
+            drain_own,
+            open,
+            accepting,
         })
     }
 
     /// Obeys orders until told to stop.
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
-        let mut accepting: Vec<(Arc<ListenAddress>, watch::Sender<bool>)> = Vec::new();
+        tokio::spawn(Arc::clone(&self).drain_with_all());
+        let mut accepting: Vec<(Weak<Listening>, oneshot::Sender<Duration>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {
-                Order::Listen(address, socket, counted) => {
-                    let (stop, stopped) = watch::channel(false);
-                    let accept = Arc::clone(&self).accept(Arc::clone(&address), socket, stopped);
+                Order::Listen(socket, counted) => {
+                    let (leave, left) = oneshot::channel();
+                    accepting.push((Arc::downgrade(&socket), leave));
+                    self.accepting.up();
+                    let worker = Arc::clone(&self);
                     tokio::spawn(async move {
-                        accept.await;
+                        Arc::clone(&worker).accept(socket, left).await;
+                        worker.accepting.down();
                         drop(counted);
                     });
-                    accepting.push((address, stop));
                 }
-                // Dropping the sender ends the accept loop.
-                Order::Unlisten(address) => accepting.retain(|(accepted, _)| *accepted != address),
+                Order::Leave(socket, settle) => {
+                    let is_it =
+                        |(known, _): &(Weak<Listening>, _)| known.as_ptr() == Arc::as_ptr(&socket);
+                    if let Some(at) = accepting.iter().position(is_it) {
+                        // A loop that has ended has left.
+                        let _ = accepting.swap_remove(at).1.send(settle);
+                    }
+                }
+                Order::Retire(retirement) => {
+                    tokio::spawn(Arc::clone(&self).retire(retirement));
+                }
                 Order::Stop => return,
             }
         }
     }
 
-    /// Accepts until the listener is removed or everything drains; then takes what the kernel has queued, and closes.
-    async fn accept(
-        self: Arc<Self>,
-        address: Arc<ListenAddress>,
-        socket: Bound,
-        mut stopped: watch::Receiver<bool>,
-    ) {
-        let socket = match Acceptor::new(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::error!(?address, %error, "cannot accept on a bound socket");
-                return;
-            }
-        };
-        let mut drain = self.drain.clone();
-        loop {
-            let accepted = tokio::select! {
-                accepted = socket.accept() => accepted,
-                _ = stopped.changed() => break,
-                _ = drain.wait_for(|drain| *drain) => break,
-            };
-            match accepted {
-                Ok((stream, ends)) => self.serve(&address, stream, ends),
-                Err(error) => self.wait_out(&error).await,
-            }
-        }
-        match socket.queued() {
-            Ok(queued) => {
-                queued.into_iter().for_each(|(stream, ends)| self.serve(&address, stream, ends))
-            }
-            Err(error) => {
-                tracing::warn!(?address, %error, "connections that waited to be accepted are lost")
-            }
+    /// Has this worker's connections come to their end when everything does.
+    async fn drain_with_all(self: Arc<Self>) {
+        let mut all = self.shared.drain.subscribe();
+        if all.wait_for(|drain| *drain).await.is_ok() {
+            self.drain_own.send_replace(true);
         }
     }
 
-    /// Without descriptors or memory accepting fails at once: wait a little, so as not to spin.
-    async fn wait_out(&self, error: &io::Error) {
-        const SHORT_OF_SOMETHING: [i32; 4] =
-            [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::ENOBUFS];
-        if error.raw_os_error().is_some_and(|code| SHORT_OF_SOMETHING.contains(&code)) {
-            self.shared.resident.metrics.accept_failures.add();
-            tracing::warn!(%error, "cannot accept");
-            tokio::time::sleep(Duration::from_millis(10)).await;
+    /// Waits until nothing is accepted or served here any more, then stops.
+    async fn retire(self: Arc<Self>, retirement: Retirement) {
+        tokio::time::sleep(retirement.settle).await;
+        self.drain_own.send_replace(true);
+        let idle = async {
+            while self.accepting.value() > 0 || self.open.value() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(retirement.within, idle).await.is_err() {
+            let connections = self.open.value();
+            tracing::warn!(connections, "a worker that was to end drops what it still serves");
         }
+        // If nobody listens to orders, it has stopped.
+        let _ = retirement.orders.send(Order::Stop);
     }
 
     /// Serves a connection in tasks of its own, with the settings of the snapshot in force.
-    fn serve(self: &Arc<Self>, address: &ListenAddress, stream: PlainStream, ends: Ends) {
-        let snapshot = self.shared.cell.load();
-        let Some(listener) = snapshot.listeners.get(address).map(Arc::clone) else { return };
+    pub(super) fn serve(
+        self: &Arc<Self>,
+        listener: Arc<Listener>,
+        stream: PlainStream,
+        ends: Ends,
+        admitted: Option<Box<Admitted>>,
+    ) {
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let open = Open::count(self);
+        let open = Open::count(self, admitted);
         Arrival { open, listener, stream, ends, number }.begin();
-    }
-}
-
-/// A socket that tokio watches.
-enum Acceptor {
-    Tcp(tokio::net::TcpListener),
-    Unix(tokio::net::UnixListener),
-}
-
-impl Acceptor {
-    fn new(socket: Bound) -> io::Result<Self> {
-        match socket {
-            Bound::Tcp(listener) => tokio::net::TcpListener::from_std(listener).map(Self::Tcp),
-            Bound::Unix(listener) => tokio::net::UnixListener::from_std(listener).map(Self::Unix),
-        }
-    }
-
-    async fn accept(&self) -> io::Result<(PlainStream, Ends)> {
-        match self {
-            Self::Tcp(listener) => {
-                let (stream, peer) = listener.accept().await?;
-                let local = stream.local_addr().ok();
-                Ok((PlainStream::Tcp(stream), Ends { peer: Some(peer), local }))
-            }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
-                Ok((PlainStream::Unix(stream), Ends { peer: None, local: None }))
-            }
-        }
-    }
-
-    /// What the kernel has queued, without waiting: tokio has not heard of all of it yet. Closes the socket.
-    fn queued(self) -> io::Result<Vec<(PlainStream, Ends)>> {
-        let mut queued = Vec::new();
-        match self {
-            Self::Tcp(listener) => {
-                let listener = listener.into_std()?;
-                while let Ok((stream, peer)) = listener.accept() {
-                    stream.set_nonblocking(true)?;
-                    let ends = Ends { peer: Some(peer), local: stream.local_addr().ok() };
-                    queued.push((PlainStream::Tcp(tokio::net::TcpStream::from_std(stream)?), ends));
-                }
-            }
-            Self::Unix(listener) => {
-                let listener = listener.into_std()?;
-                while let Ok((stream, _)) = listener.accept() {
-                    stream.set_nonblocking(true)?;
-                    let ends = Ends { peer: None, local: None };
-                    queued
-                        .push((PlainStream::Unix(tokio::net::UnixStream::from_std(stream)?), ends));
-                }
-            }
-        }
-        Ok(queued)
     }
 }

@@ -23,6 +23,7 @@ use super::resident::Resident;
 use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
 use crate::adapt;
 use crate::http::concurrency::Limit;
+use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 
@@ -142,6 +143,10 @@ fn assemble_listeners(
             Arc::new(Listener {
                 plan: listener.clone(),
                 tls,
+                limits: [
+                    Limits::new(listener.connections, resident.counts(Some(&listener.address))),
+                    Limits::new(plan.process.connections, resident.counts(None)),
+                ],
                 hosts,
                 default,
                 has_answers: has_answers(plan, id),

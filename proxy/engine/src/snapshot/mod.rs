@@ -7,6 +7,7 @@ pub(crate) mod own_actions;
 pub(crate) mod resident;
 
 use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -20,6 +21,8 @@ use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
 use crate::http::concurrency::Limit;
+use crate::listen::admit::Limits;
+use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use map::LiveMap;
@@ -64,6 +67,8 @@ pub(crate) struct Listener {
     pub(crate) plan: ListenerPlan,
     /// TLS, or plain text.
     pub(crate) tls: Option<Arc<Tls>>,
+    /// How many connections it takes, and the process.
+    pub(crate) limits: [Limits; 2],
     /// Whose hosts they are.
     pub(crate) hosts: HostTable<SiteId>,
     /// Who answers hosts that nobody claims.
@@ -72,6 +77,25 @@ pub(crate) struct Listener {
     pub(crate) has_answers: bool,
     /// The snapshot that it is part of.
     pub(crate) generation: u64,
+}
+
+#[cfg(test)]
+impl Listener {
+    /// One that answers no host.
+    pub(crate) fn bare(plan: ListenerPlan) -> Arc<Self> {
+        let hosts = HostTable::new();
+        let limits = || Limits::new(plan.connections, Arc::default());
+        let limits = [limits(), limits()];
+        Arc::new(Self {
+            plan,
+            tls: None,
+            limits,
+            hosts,
+            default: None,
+            has_answers: false,
+            generation: 0,
+        })
+    }
 }
 
 impl std::fmt::Debug for Listener {
@@ -132,6 +156,41 @@ impl Snapshot {
     /// The site of that id.
     pub(crate) fn site(&self, id: SiteId) -> Option<&Site> {
         self.sites.get(id.0 as usize)
+    }
+
+    /// The listeners at these addresses.
+    pub(crate) fn listeners_in(&self, order: &[ListenAddress]) -> Vec<Arc<Listener>> {
+        order.iter().filter_map(|address| self.listeners.get(address).cloned()).collect()
+    }
+
+    /// The listener that answers on this connection: the one that it was accepted by, or, when a reload bound that one
+    /// elsewhere, the one of its name or the one that would accept it now.
+    pub(crate) fn listener_of(&self, connection: &Connection) -> Option<&Arc<Listener>> {
+        let plan = &connection.listener.plan;
+        self.listeners.get(&plan.address).or_else(|| self.heir(plan, connection.local?))
+    }
+
+    fn heir(&self, plan: &ListenerPlan, local: SocketAddr) -> Option<&Arc<Listener>> {
+        let alike = |listener: &&Arc<Listener>| listener.plan.tls.is_some() == plan.tls.is_some();
+        let bound_to = |ip: IpAddr, needs_dual_stack: bool| {
+            move |listener: &&Arc<Listener>| match listener.plan.address {
+                ListenAddress::Tcp { address, dual_stack } => {
+                    address == SocketAddr::new(ip, local.port())
+                        && (dual_stack || !needs_dual_stack)
+                }
+                ListenAddress::Unix { .. } => false,
+            }
+        };
+        let ip = local.ip().to_canonical();
+        let any: IpAddr =
+            if ip.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        let mut all = self.listeners.values();
+        let named = all.find(|listener| listener.plan.name == plan.name).filter(alike);
+        let find = |ip, dual| self.listeners.values().find(bound_to(ip, dual)).filter(alike);
+        named
+            .or_else(|| find(ip, false))
+            .or_else(|| find(any, false))
+            .or_else(|| find(Ipv6Addr::UNSPECIFIED.into(), ip.is_ipv4()))
     }
 
     /// The upstream of that id.

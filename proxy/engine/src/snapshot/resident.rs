@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use switchback_conf::plan::LogTarget;
+use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
 
 use crate::action::Actions;
 use crate::http::concurrency::Gate;
+use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
@@ -28,6 +29,8 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
+    /// Connections of listeners, and of the process.
+    counts: Mutex<HashMap<Option<ListenAddress>, Arc<Counts>>>,
     /// Of all access logs there ever were.
     pub(crate) log_losses: Arc<Losses>,
 }
@@ -55,6 +58,11 @@ impl Resident {
     /// The requests in progress at `key`, new or known already.
     pub(crate) fn gate(&self, key: GateKey) -> Arc<Gate> {
         Arc::clone(self.gates.lock().entry(key).or_default())
+    }
+
+    /// The connections of the listener at this address, or of the process, new or counted already.
+    pub(crate) fn counts(&self, address: Option<&ListenAddress>) -> Arc<Counts> {
+        Arc::clone(self.counts.lock().entry(address.cloned()).or_default())
     }
 
     /// The endpoint of `upstream` at `address`, new or known already.
@@ -85,6 +93,7 @@ impl Resident {
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         self.tls.forget_unused();
+        self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);
         self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
     }

@@ -13,7 +13,7 @@ use proptest::sample::select;
 use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Concurrency, Control, CookieRule, CookieText, Count,
     Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
-    Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name,
+    Forwarding, HeaderRules, Limits, Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name,
     OneOrMany, OrOff, OrText, Proxy, Redirect, Respond, Rotate, Route, RouteTimeouts, Site, Syslog,
     Table, TemplateText, Text, Timeouts, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
 };
@@ -351,10 +351,14 @@ fn listener() -> impl Strategy<Value = Listener> {
             keepalive_requests: Count::clamped(requests),
         },
     );
+    let min_rate = (any::<u64>(), any::<u64>(), timeout()).prop_map(|(receive, send, after)| {
+        MinRate { receive: Bytes(receive), send: Bytes(send), after }
+    });
+    let bounds = (timeouts, limits, min_rate);
     let mode = option::of(at((0_u32..0o1000).prop_map(Mode)));
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
-    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, timeouts, limits).prop_map(
-        |(name, address, mode, tls, (h2, h2c), timeouts, limits)| Listener {
+    (option::of(at(name())), at(address), mode, option::of(at(tls)), h2, bounds).prop_map(
+        |(name, address, mode, tls, (h2, h2c), (timeouts, limits, min_rate))| Listener {
             name,
             address,
             mode,
@@ -363,6 +367,7 @@ fn listener() -> impl Strategy<Value = Listener> {
             h2c,
             timeouts,
             limits,
+            min_rate,
         },
     )
 }

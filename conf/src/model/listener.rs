@@ -9,6 +9,7 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::rate::MinRate;
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
 use crate::at::At;
@@ -34,6 +35,8 @@ model! {
         pub timeouts: Timeouts = Timeouts::default(),
         /// How much clients may send.
         pub limits: Limits = Limits::default(),
+        /// How fast a body has to move, either way.
+        pub min_rate: MinRate = MinRate::default(),
     }
 }
 
@@ -50,6 +53,7 @@ impl Listener {
             h2c: At::from(false),
             timeouts: Timeouts::default(),
             limits: Limits::default(),
+            min_rate: MinRate::default(),
         }
     }
 }

@@ -12,7 +12,7 @@ use super::{
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::is_host_name;
-use crate::model::{BindAddress, Config, Limits, Listener, ListenerTls, Mode, Timeouts};
+use crate::model::{BindAddress, Config, Limits, Listener, ListenerTls, MinRate, Mode, Timeouts};
 
 /// As nginx: whoever reaches the socket's directory may connect.
 const DEFAULT_MODE: Mode = Mode(0o666);
@@ -79,6 +79,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
         h2c: listener.h2c.value,
         timeouts: plan_timeouts(&listener.timeouts),
         limits: plan_limits(&listener.limits),
+        min_rate: plan_min_rate(&listener.min_rate),
         at: listener.at.clone(),
     }
 }
@@ -169,6 +170,11 @@ fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {
         body: body.std(),
         write: write.std(),
     }
+}
+
+fn plan_min_rate(rate: &MinRate) -> super::MinRate {
+    let MinRate { receive, send, after } = rate;
+    super::MinRate { receive: receive.0, send: send.0, after: after.std() }
 }
 
 fn plan_limits(limits: &Limits) -> ListenerLimits {

@@ -132,6 +132,8 @@ pub struct ListenerPlan {
     pub timeouts: ListenerTimeouts,
     /// Bounds on what a client may send.
     pub limits: ListenerLimits,
+    /// How fast they have to be.
+    pub min_rate: MinRate,
     /// Where it stands in the configuration.
     pub at: Location,
 }
@@ -195,6 +197,17 @@ pub struct ListenerLimits {
     pub fields: u32,
     /// Requests on one connection before it is closed.
     pub keepalive_requests: u32,
+}
+
+/// How fast a client has to be, over a time that is spent waiting for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes a second of a request body; 0 is no bound.
+    pub receive: u64,
+    /// Bytes a second of an answer; 0 is no bound.
+    pub send: u64,
+    /// The time over which the rate is taken.
+    pub after: Duration,
 }
 
 /// The hosts answered together.

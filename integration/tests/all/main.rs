@@ -43,6 +43,8 @@ mod header_rules;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
+mod idle_connections;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod limits;
@@ -56,6 +58,8 @@ mod log_tools;
 mod malformed;
 #[cfg(test)]
 mod maps;
+#[cfg(test)]
+mod min_rate;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]

@@ -6,8 +6,10 @@
 use std::sync::Arc;
 
 use super::connection::{Connection, Ends, TlsFacts};
-use super::front_door;
+use super::seats::Seat;
+use super::secured::Secured;
 use super::stream::{ClientStream, PlainStream};
+use super::visit;
 use super::worker::Open;
 use crate::snapshot::Listener;
 
@@ -45,7 +47,8 @@ impl Arrival {
     /// Nothing has to be waited for.
     fn in_plain(self) {
         let Self { open, listener, stream, ends, number } = self;
-        let ready = Ready { stream: ClientStream::from(stream), tls: None, is_h2: false };
+        let stream = ClientStream::plain(stream, open.worker().seats.take());
+        let ready = Ready { stream, tls: None, is_h2: false };
         spawn(open, listener, ends, number, ready);
     }
 
@@ -53,7 +56,8 @@ impl Arrival {
     async fn handshakes(self) {
         let Self { open, listener, stream, ends, number } = self;
         // Large, and short-lived.
-        match Box::pin(tls_handshake(&listener, stream)).await {
+        let seat = open.worker().seats.take();
+        match Box::pin(tls_handshake(&listener, stream, seat)).await {
             Ok(ready) => spawn(open, listener, ends, number, ready),
             Err(reason) => {
                 open.worker().shared.resident.metrics.failed_handshakes.add();
@@ -63,17 +67,21 @@ impl Arrival {
     }
 }
 
-async fn tls_handshake(listener: &Listener, stream: PlainStream) -> Result<Ready, String> {
+async fn tls_handshake(
+    listener: &Listener,
+    stream: PlainStream,
+    seat: Seat,
+) -> Result<Ready, String> {
     let Some(config) = listener.tls.clone() else {
-        return Ok(Ready { stream: ClientStream::from(stream), tls: None, is_h2: false });
+        return Ok(Ready { stream: ClientStream::plain(stream, seat), tls: None, is_h2: false });
     };
-    let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
+    let handshake = Secured::accept(config, stream);
     match tokio::time::timeout(listener.plan.timeouts.handshake, handshake).await {
-        Ok(Ok(stream)) => {
-            let session = stream.get_ref().1;
-            let tls = Some(super::tls::facts(session));
+        Ok(Ok((stream, server_name))) => {
+            let session = stream.session();
+            let tls = Some(super::tls::facts(session, server_name));
             let is_h2 = session.alpn_protocol() == Some(b"h2");
-            Ok(Ready { stream: ClientStream::Tls(Box::new(stream)), tls, is_h2 })
+            Ok(Ready { stream: ClientStream::secured(Box::new(stream), seat), tls, is_h2 })
         }
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err("deadline passed".to_owned()),
@@ -83,5 +91,5 @@ async fn tls_handshake(listener: &Listener, stream: PlainStream) -> Result<Ready
 /// Starts the task of a connection that is ready for HTTP.
 fn spawn(open: Open, listener: Arc<Listener>, ends: Ends, number: u64, ready: Ready) {
     let connection = Arc::new(Connection::new(listener, ends, ready.tls, number));
-    front_door::spawn(open, ready.stream, connection, ready.is_h2);
+    visit::spawn(open, ready.stream, connection, ready.is_h2);
 }

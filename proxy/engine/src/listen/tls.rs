@@ -95,13 +95,13 @@ fn assemble(at: &Location, error: &dyn std::fmt::Display) -> Diagnostic {
     Diagnostic::error(Code::Assemble, at.clone(), format!("TLS cannot be set up: {error}"))
 }
 
-/// What was agreed on.
-pub(crate) fn facts(session: &rustls::ServerConnection) -> TlsFacts {
+/// What was agreed on, with the name that the client asked for.
+pub(crate) fn facts(session: &rustls::CommonState, server_name: Option<Box<str>>) -> TlsFacts {
     let protocol = match session.protocol_version() {
         Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => "TLSv1.3",
     };
     let cipher =
         session.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str()).unwrap_or("");
-    TlsFacts { protocol, cipher, server_name: session.server_name().map(Into::into) }
+    TlsFacts { protocol, cipher, server_name }
 }

@@ -1,11 +1,13 @@
 //! Worker threads: one per core, each with its own runtime, sockets and connection pools. They share nothing that waits.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
@@ -14,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
+use super::seats::Seats;
 use super::socket::Bound;
 use super::stream::PlainStream;
 use crate::h2;
@@ -37,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicU64,
     /// Sockets that are accepted from.
     pub(crate) accepting: Gauge,
+    /// What a worker calls once most connections of a burst are gone.
+    pub(crate) burst_over: OnceLock<fn()>,
 }
 
 impl Shared {
@@ -98,6 +103,10 @@ pub(crate) struct Worker {
     pub(crate) connector: TransportConnector,
     /// Told of the drain.
     pub(crate) drain: watch::Receiver<bool>,
+    /// When its connections are woken.
+    pub(crate) seats: Arc<Seats>,
+    /// Where heads are read. What of one is still incomplete goes with its connection.
+    pub(crate) room: Mutex<Box<[u8]>>,
 }
 
 /// What a worker is told.
@@ -120,6 +129,10 @@ pub(crate) struct WorkerHandle {
     pub(crate) thread: Option<JoinHandle<()>>,
 }
 
+/// What one read of a head may bring.
+const ROOM: usize = 16 * 1024;
+/// How long an idle connection may still bring a request after a drain has begun.
+const AFTER_DRAIN: Duration = Duration::from_millis(50);
 /// Upstream connections that one worker keeps for use again.
 const POOLED: usize = 1024;
 
@@ -157,11 +170,46 @@ impl Worker {
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
         let drain = shared.drain.subscribe();
-        Arc::new(Self { shared, proxy, connector: TransportConnector::new(None), drain })
+        Arc::new(Self {
+            shared,
+            proxy,
+            connector: TransportConnector::new(None),
+            drain,
+            seats: Seats::new(),
+            room: Mutex::new(vec![0; ROOM].into()),
+        })
+    }
+
+    /// Whether everything is to come to its end.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// Wakes connections whose time is up, and those that wait for a request once everything drains: what was sent before
+    /// that may not have been seen yet, so they have a moment more.
+    async fn watch(self: Arc<Self>) {
+        let mut drain = self.drain.clone();
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                () = self.seats.due() => {}
+                _ = drain.wait_for(|drain| *drain), if !is_draining => {
+                    is_draining = true;
+                    self.seats.end_idle(AFTER_DRAIN, |_| AFTER_DRAIN);
+                }
+            }
+            let walked = self.seats.walk();
+            walked.over.into_iter().for_each(Waker::wake);
+            if let Some(burst_over) = self.shared.burst_over.get().filter(|_| walked.is_burst_over)
+            {
+                burst_over();
+            }
+        }
     }
 
     /// Obeys orders until told to stop.
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
+        tokio::spawn(Arc::clone(&self).watch());
         let mut accepting: Vec<(Arc<ListenAddress>, watch::Sender<bool>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {

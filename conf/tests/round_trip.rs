@@ -14,11 +14,11 @@ use switchback_conf::model::{
     Access, AccessLog, Bandwidth, BindAddress, Certificate, ClientCertificates, ClientVerify,
     Concurrency, Connections, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer,
     ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules,
-    Http2, Keepalive, Limits, Listener, ListenerTls, Log, Map, Matcher, Mode, Name, OneOrMany,
-    OrOff, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate,
-    Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, Syslog, Table, TemplateText,
-    Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers,
+    Http2, Keepalive, Limits, Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name,
+    OneOrMany, OrOff, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond,
+    Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, Syslog, Table,
+    TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream, UpstreamTimeouts,
+    UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
@@ -455,16 +455,19 @@ fn listener() -> impl Strategy<Value = Listener> {
             keepalive_requests: Count::clamped(requests),
         },
     );
+    let min_rate = (any::<u64>(), any::<u64>(), timeout()).prop_map(|(receive, send, after)| {
+        MinRate { receive: Bytes(receive), send: Bytes(send), after }
+    });
     let mode = (option::of(at((0_u32..0o1000).prop_map(Mode))), option::of(at(owner())));
     let sockets = (socket_options(), connections());
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
-    let limits = (timeouts, limits, vec(at(tolerance()), 0..3), option::of(at(http2())));
+    let limits = (timeouts, limits, vec(at(tolerance()), 0..3), option::of(at(http2())), min_rate);
     let tls = option::of(at(listener_tls()));
     (option::of(at(name())), at(address), mode, tls, protocols, limits, sockets).prop_map(
         |(name, address, (mode, owner), tls, protocols, limits, (socket, connections))| {
             let ((h2, h2c), proxy_protocol) = protocols;
-            let (timeouts, limits, tolerate, http2) = limits;
+            let (timeouts, limits, tolerate, http2, min_rate) = limits;
             Listener {
                 name,
                 address,
@@ -480,6 +483,7 @@ fn listener() -> impl Strategy<Value = Listener> {
                 limits,
                 tolerate,
                 http2,
+                min_rate,
             }
         },
     )

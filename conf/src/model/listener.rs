@@ -12,6 +12,7 @@ use super::connections::Connections;
 use super::define::model;
 use super::http2::Http2;
 use super::proxy_protocol::ProxyProtocol;
+use super::rate::MinRate;
 use super::socket::{Owner, SocketOptions};
 use super::text::{Count, Name};
 use super::tls::ListenerTls;
@@ -67,6 +68,8 @@ model! {
         pub tolerate: Vec<At<Tolerance>> = Vec::new(),
         /// What HTTP/2 connections may cost.
         pub http2: Option<At<Http2>> = None,
+        /// How fast a body has to move, either way.
+        pub min_rate: MinRate = MinRate::default(),
     }
 }
 
@@ -89,6 +92,7 @@ impl Listener {
             limits: Limits::default(),
             tolerate: Vec::new(),
             http2: None,
+            min_rate: MinRate::default(),
         }
     }
 }

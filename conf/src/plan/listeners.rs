@@ -15,7 +15,7 @@ use super::{
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{BindAddress, Config, Http2, Limits, Listener, Timeouts};
+use crate::model::{BindAddress, Config, Http2, Limits, Listener, MinRate, Timeouts};
 
 pub(super) fn listeners<'a>(
     config: &'a Config,
@@ -86,6 +86,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
         timeouts: plan_timeouts(&listener.timeouts),
         limits: plan_limits(&listener.limits, tolerances(&listener.tolerate, findings)),
         http2: plan_http2(listener, findings),
+        min_rate: plan_min_rate(&listener.min_rate),
         at: listener.at.clone(),
     }
 }
@@ -112,6 +113,11 @@ fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {
         body: body.std(),
         write: write.std(),
     }
+}
+
+fn plan_min_rate(rate: &MinRate) -> super::MinRate {
+    let MinRate { receive, send, after } = rate;
+    super::MinRate { receive: receive.0, send: send.0, after: after.std() }
 }
 
 fn plan_limits(limits: &Limits, tolerate: Tolerances) -> ListenerLimits {

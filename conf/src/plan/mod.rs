@@ -158,6 +158,8 @@ pub struct ListenerPlan {
     pub limits: ListenerLimits,
     /// What HTTP/2 connections may cost.
     pub http2: Http2Limits,
+    /// How fast they have to be.
+    pub min_rate: MinRate,
     /// Where it stands in the configuration.
     pub at: Location,
 }
@@ -238,6 +240,17 @@ pub struct Http2Limits {
     pub frames: u32,
     /// Answers not taken in time.
     pub stalled_streams: u32,
+}
+
+/// How fast a client has to be, over a time that is spent waiting for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes a second of a request body; 0 is no bound.
+    pub receive: u64,
+    /// Bytes a second of an answer; 0 is no bound.
+    pub send: u64,
+    /// The time over which the rate is taken.
+    pub after: Duration,
 }
 
 /// The hosts answered together.

@@ -59,6 +59,8 @@ mod http2_conformance;
 #[cfg(test)]
 mod http2_floods;
 #[cfg(test)]
+mod idle_connections;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod limits;
@@ -72,6 +74,8 @@ mod log_tools;
 mod malformed;
 #[cfg(test)]
 mod maps;
+#[cfg(test)]
+mod min_rate;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]

@@ -20,8 +20,8 @@ mod watch;
 mod workers;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use action::Actions;
@@ -254,6 +254,12 @@ impl Engine {
         );
     }
 
+    /// Has each worker call `then`, on its own thread, once most connections of a burst are gone: the moment to give memory back
+    /// to the system, where the allocator does so only when asked. It must be quick. The first that is set stays.
+    pub fn on_burst_over(&self, then: fn()) {
+        let _ = self.shared.burst_over.set(then);
+    }
+
     /// Opens all log files again.
     pub fn reopen_logs(&self) {
         self.shared.resident.reopen_logs();
@@ -299,6 +305,7 @@ impl Engine {
             drain,
             connections: AtomicU64::new(0),
             accepting: Gauge::default(),
+            burst_over: OnceLock::new(),
         });
         Ok(Self { shared, workers: Arc::default(), listeners, control: Some(control), resolve_now })
     }

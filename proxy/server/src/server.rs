@@ -31,6 +31,7 @@ pub struct Server {
     logger: bool,
     notify_socket: Option<String>,
     actions: Actions,
+    burst_over: Option<fn()>,
 }
 
 impl Server {
@@ -57,6 +58,7 @@ impl Server {
             logger: false,
             notify_socket: None,
             actions: Actions::default(),
+            burst_over: None,
         }
     }
 
@@ -90,6 +92,14 @@ impl Server {
     #[must_use]
     pub fn action(mut self, name: &str, action: impl Action) -> Self {
         self.actions.insert(name, action);
+        self
+    }
+
+    /// Has each worker thread call `then` once most connections of a burst are gone: the moment to give memory back to the
+    /// system, where the allocator does so only when asked. It must be quick.
+    #[must_use]
+    pub fn on_burst_over(mut self, then: fn()) -> Self {
+        self.burst_over = Some(then);
         self
     }
 
@@ -156,6 +166,9 @@ impl Server {
         let socket = process.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
         let notifier = Notifier::new(self.notify_socket.as_deref());
         let (engine, found) = start_engine(plan, self.actions.clone(), outcome.diagnostics)?;
+        if let Some(then) = self.burst_over {
+            engine.on_burst_over(then);
+        }
 
         let (stopper, stops) = stop::channel();
         let live = Arc::new(Live::new(live::Parts {

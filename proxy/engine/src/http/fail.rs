@@ -120,8 +120,11 @@ fn upstream_kind(error: &ErrorType) -> Kind {
 }
 
 fn client_kind(error: &Error) -> Kind {
-    if is_malformed(error) {
-        return Kind::BadRequest;
+    match refusal(error) {
+        Some(io::ErrorKind::InvalidData) => return Kind::BadRequest,
+        // The client sends its body, or takes its answer, too slowly.
+        Some(io::ErrorKind::TimedOut) => return Kind::RequestTimeout,
+        _ => {}
     }
     match error.etype() {
         ErrorType::ReadTimedout => Kind::RequestTimeout,
@@ -132,12 +135,9 @@ fn client_kind(error: &Error) -> Kind {
     }
 }
 
-/// Whether the client's stream refused to go on because of what came on it.
-fn is_malformed(error: &Error) -> bool {
-    error
-        .root_cause()
-        .downcast_ref::<io::Error>()
-        .is_some_and(|error| error.kind() == io::ErrorKind::InvalidData)
+/// Why the client's stream refused to go on, if it did.
+fn refusal(error: &Error) -> Option<io::ErrorKind> {
+    error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
 }
 
 /// Once, where it is handled.

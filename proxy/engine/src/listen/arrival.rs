@@ -6,10 +6,10 @@
 use std::sync::Arc;
 
 use super::connection::{Connection, Ends, TlsFacts};
-use super::front_door;
 use super::proxy_protocol::{self, Introduced};
 use super::stream::{ClientStream, PlainStream};
 use super::tls;
+use super::visit;
 use super::worker::Open;
 use crate::snapshot::Listener;
 
@@ -47,7 +47,8 @@ impl Arrival {
     /// Nothing has to be waited for.
     fn in_plain(self) {
         let Self { open, listener, stream, ends, number } = self;
-        let ready = Ready { stream: ClientStream::from(stream), tls: None, is_h2: false };
+        let stream = ClientStream::plain(stream, open.worker().seats.take());
+        let ready = Ready { stream, tls: None, is_h2: false };
         spawn(open, listener, Introduced { ends, proxied: None }, number, ready);
     }
 
@@ -90,18 +91,20 @@ async fn tls_handshake(
     stream: PlainStream,
     ends: Ends,
 ) -> Option<Ready> {
+    let seat = open.worker().seats.take();
     let Some(tls) = &listener.tls else {
-        return Some(Ready { stream: ClientStream::from(stream), tls: None, is_h2: false });
+        return Some(Ready { stream: ClientStream::plain(stream, seat), tls: None, is_h2: false });
     };
     let metrics = &open.worker().shared.resident.metrics;
     match tls::accept(open.worker(), (listener, tls), stream).await {
         Ok((stream, facts)) => {
             let is_h2 = facts.is_h2;
-            Some(Ready { stream: ClientStream::Tls(Box::new(stream)), tls: Some(facts), is_h2 })
+            let stream = ClientStream::secured(Box::new(stream), seat);
+            Some(Ready { stream, tls: Some(facts), is_h2 })
         }
         Err(tls::Failure::PlainHttp(stream)) => {
             metrics.failed_handshake(tls::Reason::PlainHttp);
-            tls::answer_plain_http(stream, ends).await;
+            tls::answer_plain_http(ClientStream::plain(stream, seat), ends).await;
             None
         }
         Err(tls::Failure::Failed(reason, error)) => {
@@ -116,5 +119,5 @@ async fn tls_handshake(
 fn spawn(open: Open, listener: Arc<Listener>, introduced: Introduced, number: u64, ready: Ready) {
     let Introduced { ends, proxied } = introduced;
     let connection = Connection::new(listener, ends, ready.tls, number).proxied(proxied);
-    front_door::spawn(open, ready.stream, Arc::new(connection), ready.is_h2);
+    visit::spawn(open, ready.stream, Arc::new(connection), ready.is_h2);
 }

@@ -19,8 +19,8 @@ pub(crate) struct Connection {
     pub(crate) peer: Option<SocketAddr>,
     /// The address that took it; `None` on a Unix socket.
     pub(crate) local: Option<SocketAddr>,
-    /// What was agreed on in the TLS handshake.
-    pub(crate) tls: Option<TlsFacts>,
+    /// What was agreed on in the TLS handshake. Boxed: a plain connection has nothing of it.
+    pub(crate) tls: Option<Box<TlsFacts>>,
     /// What a PROXY header said of it.
     pub(crate) proxied: Option<Box<Proxied>>,
     /// Serial number in this process.
@@ -61,7 +61,7 @@ impl Connection {
             listener,
             peer: ends.peer,
             local: ends.local,
-            tls,
+            tls: tls.map(Box::new),
             proxied: None,
             number,
             requests: AtomicU64::new(0),

@@ -1,21 +1,19 @@
-//! Between accept and the phases: one head at a time, within its deadline and strictly framed, then a loan of the stream.
+//! From a judged head to its answer: made here, asked of an upstream over a loan of the stream, or a tunnel.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use pingora_core::apps::HttpServerApp;
 use pingora_core::protocols::http::ServerSession;
 use pingora_http::RequestHeader;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::io::AsyncWriteExt;
 
 use super::connection::Connection;
-use super::head::{self, Head, Parsed, Upgrade};
+use super::head::{Head, Upgrade};
 use super::lent::{Lent, linger};
 use super::stream::ClientStream;
-use super::worker::{Open, Worker};
+use super::worker::Worker;
 use crate::http::answer::Made;
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
@@ -23,143 +21,51 @@ use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
 use crate::http::{Entry, answer, finish, name_request, percent, serving};
 
-/// The connection preface of HTTP/2 (RFC 9113, 3.4).
-const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long an idle connection may still bring a request after a drain has begun.
-const AFTER_DRAIN: Duration = Duration::from_millis(50);
-/// What one read may bring; a head is mostly smaller.
-const READ: usize = 4 * 1024;
+/// A request being served. It gives the stream back if the connection may go on, with what came after the request.
+pub(crate) type Serving = Pin<Box<dyn Future<Output = Option<Returned>> + Send>>;
+/// The stream, and bytes that nobody has looked at.
+pub(crate) type Returned = (ClientStream, BytesMut);
 
-/// Serves a connection in a task of its own: HTTP/2 where that was agreed on or where the client begins with its preface and
-/// the listener speaks it, else HTTP/1.
-pub(crate) fn spawn(open: Open, stream: ClientStream, connection: Arc<Connection>, is_h2: bool) {
-    tokio::spawn(async move {
-        let visit = Visit::new(open.worker(), connection);
-        if is_h2 { visit.http2(stream, BytesMut::new()).await } else { visit.http1(stream).await }
-    });
+/// One request, with all that serving it needs.
+pub(crate) struct Turn {
+    /// Who serves it.
+    pub(crate) worker: Arc<Worker>,
+    /// What it came on.
+    pub(crate) connection: Arc<Connection>,
+    /// What was received: its head first.
+    pub(crate) received: BytesMut,
 }
 
-/// A connection as long as it lasts.
-struct Visit<'w> {
-    worker: &'w Arc<Worker>,
-    connection: Arc<Connection>,
-    drain: watch::Receiver<bool>,
-    /// Received and not yet used.
-    received: BytesMut,
-}
-
-/// What came next on a connection.
-enum Next {
-    Head(Head),
-    Preface,
-    Refused(Fault),
-    Closed,
-}
-
-impl<'w> Visit<'w> {
-    fn new(worker: &'w Arc<Worker>, connection: Arc<Connection>) -> Self {
-        Self { worker, connection, drain: worker.drain.clone(), received: BytesMut::new() }
-    }
-
-    /// Request after request, until somebody has had enough.
-    async fn http1(mut self, mut stream: ClientStream) {
-        loop {
-            let mut head = match self.next(&mut stream).await {
-                Next::Head(head) => head,
-                Next::Preface => {
-                    let received = std::mem::take(&mut self.received);
-                    return self.http2(stream, received).await;
-                }
-                Next::Refused(fault) => return self.refuse(stream, &fault).await,
-                Next::Closed => return,
-            };
-            let served = match head.request.take() {
-                Some(request) if head.upgrade == Upgrade::WebSocket => {
-                    self.upgrade(stream, head, request).await
-                }
-                // The state of an answer is on the heap for its time, not in every idle connection.
-                Some(request) => Box::pin(self.answer(stream, head, request)).await,
-                None => self.lend(stream, head, None).await,
-            };
-            match served {
-                Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
-                    stream = returned
-                }
-                _ => return,
+impl Turn {
+    /// Serves the request that has this head.
+    pub(crate) fn serve(mut self, mut stream: ClientStream, head: Head) -> Serving {
+        let mut head = self.in_plain(head);
+        if head.upgrade == Upgrade::None {
+            stream.expect(Arc::clone(&self.connection));
+        }
+        match head.request.take() {
+            Some(request) if head.upgrade == Upgrade::WebSocket => {
+                Box::pin(self.upgrade(stream, head, request))
             }
+            Some(request) => Box::pin(self.answer(stream, head, request)),
+            None => self.lend(stream, &head, None),
         }
     }
 
-    /// The next head, or why there is none.
-    async fn next(&mut self, stream: &mut ClientStream) -> Next {
-        if self.received.is_empty() {
-            // An idle connection holds no buffer.
-            self.received = BytesMut::new();
-            if !self.first_bytes(stream).await {
-                return Next::Closed;
-            }
-        }
-        let deadline = Instant::now() + self.connection.listener.plan.timeouts.header;
-        match tokio::time::timeout_at(deadline, self.whole_head(stream)).await {
-            Ok(next) => next,
-            Err(_) => {
-                Next::Refused(Fault::client(Kind::RequestTimeout, "the request head took too long"))
-            }
-        }
+    /// Serves streams over HTTP/2, which are requests side by side, until the connection ends.
+    pub(crate) fn http2(self, stream: ClientStream) -> Serving {
+        Box::pin(async move {
+            super::h2::serve(&self.worker, stream, self.received, self.connection).await;
+            None
+        })
     }
 
-    /// Waits for a request to begin. A drain ends the wait, a moment later: what was sent before it may not have been seen yet.
-    async fn first_bytes(&mut self, stream: &mut ClientStream) -> bool {
-        let timeouts = self.connection.listener.plan.timeouts;
-        let patience =
-            if self.connection.requests() == 0 { timeouts.header } else { timeouts.keepalive };
-        self.received.reserve(READ);
-        let is_drained = tokio::select! {
-            biased;
-            read = stream.read_buf(&mut self.received) => return read.is_ok_and(|read| read > 0),
-            _ = self.drain.wait_for(|drain| *drain) => true,
-            () = tokio::time::sleep(patience) => false,
-        };
-        let last = tokio::time::timeout(AFTER_DRAIN, stream.read_buf(&mut self.received));
-        is_drained && last.await.is_ok_and(|read| read.is_ok_and(|read| read > 0))
-    }
-
-    async fn whole_head(&mut self, stream: &mut ClientStream) -> Next {
-        let mut seen = 0;
-        loop {
-            match self.judge(seen) {
-                Ok(Some(Next::Head(head))) => return Next::Head(self.in_plain(head)),
-                Ok(Some(next)) => return next,
-                Ok(None) => seen = self.received.len(),
-                Err(fault) => return Next::Refused(fault),
-            }
-            self.received.reserve(READ);
-            match stream.read_buf(&mut self.received).await {
-                Ok(read) if read > 0 => {}
-                _ => return Next::Closed,
-            }
-        }
-    }
-
-    /// `None` while more bytes are needed. The first `seen` bytes were judged before.
-    fn judge(&self, seen: usize) -> Result<Option<Next>, Fault> {
-        let listener = &self.connection.listener.plan;
-        if listener.h2c && self.connection.tls.is_none() {
-            let known = self.received.len().min(PREFACE.len());
-            if self.received.get(..known) == PREFACE.get(..known) {
-                return Ok((known == PREFACE.len()).then_some(Next::Preface));
-            }
-        }
-        // A head ends with a line. Without a new one there is nothing to parse again: a client that sends byte by byte
-        // would have it parsed as often.
-        if memchr::memchr(b'\n', self.received.get(seen..).unwrap_or_default()).is_none() {
-            return head::within_limits(&self.received, &listener.limits).map(|()| None);
-        }
-        let has_answers = self.connection.listener.has_answers;
-        match head::parse(&self.received, &listener.limits, has_answers)? {
-            Parsed::Partial => Ok(None),
-            Parsed::Complete(head) => Ok(Some(Next::Head(head))),
-        }
+    /// Answers a head that cannot be passed on, and ends the connection.
+    pub(crate) fn refuse(self, stream: ClientStream, fault: Fault) -> Serving {
+        Box::pin(async move {
+            self.refuse_head(stream, first_line(&self.received), &fault).await;
+            None
+        })
     }
 
     /// Puts the plain form of an unusual head in its place.
@@ -173,41 +79,32 @@ impl<'w> Visit<'w> {
         head
     }
 
-    /// Lends the stream to Pingora for one request, with what is known of that. Gives it back if the connection may go on.
-    async fn lend(
-        &mut self,
-        stream: ClientStream,
-        head: Head,
-        known: Option<Box<Context>>,
-    ) -> Option<ClientStream> {
-        let entry = known.map_or_else(|| self.entry(&head), Entry::known);
-        let mut request = std::mem::take(&mut self.received);
-        let ahead = request.split_off(head.length);
+    /// Lends the stream to Pingora for one request, with what is known of that.
+    fn lend(mut self, stream: ClientStream, head: &Head, known: Option<Box<Context>>) -> Serving {
+        let entry = known.map_or_else(|| self.entry(head), Entry::known);
+        let ahead = self.received.split_off(head.length);
         let (lent, body) = match Lent::new(stream, head.body, ahead) {
             Ok(lent) => lent,
             Err((stream, malformed)) => {
-                let plain = head.plain.as_ref();
-                let line =
-                    plain.map_or_else(|| first_line(&request), |plain| &plain.first_line.whole);
                 let fault = Fault::client(Kind::BadRequest, malformed.to_string());
-                self.refuse_head(stream, line, &fault).await;
-                return None;
+                if let Some(plain) = &head.plain {
+                    self.received = BytesMut::from(&*plain.first_line.whole);
+                }
+                return self.refuse(stream, fault);
             }
         };
-        request.unsplit(body);
+        self.received.unsplit(body);
         let mut session = ServerSession::new_http1(Box::new(lent));
-        session.set_pipelined_prefix(request);
-        let metrics = &self.worker.shared.resident.metrics;
-        let in_flight = metrics.in_flight.hold();
-        let work = self.worker.proxy.process_new_http(session, &self.drain);
-        // Pingora's future is 14 KB: on the heap for the time of a request, not in every idle connection.
-        let returned = serving(entry, Box::pin(work)).await;
-        drop(in_flight);
-        let (stream, _) = returned?.consume();
-        let lent = stream.into_any().downcast::<Lent>().ok()?;
-        let (stream, rest) = lent.into_parts()?;
-        self.received = rest;
-        Some(stream)
+        session.set_pipelined_prefix(self.received);
+        let worker = self.worker;
+        Box::pin(async move {
+            let in_flight = worker.shared.resident.metrics.in_flight.hold();
+            let work = worker.proxy.process_new_http(session, &worker.drain);
+            let returned = serving(entry, work).await;
+            drop(in_flight);
+            let lent = returned?.consume().0.into_any().downcast::<Lent>().ok()?;
+            lent.into_parts()
+        })
     }
 
     /// The request as it came.
@@ -233,26 +130,26 @@ impl<'w> Visit<'w> {
 
     /// Answers without Pingora if no upstream has to be asked; else lends the stream with what is known by then.
     async fn answer(
-        &mut self,
+        mut self,
         mut stream: ClientStream,
         head: Head,
         mut request: Box<RequestHeader>,
-    ) -> Option<ClientStream> {
+    ) -> Option<Returned> {
         let mut context = Box::new(self.context(&head));
         self.connection.count_request();
         let made = match local::make(&mut request, &mut context) {
             Ok(Made::Proxy | Made::Own) => {
                 context.routed = Some(request);
-                return self.lend(stream, head, Some(context)).await;
+                return self.lend(stream, &head, Some(context)).await;
             }
             Ok(Made::Answer(answer)) => Ok(answer),
             Err(fault) => Err(fault),
         };
         self.received.advance(head.length);
         let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();
-        let last = *self.drain.borrow() || !self.connection.may_go_on();
+        let last = self.worker.is_draining() || !self.connection.may_go_on();
         match local::send(&mut stream, &request, made, &mut context, last).await {
-            After::Open => Some(stream),
+            After::Open => Some((stream, self.received)),
             After::Close if self.received.is_empty() => None,
             After::Close => {
                 linger(stream).await;
@@ -263,18 +160,18 @@ impl<'w> Visit<'w> {
 
     /// Tunnels, if that is what the route is for; else the request goes the usual way.
     async fn upgrade(
-        &mut self,
+        mut self,
         stream: ClientStream,
         head: Head,
         request: Box<RequestHeader>,
-    ) -> Option<ClientStream> {
+    ) -> Option<Returned> {
         let mut context = self.context(&head);
         let mut request = *request;
         let routed = upgrade::admit(&mut request, &mut context);
         if routed.is_err() || !upgrade::is_tunnel(&context) {
             // It is counted again on the usual way.
             drop(context);
-            return self.lend(stream, head, None).await;
+            return self.lend(stream, &head, None).await;
         }
         let client = upgrade::Client::Http1(stream);
         let mut handshake = Handshake { head: request, ahead: BytesMut::new(), client };
@@ -287,12 +184,6 @@ impl<'w> Visit<'w> {
         };
         Box::pin(serving(Entry::New(Arc::clone(&self.connection)), work)).await;
         None
-    }
-
-    /// Answers a head that cannot be passed on, and ends the connection.
-    async fn refuse(self, stream: ClientStream, fault: &Fault) {
-        let received = self.received.clone();
-        self.refuse_head(stream, first_line(&received), fault).await;
     }
 
     async fn refuse_head(&self, mut stream: ClientStream, line: &[u8], fault: &Fault) {
@@ -326,11 +217,6 @@ impl<'w> Visit<'w> {
         if is_sent {
             linger(stream).await;
         }
-    }
-
-    /// HTTP/2, whose streams are requests side by side.
-    async fn http2(self, stream: ClientStream, received: BytesMut) {
-        super::h2::serve(self.worker, stream, received, self.connection).await;
     }
 }
 

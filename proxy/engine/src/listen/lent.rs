@@ -87,8 +87,12 @@ impl Lent {
         self.stream.take().map(|stream| (stream, rest))
     }
 
+    fn client(&mut self) -> io::Result<&mut ClientStream> {
+        self.stream.as_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
     fn stream(&mut self) -> io::Result<Pin<&mut ClientStream>> {
-        self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+        self.client().map(Pin::new)
     }
 
     /// Reads at most `left` bytes of the body.
@@ -100,7 +104,7 @@ impl Lent {
     ) -> Poll<io::Result<()>> {
         let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
         let mut body = ReadBuf::new(buf.initialize_unfilled_to(room));
-        std::task::ready!(self.stream()?.poll_read(cx, &mut body))?;
+        std::task::ready!(self.client()?.poll_read_body(cx, &mut body))?;
         let read = body.filled().len();
         buf.advance(read);
         self.owed = Owed::bytes(left - read as u64);
@@ -115,7 +119,7 @@ impl Lent {
         mut scan: ChunkedScan,
     ) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
-        std::task::ready!(self.stream()?.poll_read(cx, buf))?;
+        std::task::ready!(self.client()?.poll_read_body(cx, buf))?;
         let read = buf.filled().get(start..).unwrap_or_default();
         match scan.scan(read).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
             Scanned::Open => self.owed = Owed::Chunks(scan),

@@ -1,24 +1,38 @@
 //! The client's end of a connection, whatever it is made of.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
 use rustix::net::RecvFlags;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_rustls::server::TlsStream;
 
-/// A connection from a client: TCP or Unix, plain or TLS.
+use super::connection::Connection;
+use super::pace::{Pace, Way};
+use super::seats::Seat;
+use super::secured::Secured;
+
+/// A connection from a client, with its row in the worker's table of deadlines.
 #[derive(Debug)]
-pub(crate) enum ClientStream {
-    /// Plain TCP.
+pub(crate) struct ClientStream {
+    io: Io,
+    /// How fast the client has to be.
+    pace: Pace,
+    /// What wakes whoever waits for it too long.
+    pub(crate) seat: Seat,
+}
+
+/// TCP or Unix, plain or TLS.
+#[derive(Debug)]
+enum Io {
     Tcp(TcpStream),
-    /// A Unix socket.
     Unix(UnixStream),
     /// TLS over either. Boxed: most connections are idle, and an idle one should be small.
-    Tls(Box<TlsStream<PlainStream>>),
+    Tls(Box<Secured>),
 }
 
 /// What TLS runs over.
@@ -30,12 +44,79 @@ pub(crate) enum PlainStream {
     Unix(UnixStream),
 }
 
-impl From<PlainStream> for ClientStream {
-    fn from(stream: PlainStream) -> Self {
-        match stream {
-            PlainStream::Tcp(stream) => Self::Tcp(stream),
-            PlainStream::Unix(stream) => Self::Unix(stream),
+impl ClientStream {
+    /// In plain text.
+    pub(crate) fn plain(stream: PlainStream, seat: Seat) -> Self {
+        let io = match stream {
+            PlainStream::Tcp(stream) => Io::Tcp(stream),
+            PlainStream::Unix(stream) => Io::Unix(stream),
+        };
+        Self { io, pace: Pace::default(), seat }
+    }
+
+    /// With TLS whose handshake is done.
+    pub(crate) fn secured(stream: Box<Secured>, seat: Seat) -> Self {
+        Self { io: Io::Tls(stream), pace: Pace::default(), seat }
+    }
+
+    /// Expects the client to be no slower than its listener says, until told to forget it: while bodies come and answers go.
+    pub(crate) fn expect(&mut self, connection: Arc<Connection>) {
+        self.pace.expect(connection);
+    }
+
+    /// Expects nothing of the client any more.
+    pub(crate) fn forget(&mut self) {
+        self.pace.forget();
+    }
+
+    /// Reads more of a body that the client owes.
+    pub(crate) fn poll_read_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let filled = buf.filled().len();
+        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let polled = polled.map_ok(|()| buf.filled().len() - filled);
+        self.paced(Way::Receive, cx, polled).map_ok(|_| ())
+    }
+
+    /// `polled`, or that the client has let us wait for too long.
+    fn paced(
+        &mut self,
+        way: Way,
+        cx: &Context<'_>,
+        polled: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match &polled {
+            Poll::Pending => {
+                let client = (&self.seat, self.io.as_raw_fd());
+                if let Err(slow) = self.pace.waiting(way, client, cx) {
+                    return Poll::Ready(Err(slow));
+                }
+            }
+            Poll::Ready(Ok(moved)) => self.pace.moved(way, *moved, &self.seat),
+            Poll::Ready(Err(_)) => {}
         }
+        polled
+    }
+
+    /// Whether what is written to its socket is what the client reads.
+    pub(crate) fn is_bare(&self) -> bool {
+        !matches!(self.io, Io::Tls(_))
+    }
+
+    /// Runs `step` on the bare socket, again and again until it does not say that it would have to wait. It returns how many
+    /// bytes went out.
+    pub(crate) async fn when_writable(
+        &mut self,
+        mut step: impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        poll_fn(|cx| {
+            let polled = self.io.poll_step(cx, &mut step);
+            self.paced(Way::Send, cx, polled)
+        })
+        .await
     }
 }
 
@@ -58,37 +139,101 @@ impl PlainStream {
     }
 }
 
-impl ClientStream {
-    /// Whether what is written to its socket is what the client reads.
-    pub(crate) fn is_bare(&self) -> bool {
-        !matches!(self, Self::Tls(_))
-    }
-
-    /// Runs `step` on the bare socket, again and again until it does not say that it would have to wait.
-    pub(crate) async fn when_writable<T>(
+impl Io {
+    fn poll_step(
         &self,
-        mut step: impl FnMut(BorrowedFd<'_>) -> io::Result<T>,
-    ) -> io::Result<T> {
-        match self {
-            Self::Tcp(stream) => stream.async_io(Interest::WRITABLE, || step(stream.as_fd())).await,
-            Self::Unix(stream) => {
-                stream.async_io(Interest::WRITABLE, || step(stream.as_fd())).await
+        cx: &mut Context<'_>,
+        step: &mut impl FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let done = match self {
+                Self::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || step(stream.as_fd()))
+                }
+                Self::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || step(stream.as_fd()))
+                }
+                Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+            };
+            match done {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
             }
-            Self::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
 
 impl AsRawFd for ClientStream {
     fn as_raw_fd(&self) -> RawFd {
+        self.io.as_raw_fd()
+    }
+}
+
+impl AsRawFd for Io {
+    fn as_raw_fd(&self) -> RawFd {
         match self {
             Self::Tcp(stream) => stream.as_raw_fd(),
             Self::Unix(stream) => stream.as_raw_fd(),
-            Self::Tls(stream) => match stream.get_ref().0 {
-                PlainStream::Tcp(stream) => stream.as_raw_fd(),
-                PlainStream::Unix(stream) => stream.as_raw_fd(),
-            },
+            Self::Tls(stream) => stream.socket().as_raw_fd(),
         }
+    }
+}
+
+impl AsRawFd for PlainStream {
+    fn as_raw_fd(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+}
+
+impl AsyncRead for ClientStream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for ClientStream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.get_mut();
+        let polled = Pin::new(&mut stream.io).poll_write(cx, bytes);
+        stream.paced(Way::Send, cx, polled)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let stream = self.get_mut();
+        let polled = Pin::new(&mut stream.io).poll_write_vectored(cx, slices);
+        stream.paced(Way::Send, cx, polled)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.io.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let stream = self.get_mut();
+        // Over TLS, what was written before may still have to leave.
+        let polled = Pin::new(&mut stream.io).poll_flush(cx).map_ok(|()| 0);
+        stream.paced(Way::Send, cx, polled).map_ok(|_| ())
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().io).poll_shutdown(cx)
     }
 }
 
@@ -129,5 +274,5 @@ macro_rules! delegate_stream {
     };
 }
 
-delegate_stream!(ClientStream { Tcp, Unix, Tls });
+delegate_stream!(Io { Tcp, Unix, Tls });
 delegate_stream!(PlainStream { Tcp, Unix });

@@ -2,10 +2,12 @@
 
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use parking_lot::Mutex;
 use pingora_core::connectors::{ConnectorOptions, TransportConnector};
 use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
@@ -15,6 +17,7 @@ use super::admit::Admitted;
 use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
 use super::reserve::Reserve;
+use super::seats::Seats;
 use super::socket::Listening;
 use super::stream::PlainStream;
 use super::tls;
@@ -39,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicU64,
     /// Sockets that are accepted from.
     pub(crate) accepting: Gauge,
+    /// What a worker calls once most connections of a burst are gone.
+    pub(crate) burst_over: OnceLock<fn()>,
 }
 
 impl Shared {
@@ -115,6 +120,10 @@ pub(crate) struct Worker {
     open: Gauge,
     /// Its sockets.
     accepting: Gauge,
+    /// When its connections are woken.
+    pub(crate) seats: Arc<Seats>,
+    /// Where heads are read. What of one is still incomplete goes with its connection.
+    pub(crate) room: Mutex<Box<[u8]>>,
 }
 
 /// What a worker is told.
@@ -150,6 +159,10 @@ pub(crate) struct WorkerHandle {
     pub(crate) thread: Option<JoinHandle<()>>,
 }
 
+/// What one read of a head may bring.
+const ROOM: usize = 16 * 1024;
+/// How long an idle connection may still bring a request after a drain has begun.
+const AFTER_DRAIN: Duration = Duration::from_millis(50);
 /// Upstream connections that one worker keeps for use again.
 const POOLED: usize = 1024;
 
@@ -202,12 +215,42 @@ impl Worker {
             drain_own,
             open,
             accepting,
+            seats: Seats::new(),
+            room: Mutex::new(vec![0; ROOM].into()),
         })
+    }
+
+    /// Whether everything is to come to its end.
+    pub(crate) fn is_draining(&self) -> bool {
+        *self.drain.borrow()
+    }
+
+    /// Wakes connections whose time is up, and those that wait for a request once everything drains: what was sent before
+    /// that may not have been seen yet, so they have a moment more.
+    async fn watch(self: Arc<Self>) {
+        let mut drain = self.drain.clone();
+        let mut is_draining = false;
+        loop {
+            tokio::select! {
+                () = self.seats.due() => {}
+                _ = drain.wait_for(|drain| *drain), if !is_draining => {
+                    is_draining = true;
+                    self.seats.end_idle(AFTER_DRAIN, |_| AFTER_DRAIN);
+                }
+            }
+            let walked = self.seats.walk();
+            walked.over.into_iter().for_each(Waker::wake);
+            if let Some(burst_over) = self.shared.burst_over.get().filter(|_| walked.is_burst_over)
+            {
+                burst_over();
+            }
+        }
     }
 
     /// Obeys orders until told to stop.
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
         tokio::spawn(Arc::clone(&self).drain_with_all());
+        tokio::spawn(Arc::clone(&self).watch());
         let mut accepting: Vec<(Weak<Listening>, oneshot::Sender<Duration>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {

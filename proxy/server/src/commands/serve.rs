@@ -7,6 +7,7 @@ use switchback::{Drained, Error, Handle, Server, Signals, VERSION};
 use switchback_conf::report;
 
 use crate::exit::Exit;
+use crate::memory;
 use crate::output::{show, tell};
 
 /// What the person at the terminal is told once it serves, beside what listens where.
@@ -23,7 +24,7 @@ pub(crate) enum Introduction {
 /// It did not start.
 pub(crate) fn serve(server: Server, introduction: Introduction) -> Result<Exit, Error> {
     let source = server.config_file().map(|path| path.display().to_string());
-    let mut server = server.logger().signals(whose_signals());
+    let mut server = server.logger().signals(whose_signals()).on_burst_over(memory::give_back);
     if let Ok(socket) = std::env::var("NOTIFY_SOCKET") {
         server = server.notify(socket);
     }

@@ -1,12 +1,12 @@
 //! What a handshake has agreed on.
 
-use rustls::{HandshakeKind, NamedGroup, ProtocolVersion, ServerConnection};
+use rustls::{CommonState, HandshakeKind, NamedGroup, ProtocolVersion};
 
 use super::client::ClientCertificate;
 use crate::listen::connection::TlsFacts;
 
-/// What was agreed on in `session`.
-pub(super) fn facts(session: &ServerConnection) -> TlsFacts {
+/// What was agreed on in `session`, in which the client asked for `server_name`.
+pub(super) fn facts(session: &CommonState, server_name: Option<Box<str>>) -> TlsFacts {
     let protocol = match session.protocol_version() {
         Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
         _ => "TLSv1.3",
@@ -17,7 +17,7 @@ pub(super) fn facts(session: &ServerConnection) -> TlsFacts {
     TlsFacts {
         protocol,
         cipher,
-        server_name: session.server_name().map(Into::into),
+        server_name,
         group: session.negotiated_key_exchange_group().map(|group| group.name()),
         is_resumed: session.handshake_kind() == Some(HandshakeKind::Resumed),
         has_alpn: session.alpn_protocol().is_some(),

@@ -1,13 +1,12 @@
 //! One handshake, from the first byte to what was agreed on.
 
 use std::io;
-
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
+use std::sync::Arc;
 
 use super::{Tls, TlsFacts, agreed};
 use crate::listen::connection::Ends;
 use crate::listen::lent::linger;
+use crate::listen::secured::Secured;
 use crate::listen::stream::{ClientStream, PlainStream};
 use crate::listen::worker::Worker;
 use crate::snapshot::Listener;
@@ -75,13 +74,13 @@ pub(crate) async fn accept(
     worker: &Worker,
     (listener, tls): (&Listener, &Tls),
     stream: PlainStream,
-) -> Result<(TlsStream<PlainStream>, TlsFacts), Failure> {
+) -> Result<(Secured, TlsFacts), Failure> {
     let handshake = async {
         let first = stream.first_byte().await.map_err(failed)?;
         if first.is_some_and(|first| first.is_ascii_uppercase()) {
             return Err(Failure::PlainHttp(stream));
         }
-        let handshake = TlsAcceptor::from(std::sync::Arc::clone(&tls.config)).accept(stream);
+        let handshake = Secured::accept(Arc::clone(&tls.config), stream);
         worker.turns.take(tls.handshakes, handshake).await.map_err(failed)
     };
     // The handshake's state is large and short-lived.
@@ -89,8 +88,8 @@ pub(crate) async fn accept(
     let Ok(done) = tokio::time::timeout(listener.plan.timeouts.handshake, handshake).await else {
         return Err(Failure::Failed(Reason::Deadline, io::ErrorKind::TimedOut.into()));
     };
-    let stream = done?;
-    let facts = agreed::facts(stream.get_ref().1);
+    let (stream, server_name) = done?;
+    let facts = agreed::facts(stream.session(), server_name);
     Ok((stream, facts))
 }
 
@@ -121,9 +120,8 @@ const PLAIN_HTTP: &[u8] =
     Connection: close\r\n\r\nThis is a TLS port. Ask again, over https://.\r\n";
 
 /// Tells a client that it speaks plain HTTP to a TLS port, and closes.
-pub(crate) async fn answer_plain_http(stream: PlainStream, ends: Ends) {
+pub(crate) async fn answer_plain_http(mut stream: ClientStream, ends: Ends) {
     use tokio::io::AsyncWriteExt as _;
-    let mut stream = ClientStream::from(stream);
     // It fits into any socket's buffer, so it does not wait.
     match stream.write_all(PLAIN_HTTP).await {
         Ok(()) => linger(stream).await,

@@ -1,0 +1,79 @@
+//! Connections that wait cost little, and what they cost is given back.
+
+use std::time::Duration;
+
+use switchback_integration::{
+    Client, Deadline, Origin, Proxy, Trust, config, eventually, get, site,
+};
+
+/// KiB that the proxy has of its own.
+fn private_kib(proxy: &Proxy) -> u64 {
+    let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", proxy.pid())).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+/// Bytes for each of `clients` once they are idle; each is answered before and after.
+fn bytes_each(proxy: &Proxy, open: impl Fn() -> Client, count: usize) -> (u64, Vec<Client>) {
+    // What all connections share comes with the first ones.
+    let first: Vec<Client> = (0..50).map(|_| asked(open())).collect();
+    drop(first);
+    let before = private_kib(proxy);
+    let mut clients: Vec<Client> = (0..count).map(|_| asked(open())).collect();
+    let each = private_kib(proxy).saturating_sub(before) * 1024 / count as u64;
+    for client in &mut clients {
+        client.ask(&get("/again")).expect_status(200);
+    }
+    (each, clients)
+}
+
+fn asked(mut client: Client) -> Client {
+    client.ask(&get("/")).expect_status(200);
+    client
+}
+
+#[test]
+fn an_idle_connection_costs_little() {
+    let origin = Origin::start();
+    let proxy = Proxy::start(&site().top("workers = 1").proxy_to(&origin));
+    let (each, _clients) = bytes_each(&proxy, || proxy.client(), 500);
+    assert!(each <= 3 * 1024, "{each} bytes");
+}
+
+#[test]
+fn an_idle_tls_connection_costs_little() {
+    let origin = Origin::start();
+    let config = config().top("workers = 1");
+    let config = config.web("tls = { self_signed = [\"localhost\"] }").site("");
+    let proxy = Proxy::start(&config.proxy_to(&origin));
+    let open = || proxy.tls_client("localhost", &Trust::Anyone);
+    let (each, _clients) = bytes_each(&proxy, open, 500);
+    assert!(each <= 8 * 1024, "{each} bytes");
+}
+
+#[test]
+fn memory_returns_to_the_system_after_a_burst() {
+    let origin = Origin::start();
+    let config = config().top("workers = 1");
+    let config = config.web("tls = { self_signed = [\"localhost\"] }").site("");
+    let proxy = Proxy::start(&config.proxy_to(&origin));
+    let mut first = proxy.tls_client("localhost", &Trust::Anyone);
+    first.ask(&get("/")).expect_status(200);
+    let before = private_kib(&proxy);
+    let open = || {
+        // Half a head is kept until the rest comes.
+        let mut client = proxy.tls_client("localhost", &Trust::Anyone);
+        client.send(format!("GET / HTTP/1.1\r\nX: {}\r\n", "x".repeat(12 * 1024)));
+        client
+    };
+    let clients: Vec<Client> = (0..600).map(|_| open()).collect();
+    let peak = eventually("heads are received", Deadline::soon(), || {
+        let peak = private_kib(&proxy);
+        (peak >= before + 5 * 1024).then_some(peak)
+    });
+    drop(clients);
+    eventually("memory returns", Deadline::after(Duration::from_secs(20)), || {
+        (private_kib(&proxy) < before + (peak - before) / 2).then_some(())
+    });
+    first.ask(&get("/")).expect_status(200);
+}

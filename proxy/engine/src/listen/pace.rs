@@ -1,0 +1,195 @@
+//! The least rate at which a body has to move, either way. Only time spent waiting for the client counts, and only a client
+//! that lets us wait costs memory.
+
+use std::io;
+use std::os::fd::RawFd;
+use std::sync::Arc;
+use std::task::Context;
+use std::time::Duration;
+
+use switchback_conf::plan::MinRate;
+
+use super::connection::Connection;
+use super::seats::{Seat, Waits};
+
+/// How fast a client has to be while a request of its is served, and how it does.
+#[derive(Debug, Default)]
+pub(crate) struct Pace {
+    /// Whose listener says so; `None` where nothing is expected, such as between requests.
+    of: Option<Arc<Connection>>,
+    meter: Option<Box<Meter>>,
+}
+
+/// Which way bytes go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// From the client.
+    Receive,
+    /// To the client.
+    Send,
+}
+
+#[derive(Debug, Default)]
+struct Meter {
+    receive: Window,
+    send: Window,
+}
+
+/// A time spent waiting, and what moved meanwhile. Milliseconds by the clock of the seats.
+#[derive(Debug, Default)]
+struct Window {
+    moved: u64,
+    waited: u64,
+    /// Since when it waits now.
+    since: Option<u64>,
+    /// What the kernel still had to send when it began.
+    queued: u64,
+}
+
+impl Pace {
+    /// Expects from now on what the listener of `connection` does.
+    pub(crate) fn expect(&mut self, connection: Arc<Connection>) {
+        self.of = Some(connection);
+    }
+
+    /// Expects nothing more.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Notes that the client lets us wait.
+    ///
+    /// # Errors
+    /// It has done so for too long.
+    pub(crate) fn waiting(
+        &mut self,
+        way: Way,
+        client: (&Seat, RawFd),
+        cx: &Context<'_>,
+    ) -> io::Result<()> {
+        let Some(connection) = &self.of else { return Ok(()) };
+        let least = connection.listener.plan.min_rate;
+        if way.of(&least) == 0 {
+            return Ok(());
+        }
+        let (seat, socket) = client;
+        let meter = self.meter.get_or_insert_default();
+        let now = seat.now();
+        let window = meter.window(way);
+        if window.since.is_some() && !seat.is_over(cx) {
+            return Ok(());
+        }
+        window.wait(now, || queued(way, socket));
+        if window.left(now, least.after).is_zero() {
+            if window.is_too_slow(way.of(&least), now, queued(way, socket)) {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the client is too slow"));
+            }
+            *window = Window::default();
+            window.wait(now, || queued(way, socket));
+        }
+        seat.wait(Waits::Client, meter.left(now, least.after), cx);
+        Ok(())
+    }
+
+    /// Notes that so many bytes moved.
+    pub(crate) fn moved(&mut self, way: Way, bytes: usize, seat: &Seat) {
+        let Some(meter) = &mut self.meter else { return };
+        let window = meter.window(way);
+        window.moved += bytes as u64;
+        if let Some(since) = window.since.take() {
+            window.waited += seat.now() - since;
+        }
+    }
+}
+
+impl Way {
+    fn of(self, least: &MinRate) -> u64 {
+        match self {
+            Self::Receive => least.receive,
+            Self::Send => least.send,
+        }
+    }
+}
+
+impl Meter {
+    fn window(&mut self, way: Way) -> &mut Window {
+        match way {
+            Way::Receive => &mut self.receive,
+            Way::Send => &mut self.send,
+        }
+    }
+
+    /// Until the first of those that wait has to be judged.
+    fn left(&self, now: u64, after: Duration) -> Duration {
+        let waiting =
+            [&self.receive, &self.send].into_iter().filter(|window| window.since.is_some());
+        waiting.map(|window| window.left(now, after)).min().unwrap_or(after)
+    }
+}
+
+impl Window {
+    fn wait(&mut self, now: u64, queued: impl FnOnce() -> u64) {
+        if self.waited == 0 && self.since.is_none() && self.moved == 0 {
+            self.queued = queued();
+        }
+        self.since.get_or_insert(now);
+    }
+
+    fn waited(&self, now: u64) -> u64 {
+        self.waited + self.since.map_or(0, |since| now.saturating_sub(since))
+    }
+
+    fn left(&self, now: u64, after: Duration) -> Duration {
+        after.saturating_sub(Duration::from_millis(self.waited(now)))
+    }
+
+    /// What the socket took may still be with us: the kernel holds megabytes for a client that takes hardly anything.
+    fn is_too_slow(&self, rate: u64, now: u64, queued: u64) -> bool {
+        let moved = (self.moved + self.queued).saturating_sub(queued);
+        u128::from(moved) * 1000 < u128::from(rate) * u128::from(self.waited(now))
+    }
+}
+
+/// What the kernel has taken for the client and the client has not.
+fn queued(way: Way, socket: RawFd) -> u64 {
+    if way == Way::Receive {
+        return 0;
+    }
+    let mut bytes: libc::c_int = 0;
+    #[expect(unsafe_code, reason = "no safe crate asks a socket for the length of its queue")]
+    // SAFETY: the descriptor is open as long as the stream that it was taken from, and TIOCOUTQ writes one `int`, which
+    // outlives the call.
+    let asked = unsafe { libc::ioctl(socket, libc::TIOCOUTQ, &raw mut bytes) };
+    if asked == 0 { u64::try_from(bytes).unwrap_or_default() } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream};
+    use std::os::fd::AsRawFd;
+
+    use super::*;
+
+    #[test]
+    fn only_waiting_counts() {
+        let mut window = Window { moved: 100, waited: 500, since: Some(1000), queued: 0 };
+        assert_eq!(window.left(1200, Duration::from_secs(1)), Duration::from_millis(300));
+        assert!(window.is_too_slow(101, 1500, 0) && !window.is_too_slow(100, 1500, 0));
+        // Of what was written, and what was queued before, 60 bytes have not left.
+        window.queued = 10;
+        assert!(window.is_too_slow(51, 1500, 60) && !window.is_too_slow(50, 1500, 60));
+    }
+
+    #[test]
+    fn the_kernel_tells_what_a_client_has_not_taken() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let _taken = listener.accept().unwrap();
+        assert_eq!(queued(Way::Send, client.as_raw_fd()), 0);
+        client.set_nonblocking(true).unwrap();
+        while client.write(&[0; 65536]).is_ok() {}
+        assert!(queued(Way::Send, client.as_raw_fd()) > 0);
+        assert_eq!(queued(Way::Receive, client.as_raw_fd()), 0);
+    }
+}

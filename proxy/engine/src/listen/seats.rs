@@ -1,0 +1,317 @@
+//! When a worker wakes its connections: one table of deadlines and one task that walks it, instead of timers in each
+//! connection. Idle connections are many, and none of them should hold more than a row here.
+
+use std::sync::Arc;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// The rows of one worker's connections.
+#[derive(Debug)]
+pub(crate) struct Seats {
+    rows: Mutex<Rows>,
+    /// Told when the next walk has to be earlier than was thought.
+    earlier: Notify,
+    epoch: Instant,
+}
+
+/// A connection's row. It is free again once this is dropped.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    seats: Arc<Seats>,
+    row: u32,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    /// Nothing that is counted here.
+    No,
+    /// A request to begin. A drain ends that.
+    Idle,
+    /// The rest of a head.
+    Head,
+    /// Its client, to send more of a body or to take more of an answer.
+    Client,
+}
+
+#[derive(Debug)]
+struct Row {
+    /// Milliseconds since the epoch of the table; [`NEVER`] while nothing is waited for.
+    deadline: u64,
+    waits: Waits,
+    is_over: bool,
+    waker: Option<Waker>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    rows: Vec<Row>,
+    free: Vec<u32>,
+    /// No deadline is earlier.
+    next: u64,
+    /// Set by a drain: how long an idle connection has from then on.
+    last_wait: Option<u64>,
+    /// The most connections since memory was last given back.
+    peak: usize,
+    /// When to give it back.
+    tidy_at: Option<u64>,
+}
+
+const NEVER: u64 = u64::MAX;
+/// The table is walked at most this often: deadlines are this late at worst.
+const STEP: u64 = 50;
+/// A burst is at least this many connections.
+const BURST: usize = 256;
+/// After a burst has ended, what else ends is waited for.
+const SETTLE: u64 = 1_000;
+
+/// What a walk found.
+#[derive(Debug, Default)]
+pub(crate) struct Walked {
+    /// Whose deadline has passed.
+    pub(crate) over: Vec<Waker>,
+    /// Whether most connections of a burst are gone.
+    pub(crate) is_burst_over: bool,
+}
+
+impl Seats {
+    /// An empty table.
+    pub(crate) fn new() -> Arc<Self> {
+        let rows = Rows { next: NEVER, ..Rows::default() };
+        Arc::new(Self { rows: Mutex::new(rows), earlier: Notify::new(), epoch: Instant::now() })
+    }
+
+    /// A row for one more connection.
+    pub(crate) fn take(self: &Arc<Self>) -> Seat {
+        let mut rows = self.rows.lock();
+        let row = Row { deadline: NEVER, waits: Waits::No, is_over: false, waker: None };
+        let number = match rows.free.pop() {
+            Some(number) => number,
+            None => {
+                rows.rows.push(Row::free());
+                u32::try_from(rows.rows.len() - 1).unwrap_or(u32::MAX)
+            }
+        };
+        if let Some(free) = rows.rows.get_mut(number as usize) {
+            *free = row;
+        }
+        rows.peak = rows.peak.max(rows.taken());
+        Seat { seats: Arc::clone(self), row: number }
+    }
+
+    /// Returns when the table has to be walked, at most every [`STEP`].
+    pub(crate) async fn due(&self) {
+        tokio::time::sleep(Duration::from_millis(STEP)).await;
+        loop {
+            let next = self.rows.lock().due();
+            if next <= self.now() {
+                return;
+            }
+            let at = self.epoch.checked_add(Duration::from_millis(next));
+            match at.filter(|_| next != NEVER) {
+                Some(at) => tokio::select! {
+                    () = tokio::time::sleep_until(at.into()) => {}
+                    () = self.earlier.notified() => {}
+                },
+                None => self.earlier.notified().await,
+            }
+        }
+    }
+
+    /// Finds whose time is up.
+    pub(crate) fn walk(&self) -> Walked {
+        let now = self.now();
+        let mut rows = self.rows.lock();
+        let mut walked = Walked::default();
+        let mut next = NEVER;
+        for row in &mut rows.rows {
+            if row.deadline <= now {
+                row.deadline = NEVER;
+                row.is_over = true;
+                walked.over.extend(row.waker.take());
+            }
+            next = next.min(row.deadline);
+        }
+        rows.next = next;
+        if rows.tidy_at.is_some_and(|at| at <= now) {
+            rows.tidy();
+            walked.is_burst_over = true;
+        }
+        walked
+    }
+
+    /// From now on nobody waits long for a request to begin: `patience` tells how long, given the number of a row.
+    pub(crate) fn end_idle(&self, last_wait: Duration, patience: impl Fn(usize) -> Duration) {
+        let now = self.now();
+        let mut rows = self.rows.lock();
+        rows.last_wait = Some(milliseconds(last_wait));
+        for (number, row) in rows.rows.iter_mut().enumerate() {
+            if row.waits == Waits::Idle {
+                row.deadline = row.deadline.min(now + milliseconds(patience(number)));
+            }
+        }
+        rows.next = now;
+        drop(rows);
+        self.earlier.notify_one();
+    }
+
+    fn now(&self) -> u64 {
+        milliseconds(self.epoch.elapsed())
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(NEVER)
+}
+
+impl Rows {
+    fn taken(&self) -> usize {
+        self.rows.len() - self.free.len()
+    }
+
+    fn due(&self) -> u64 {
+        self.next.min(self.tidy_at.unwrap_or(NEVER))
+    }
+
+    /// Gives back the room of rows that nobody has, as far as they are at the end.
+    fn tidy(&mut self) {
+        self.tidy_at = None;
+        self.peak = self.taken();
+        let used = self.rows.iter().rposition(|row| !row.is_free()).map_or(0, |last| last + 1);
+        self.rows.truncate(used);
+        self.rows.shrink_to_fit();
+        self.free.retain(|row| (*row as usize) < used);
+        self.free.shrink_to_fit();
+    }
+}
+
+impl Row {
+    fn free() -> Self {
+        Self { deadline: NEVER, waits: Waits::No, is_over: true, waker: None }
+    }
+
+    /// A row that is over and waits for nothing is nobody's.
+    fn is_free(&self) -> bool {
+        self.is_over && self.waits == Waits::No
+    }
+}
+
+impl Seat {
+    /// Begins a wait of at most `patience`, for the task in hand.
+    pub(crate) fn wait(&self, waits: Waits, patience: Duration, cx: &Context<'_>) {
+        let now = self.seats.now();
+        let mut rows = self.seats.rows.lock();
+        let most = rows.last_wait.filter(|_| waits == Waits::Idle).unwrap_or(NEVER);
+        let deadline = now.saturating_add(milliseconds(patience).min(most));
+        let Some(row) = rows.rows.get_mut(self.row as usize) else { return };
+        (row.waits, row.deadline, row.is_over) = (waits, deadline, false);
+        row.wake(cx);
+        if deadline < rows.next {
+            rows.next = deadline;
+            drop(rows);
+            self.seats.earlier.notify_one();
+        }
+    }
+
+    /// Whether the wait has lasted too long; if not, it goes on, for the task in hand.
+    pub(crate) fn is_over(&self, cx: &Context<'_>) -> bool {
+        let mut rows = self.seats.rows.lock();
+        let Some(row) = rows.rows.get_mut(self.row as usize) else { return true };
+        row.wake(cx);
+        row.is_over
+    }
+
+    /// Ends the wait.
+    pub(crate) fn rest(&self) {
+        if let Some(row) = self.seats.rows.lock().rows.get_mut(self.row as usize) {
+            (row.waits, row.deadline, row.is_over) = (Waits::No, NEVER, false);
+        }
+    }
+
+    /// The time by the table's clock, in milliseconds.
+    pub(crate) fn now(&self) -> u64 {
+        self.seats.now()
+    }
+}
+
+impl Row {
+    fn wake(&mut self, cx: &Context<'_>) {
+        if !self.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            self.waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut rows = self.seats.rows.lock();
+        let Some(row) = rows.rows.get_mut(self.row as usize) else { return };
+        let waker = std::mem::replace(row, Row::free()).waker;
+        rows.free.push(self.row);
+        if rows.peak >= BURST && rows.taken() < rows.peak / 2 && rows.tidy_at.is_none() {
+            rows.tidy_at = Some(self.seats.now() + SETTLE);
+            drop(rows);
+            self.seats.earlier.notify_one();
+        }
+        // Not under the lock: it may be the last that holds its task.
+        drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LONG: Duration = Duration::from_secs(3600);
+
+    #[test]
+    fn a_wait_is_over_once_its_time_is_up() {
+        let seats = Seats::new();
+        let (short, long) = (seats.take(), seats.take());
+        let cx = Context::from_waker(Waker::noop());
+        short.wait(Waits::Head, Duration::ZERO, &cx);
+        long.wait(Waits::Head, LONG, &cx);
+        let walked = seats.walk();
+        assert_eq!((walked.over.len(), walked.is_burst_over), (1, false));
+        assert!(short.is_over(&cx) && !long.is_over(&cx));
+        assert_eq!(seats.walk().over.len(), 0);
+        short.rest();
+        assert!(!short.is_over(&cx));
+    }
+
+    #[test]
+    fn a_drain_ends_the_wait_for_a_request_alone() {
+        let seats = Seats::new();
+        let cx = Context::from_waker(Waker::noop());
+        let (idle, head, later) = (seats.take(), seats.take(), seats.take());
+        idle.wait(Waits::Idle, LONG, &cx);
+        head.wait(Waits::Head, LONG, &cx);
+        seats.end_idle(Duration::ZERO, |_| Duration::ZERO);
+        later.wait(Waits::Idle, LONG, &cx);
+        seats.walk();
+        assert!(idle.is_over(&cx) && later.is_over(&cx) && !head.is_over(&cx));
+    }
+
+    #[test]
+    fn rows_are_used_again_and_given_back_after_a_burst() {
+        let seats = Seats::new();
+        let first = seats.take();
+        let burst: Vec<Seat> = (0..2 * BURST).map(|_| seats.take()).collect();
+        assert_eq!(seats.rows.lock().rows.len(), 2 * BURST + 1);
+        drop(burst);
+        let again = seats.take();
+        assert_eq!(seats.rows.lock().rows.len(), 2 * BURST + 1);
+        assert!(seats.rows.lock().tidy_at.is_some());
+        seats.rows.lock().tidy_at = Some(0);
+        drop(again);
+        assert!(seats.walk().is_burst_over);
+        assert_eq!(seats.rows.lock().rows.len(), 1);
+        assert!(seats.rows.lock().free.is_empty());
+        let second = seats.take();
+        assert_eq!((first.row, second.row), (0, 1));
+        assert!(!seats.walk().is_burst_over);
+    }
+}

@@ -92,7 +92,8 @@ impl Future for Visit {
 
 impl Visit {
     fn may_go_on(&self) -> bool {
-        !self.open.worker().is_draining() && self.connection.may_go_on()
+        // Also in a drain: that answer has said that there may be another request.
+        self.connection.may_go_on()
     }
 
     /// What is done about what came next; `None` if that is the end.

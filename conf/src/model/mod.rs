@@ -20,6 +20,7 @@ mod site;
 mod table;
 mod text;
 mod tls;
+mod upgrade;
 mod upstream;
 mod words;
 
@@ -43,6 +44,7 @@ pub use site::Site;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
 pub use tls::{ListenerTls, UpstreamTls};
+pub use upgrade::Upgrade;
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};
 
@@ -63,6 +65,11 @@ define::model! {
         pub pid_file: Option<At<PathBuf>> = None,
         /// The longest that a graceful stop waits for requests to end.
         pub shutdown_timeout: Duration = Duration::seconds(30),
+        /// The time over which a graceful stop spreads the closing of idle connections; until its turn, each may bring one
+        /// more request. Without it: 5 seconds, but at most a third of `shutdown_timeout`. `"0"` closes all at once.
+        pub drain_spread: Option<At<Duration>> = None,
+        /// How the process is replaced by a newer binary.
+        pub upgrade: Upgrade = Upgrade::default(),
         /// Networks of proxies in front of this one, whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
         /// How the command line reaches the running process.

@@ -31,7 +31,11 @@ use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
 use listen::connection::{Connection, Ends};
-use listen::socket::{self, Sockets};
+use listen::drain::Window;
+pub use listen::handover::{Inheritance, ListeningSocket, listening_socket};
+use listen::prepared::Claimed;
+pub use listen::prepared::Prepared;
+use listen::socket::Sockets;
 use listen::worker::{self, Accepting, Order, Shared, WorkerHandle};
 use log::AccessLog;
 use metrics::Gauge;
@@ -95,16 +99,25 @@ impl Engine {
     /// # Errors
     /// Everything that keeps the plan from being served: addresses that cannot be bound, certificates that cannot be used.
     pub fn start(plan: Plan, actions: Actions) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let (prepared, warnings) = Self::prepare(plan, actions, Inheritance::default())?;
+        Ok((prepared.begin(), warnings))
+    }
+
+    fn assembled(
+        plan: Plan,
+        actions: Actions,
+        inheritance: Inheritance,
+    ) -> Result<(Prepared, Vec<Diagnostic>), Vec<Diagnostic>> {
         let resident = Arc::new(Resident::new(actions));
         let plans = plan.listeners.clone();
-        let (snapshot, warnings) = assemble(plan, &resident, 1)?;
+        let (snapshot, mut warnings) = assemble(plan, &resident, 1)?;
         snapshot.access_logs.iter().for_each(AccessLog::take_over);
         let workers = snapshot.process.workers.map_or_else(cores, usize::from);
-        let bound = bind_all(&plans, workers)?;
+        let mut claimed = Claimed::all(&plans, workers, inheritance)?;
+        warnings.append(&mut claimed.warnings);
         let engine = Self::run(snapshot, resident, workers, &plans)
             .map_err(|error| vec![cannot_start(&error)])?;
-        engine.listen(bound);
-        Ok((engine, warnings))
+        Ok((Prepared::new(engine, claimed), warnings))
     }
 
     /// What [`Engine::start`] and [`Engine::reload`] would find, without binding anything.
@@ -150,7 +163,7 @@ impl Engine {
             let bound = self.listeners.lock();
             plans.iter().filter(|plan| !bound.contains_key(&plan.address)).cloned().collect()
         };
-        let bound = bind_all(&new, workers)?;
+        let bound = Claimed::all(&new, workers, Inheritance::default())?.sockets;
         self.resolve_new(&snapshot);
         snapshot.access_logs.iter().for_each(AccessLog::take_over);
         let old = self.shared.cell.swap(snapshot);
@@ -222,6 +235,9 @@ impl Engine {
     /// Accepts nothing new, waits until idle or until `deadline` has passed, then drops what is left. Blocks.
     pub fn drain(&self, deadline: Duration) -> Drained {
         let began = Instant::now();
+        let spread = self.shared.cell.load().process.drain_spread;
+        // A second drain cuts the first one short; its window stays.
+        let _ = self.shared.drain_window.set(Window::new(spread));
         self.shared.drain.send_replace(true);
         while self.shared.is_busy() && began.elapsed() < deadline {
             // Looking every few milliseconds: a condition variable would put a lock into the end of every connection.
@@ -256,6 +272,7 @@ impl Engine {
             resident,
             nobody,
             drain,
+            drain_window: std::sync::OnceLock::new(),
             connections: AtomicU64::new(0),
             accepting: Gauge::default(),
         });
@@ -277,7 +294,8 @@ impl Engine {
         let workers = self.workers.lock();
         for (address, sockets) in bound {
             let address = Arc::new(address);
-            for (worker, socket) in workers.iter().zip(sockets.bound) {
+            // Sockets that were inherited may be more than workers.
+            for (worker, socket) in workers.iter().cycle().zip(sockets.bound) {
                 let counted = Accepting::count(&self.shared);
                 // A worker that is gone has nothing to listen with.
                 let _ = worker.orders.send(Order::Listen(Arc::clone(&address), socket, counted));
@@ -363,22 +381,6 @@ fn remove_unix_socket(address: &ListenAddress) {
         // Somebody may have taken it away already.
         let _ = std::fs::remove_file(path);
     }
-}
-
-/// Binds all addresses, or none.
-fn bind_all(
-    plans: &[ListenerPlan],
-    workers: usize,
-) -> Result<Vec<(ListenAddress, Sockets)>, Vec<Diagnostic>> {
-    let mut bound = Vec::with_capacity(plans.len());
-    let mut found = Vec::new();
-    for plan in plans {
-        match socket::bind(&plan.address, workers) {
-            Ok(sockets) => bound.push((plan.address.clone(), sockets)),
-            Err(error) => found.push(cannot_bind(plan, &error)),
-        }
-    }
-    if found.is_empty() { Ok(bound) } else { Err(found) }
 }
 
 fn cannot_bind(plan: &ListenerPlan, error: &io::Error) -> Diagnostic {

@@ -1,5 +1,6 @@
 //! A client's connection: handshake, streams, idleness and drain.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -46,6 +47,8 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// How long a connection without streams is kept.
     pub idle_timeout: Duration,
+    /// How long after the shutdown has begun it is announced to this client.
+    pub drain_delay: Duration,
     /// How long streams may go on after a shutdown was announced.
     pub drain_timeout: Duration,
     /// How long a stream may stand still, in either direction, until its session is told otherwise.
@@ -62,6 +65,7 @@ impl Default for Options {
             connection_window: 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             stream_timeout: Duration::from_secs(60),
         }
@@ -103,7 +107,7 @@ pub enum Closed {
 ///
 /// `digest` is what every [`Session`] tells of the connection: socket addresses and TLS. `on_request` gets every
 /// request; it must not do the work itself but spawn it, since nothing moves on the connection before it returns. When
-/// `shutdown` turns true, the client is told to open no more streams and those open are served to their end, for at most
+/// `shutdown` turns true, the client is told, after the delay of `options`, to open no more streams; those open are served to their end, for at most
 /// the time to drain. Returning, or dropping this future, closes the connection with all its streams.
 pub async fn serve<IO, F>(
     io: IO,
@@ -140,10 +144,14 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
     F: FnMut(Session) + Send,
 {
+    let mut announced = pin!(async {
+        begun(&mut shutdown).await;
+        sleep(options.drain_delay).await;
+    });
     loop {
         let accepted = tokio::select! {
             biased;
-            () = announced(&mut shutdown) => break,
+            () = &mut announced => break,
             accepted = connection.accept() => accepted,
             () = streams.open.idle(options.idle_timeout) => return Closed::Idle,
         };
@@ -163,8 +171,8 @@ where
 }
 
 /// Waits for `shutdown` to turn true. A sender that is gone announces nothing any more.
-async fn announced(shutdown: &mut watch::Receiver<bool>) {
-    if shutdown.wait_for(|announced| *announced).await.is_err() {
+async fn begun(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|begun| *begun).await.is_err() {
         std::future::pending().await
     }
 }

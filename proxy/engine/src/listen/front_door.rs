@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::connection::Connection;
+use super::drain;
 use super::head::{self, Head, Parsed, Upgrade};
 use super::lent::{Lent, linger};
 use super::stream::ClientStream;
@@ -27,8 +28,8 @@ use crate::http::{
 
 /// The connection preface of HTTP/2 (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// How long an idle connection may still bring a request after a drain has begun.
-const AFTER_DRAIN: Duration = Duration::from_millis(50);
+/// How long the client of a connection that a drain has closed may take to close its end.
+const PARTING: Duration = Duration::from_millis(250);
 /// What one read may bring; a head is mostly smaller.
 const READ: usize = 4 * 1024;
 
@@ -63,6 +64,15 @@ enum Next {
     Preface,
     Refused(Fault),
     Closed,
+    /// A drain has come to this connection.
+    LetGo,
+}
+
+/// How the wait for a request ended.
+enum Wait {
+    Begun,
+    Over,
+    LetGo,
 }
 
 impl<'w> Visit<'w> {
@@ -81,6 +91,11 @@ impl<'w> Visit<'w> {
                 }
                 Next::Refused(fault) => return self.refuse(stream, &fault).await,
                 Next::Closed => return,
+                Next::LetGo => {
+                    // What crosses our end is read, so that the client sees an end and no reset.
+                    let _ = tokio::time::timeout(PARTING, linger(stream)).await;
+                    return;
+                }
             };
             let served = match head.request.take() {
                 Some(request) if head.upgrade == Upgrade::WebSocket => {
@@ -91,9 +106,8 @@ impl<'w> Visit<'w> {
                 None => self.lend(stream, head, None).await,
             };
             match served {
-                Some(returned) if !*self.drain.borrow() && self.connection.may_go_on() => {
-                    stream = returned
-                }
+                // Also in a drain: that answer has said that there may be another.
+                Some(returned) if self.connection.may_go_on() => stream = returned,
                 _ => return,
             }
         }
@@ -104,8 +118,10 @@ impl<'w> Visit<'w> {
         if self.received.is_empty() {
             // An idle connection holds no buffer.
             self.received = BytesMut::new();
-            if !self.first_bytes(stream).await {
-                return Next::Closed;
+            match self.first_bytes(stream).await {
+                Wait::Begun => {}
+                Wait::Over => return Next::Closed,
+                Wait::LetGo => return Next::LetGo,
             }
         }
         let deadline = Instant::now() + self.connection.listener.plan.timeouts.header;
@@ -117,20 +133,22 @@ impl<'w> Visit<'w> {
         }
     }
 
-    /// Waits for a request to begin. A drain ends the wait, a moment later: what was sent before it may not have been seen yet.
-    async fn first_bytes(&mut self, stream: &mut ClientStream) -> bool {
+    /// Waits for a request to begin.
+    async fn first_bytes(&mut self, stream: &mut ClientStream) -> Wait {
         let timeouts = self.connection.listener.plan.timeouts;
         let patience =
             if self.connection.requests() == 0 { timeouts.header } else { timeouts.keepalive };
         self.received.reserve(READ);
-        let is_drained = tokio::select! {
+        tokio::select! {
+            // What has come by then is served, whatever else is due.
             biased;
-            read = stream.read_buf(&mut self.received) => return read.is_ok_and(|read| read > 0),
-            _ = self.drain.wait_for(|drain| *drain) => true,
-            () = tokio::time::sleep(patience) => false,
-        };
-        let last = tokio::time::timeout(AFTER_DRAIN, stream.read_buf(&mut self.received));
-        is_drained && last.await.is_ok_and(|read| read.is_ok_and(|read| read > 0))
+            read = stream.read_buf(&mut self.received) => match read {
+                Ok(read) if read > 0 => Wait::Begun,
+                _ => Wait::Over,
+            },
+            () = drain::turn(&self.worker.shared, &mut self.drain, &self.connection) => Wait::LetGo,
+            () = tokio::time::sleep(patience) => Wait::Over,
+        }
     }
 
     async fn whole_head(&mut self, stream: &mut ClientStream) -> Next {

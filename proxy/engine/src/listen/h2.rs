@@ -12,6 +12,7 @@ use pingora_core::protocols::http::ServerSession;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
+use super::drain;
 use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::h2::{self, Closed, Options};
@@ -45,13 +46,16 @@ pub(crate) async fn serve(
 
 fn options(worker: &Worker, connection: &Connection) -> Options {
     let listener = &connection.listener.plan;
+    let snapshot = worker.shared.cell.load();
+    let process = &snapshot.process;
     let header_bytes = listener.limits.headers.saturating_add(listener.limits.target);
     Options {
         max_header_bytes: u32::try_from(header_bytes).unwrap_or(u32::MAX),
         handshake_timeout: listener.timeouts.header,
         idle_timeout: listener.timeouts.keepalive,
+        drain_delay: drain::share(connection.number, process.drain_spread),
         // The process ends when its own time-out has passed, whatever streams are open.
-        drain_timeout: worker.shared.cell.load().process.shutdown_timeout,
+        drain_timeout: process.shutdown_timeout,
         stream_timeout: listener.timeouts.write,
         ..Options::default()
     }

@@ -2,10 +2,13 @@
 
 pub(crate) mod chunked;
 pub(crate) mod connection;
+pub(crate) mod drain;
 pub(crate) mod front_door;
 mod h2;
+pub(crate) mod handover;
 pub(crate) mod head;
 mod lent;
+pub(crate) mod prepared;
 mod request_line;
 pub(crate) mod socket;
 pub(crate) mod stream;

@@ -27,7 +27,7 @@ pub(crate) struct Sockets {
 }
 
 /// Connections that may wait to be accepted; the kernel cuts it to `net.core.somaxconn`.
-const BACKLOG: i32 = 65_535;
+pub(crate) const BACKLOG: i32 = 65_535;
 
 /// Binds `address` for `workers` workers.
 pub(crate) fn bind(address: &ListenAddress, workers: usize) -> io::Result<Sockets> {
@@ -48,6 +48,14 @@ fn bind_tcp(address: SocketAddr, dual_stack: bool, workers: usize) -> io::Result
         bound.push(Bound::Tcp(tcp(address, dual_stack, true)?.into()));
     }
     Ok(Sockets { bound, shown: address.to_string() })
+}
+
+/// Another socket on the address of `first`, which was bound to be shared.
+pub(crate) fn one_more(
+    first: &std::net::TcpListener,
+    dual_stack: bool,
+) -> io::Result<std::net::TcpListener> {
+    tcp(first.local_addr()?, dual_stack, true).map(Into::into)
 }
 
 fn tcp(address: SocketAddr, dual_stack: bool, listening: bool) -> io::Result<Socket> {

@@ -1,8 +1,9 @@
 //! Worker threads: one per core, each with its own runtime, sockets and connection pools. They share nothing that waits.
 
 use std::io;
-use std::sync::Arc;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -13,7 +14,9 @@ use switchback_conf::plan::ListenAddress;
 use tokio::sync::{mpsc, watch};
 
 use super::connection::{Connection, Ends};
+use super::drain::Window;
 use super::front_door;
+use super::handover::{self, ListeningSocket};
 use super::socket::Bound;
 use super::stream::{ClientStream, PlainStream};
 use crate::h2;
@@ -33,6 +36,8 @@ pub(crate) struct Shared {
     pub(crate) nobody: Arc<Connection>,
     /// Whether everything is to come to its end.
     pub(crate) drain: watch::Sender<bool>,
+    /// Set before `drain`.
+    pub(crate) drain_window: OnceLock<Window>,
     /// The last connection's serial number.
     pub(crate) connections: AtomicU64,
     /// Sockets that are accepted from.
@@ -101,6 +106,10 @@ pub(crate) enum Order {
     Listen(Arc<ListenAddress>, Bound, Accepting),
     /// Stop accepting at this address.
     Unlisten(Arc<ListenAddress>),
+    /// Stop accepting at this address, where another process goes on with the same sockets.
+    Leave(Arc<ListenAddress>),
+    /// Send a descriptor of every socket that is accepted from.
+    Export(std::sync::mpsc::Sender<io::Result<ListeningSocket>>),
     /// End at once, whatever runs.
     Stop,
 }
@@ -156,39 +165,66 @@ impl Worker {
 
     /// Obeys orders until told to stop.
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
-        let mut accepting: Vec<(Arc<ListenAddress>, watch::Sender<bool>)> = Vec::new();
+        let mut accepting: Vec<Accepted> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {
                 Order::Listen(address, socket, counted) => {
-                    let (stop, stopped) = watch::channel(false);
-                    let accept = Arc::clone(&self).accept(Arc::clone(&address), socket, stopped);
-                    tokio::spawn(async move {
-                        accept.await;
-                        drop(counted);
-                    });
-                    accepting.push((address, stop));
+                    accepting.extend(self.listen(address, socket, counted));
                 }
                 // Dropping the sender ends the accept loop.
-                Order::Unlisten(address) => accepting.retain(|(accepted, _)| *accepted != address),
+                Order::Unlisten(address) => {
+                    accepting.retain(|accepted| accepted.address != address)
+                }
+                Order::Leave(address) => accepting.retain(|accepted| {
+                    let stays = accepted.address != address;
+                    if !stays {
+                        accepted.leave.send_replace(true);
+                    }
+                    stays
+                }),
+                Order::Export(sockets) => {
+                    for socket in accepting.iter().filter_map(Accepted::export) {
+                        // Whoever asked may have stopped waiting.
+                        let _ = sockets.send(socket);
+                    }
+                }
                 Order::Stop => return,
             }
         }
     }
 
-    /// Accepts until the listener is removed or everything drains; then takes what the kernel has queued, and closes.
+    fn listen(
+        self: &Arc<Self>,
+        address: Arc<ListenAddress>,
+        socket: Bound,
+        counted: Accepting,
+    ) -> Option<Accepted> {
+        let socket = match Acceptor::new(socket) {
+            Ok(socket) => Arc::new(socket),
+            Err(error) => {
+                tracing::error!(?address, %error, "cannot accept on a bound socket");
+                return None;
+            }
+        };
+        let (leave, stopped) = watch::channel(false);
+        let accepted =
+            Accepted { address: Arc::clone(&address), leave, socket: Arc::downgrade(&socket) };
+        let accept = Arc::clone(self).accept(address, socket, stopped);
+        tokio::spawn(async move {
+            accept.await;
+            drop(counted);
+        });
+        Some(accepted)
+    }
+
+    /// Accepts until the listener is removed or everything drains; then takes what the kernel has queued, and closes. What is
+    /// queued on a socket that another process accepts from is left to that.
     async fn accept(
         self: Arc<Self>,
         address: Arc<ListenAddress>,
-        socket: Bound,
+        socket: Arc<Acceptor>,
         mut stopped: watch::Receiver<bool>,
     ) {
-        let socket = match Acceptor::new(socket) {
-            Ok(socket) => socket,
-            Err(error) => {
-                tracing::error!(?address, %error, "cannot accept on a bound socket");
-                return;
-            }
-        };
         let mut drain = self.drain.clone();
         loop {
             let accepted = tokio::select! {
@@ -201,7 +237,12 @@ impl Worker {
                 Err(error) => self.wait_out(&error).await,
             }
         }
-        match socket.queued() {
+        if *stopped.borrow() {
+            return;
+        }
+        // Others hold it only between two awaits of this thread.
+        let queued = Arc::try_unwrap(socket).map_err(|_| io::ErrorKind::ResourceBusy.into());
+        match queued.and_then(Acceptor::queued) {
             Ok(queued) => {
                 queued.into_iter().for_each(|(stream, ends)| self.serve(&address, stream, ends))
             }
@@ -264,6 +305,29 @@ impl Worker {
     fn handshake_failed(&self, reason: &str, ends: Ends) {
         self.shared.resident.metrics.failed_handshakes.add();
         tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
+    }
+}
+
+/// What a worker accepts from, as its orders know it.
+struct Accepted {
+    address: Arc<ListenAddress>,
+    /// Turned true to leave the queue to another process; dropped to have it emptied.
+    leave: watch::Sender<bool>,
+    socket: Weak<Acceptor>,
+}
+
+impl Accepted {
+    fn export(&self) -> Option<io::Result<ListeningSocket>> {
+        Some(handover::export(&self.address, &*self.socket.upgrade()?))
+    }
+}
+
+impl AsFd for Acceptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(listener) => listener.as_fd(),
+            Self::Unix(listener) => listener.as_fd(),
+        }
     }
 }
 

@@ -19,6 +19,8 @@ mod cookies;
 #[cfg(test)]
 mod dependency_rows;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;
@@ -81,11 +83,15 @@ mod routing;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod socket_activation;
+#[cfg(test)]
 mod timeouts;
 #[cfg(test)]
 mod truncation;
 #[cfg(test)]
 mod unix_sockets;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod upstream_tls;
 #[cfg(test)]

@@ -53,9 +53,10 @@ impl ControlSocket {
         let mut until = pin!(until);
         loop {
             tokio::select! {
+                // Nothing is accepted once somebody else answers.
+                biased;
                 () = &mut until => break,
                 Ok(_) = left.wait_for(|left| *left) => {
-                    file.leave();
                     drop(listener);
                     // Whoever has asked for that is still to be answered.
                     until.await;

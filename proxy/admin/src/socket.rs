@@ -25,8 +25,6 @@ const BACKLOG: i32 = 64;
 pub struct ControlSocket {
     listener: UnixListener,
     file: SocketFile,
-    /// Turned true when another process answers there.
-    left: watch::Sender<bool>,
 }
 
 /// A hold on a control socket that is being served, by which another process gets it.
@@ -84,7 +82,7 @@ impl ControlSocket {
         remove_if_dead(path)?;
         let listener = listen(path).map_err(refused)?;
         let file = SocketFile::of(path).map_err(refused)?;
-        Ok(Self { listener, file, left: watch::Sender::new(false) })
+        Ok(Self { listener, file })
     }
 
     /// The socket that another process has bound at `path` and shares with this one.
@@ -101,8 +99,8 @@ impl ControlSocket {
         listener.set_nonblocking(true).map_err(refused)?;
         let mut file = SocketFile::of(path).map_err(refused)?;
         // The other process's, until this one serves.
-        file.is_left = true;
-        Ok(Self { listener, file, left: watch::Sender::new(false) })
+        file.is_foreign = true;
+        Ok(Self { listener, file })
     }
 
     /// What another process needs in order to answer here too, and then alone.
@@ -114,7 +112,7 @@ impl ControlSocket {
         Ok(ControlShare {
             descriptor: Arc::new(self.listener.try_clone().map_err(refused)?.into()),
             path: self.file.path.clone(),
-            left: self.left.clone(),
+            left: self.file.left.clone(),
         })
     }
 
@@ -126,8 +124,8 @@ impl ControlSocket {
 
     /// The listener, non-blocking, and the guard of its file.
     pub(crate) fn into_parts(mut self) -> (UnixListener, SocketFile, watch::Receiver<bool>) {
-        self.file.is_left = false;
-        let left = self.left.subscribe();
+        self.file.is_foreign = false;
+        let left = self.file.left.subscribe();
         (self.listener, self.file, left)
     }
 }
@@ -190,27 +188,28 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
-    is_left: bool,
+    /// Whether it is another process's.
+    is_foreign: bool,
+    /// Turned true when it becomes another process's.
+    left: watch::Sender<bool>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino(), is_left: false })
-    }
-}
-
-impl SocketFile {
-    /// Leaves the file where it is: it is another process's now.
-    pub(crate) fn leave(self) {
-        let mut file = self;
-        file.is_left = true;
+        Ok(Self {
+            path: path.to_owned(),
+            device: found.dev(),
+            inode: found.ino(),
+            is_foreign: false,
+            left: watch::Sender::new(false),
+        })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if self.is_left {
+        if self.is_foreign || *self.left.borrow() {
             return;
         }
         let Ok(found) = fs::symlink_metadata(&self.path) else { return };
@@ -269,8 +268,8 @@ mod tests {
         let elsewhere = folder.path().join("other.sock");
         assert!(ControlSocket::adopt(&elsewhere, shared()).is_err());
         let new = ControlSocket::adopt(&path, shared()).unwrap();
-        let (_, file, _) = old.into_parts();
-        file.leave();
+        old.share().unwrap().leave();
+        drop(old);
         assert!(path.exists(), "the file is the new process's");
         drop(ControlSocket::adopt(&path, new.share().unwrap().descriptor().try_clone().unwrap()));
         assert!(path.exists(), "one that was adopted and has not served is the old process's");

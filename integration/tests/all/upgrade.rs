@@ -185,6 +185,25 @@ fn pid_file_and_control_socket_are_the_successors_from_the_beginning_to_its_end(
 }
 
 #[test]
+fn files_of_the_process_may_move_with_an_upgrade() {
+    let mut proxy = Proxy::start(&site().top("drain_spread = \"0\"").respond("/*", "x"));
+    let (old_pid, old_socket) =
+        (proxy.folder().join("switchback.pid"), proxy.folder().join("switchback.sock"));
+    let moved = site()
+        .top("pid_file = \"moved.pid\"\ncontrol = { socket = \"moved.sock\" }")
+        .respond("/*", "x");
+    proxy.write(&moved);
+    proxy.run(&["upgrade", "--control", "switchback.sock"]).expect_code(0);
+    assert_eq!(proxy.wait_for_first(), Some(0), "{}", proxy.stderr());
+    assert!(!old_pid.exists() && !old_socket.exists(), "the old process takes its files with it");
+    let status = proxy.run(&["status", "--json", "--control", "moved.sock"]);
+    let status: serde_json::Value = serde_json::from_str(&status.expect_code(0).stdout).unwrap();
+    let pid = fs::read_to_string(proxy.folder().join("moved.pid")).unwrap();
+    assert_eq!(pid.trim(), status["pid"].to_string());
+    proxy.run(&["stop", "--control", "moved.sock"]).expect_code(0);
+}
+
+#[test]
 fn a_successor_reloads_and_gives_way_like_any_other() {
     let mut proxy = Proxy::start(&site().respond("/*", "one"));
     proxy.upgrade().expect_code(0);

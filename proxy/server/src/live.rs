@@ -179,6 +179,7 @@ impl Live {
         let Some(successor) = &self.parts.successor else {
             return Err("this program has no way to start another of itself".to_owned());
         };
+        may_be_outlived(std::process::id())?;
         let Some(_one_at_a_time) = self.upgrading.try_lock() else {
             return Err("an upgrade is under way".to_owned());
         };
@@ -312,6 +313,12 @@ impl Control for Live {
     }
 }
 
+/// Refuses the process that everything around it ends with.
+fn may_be_outlived(pid: u32) -> Result<(), String> {
+    let advice = "this is the first process of a container, which ends with it: start another container instead";
+    if pid == 1 { Err(advice.to_owned()) } else { Ok(()) }
+}
+
 /// Warnings for what the process keeps until it is started again. The engine tells of its own.
 fn unmoved(now: &ProcessPlan, next: &ProcessPlan) -> Vec<Diagnostic> {
     let keys = [
@@ -343,5 +350,16 @@ fn tell(verdict: &Verdict) {
         info!(generation, "reloaded");
     } else {
         error!(generation, "reload refused, the old configuration keeps serving");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_process_of_a_container_gives_way_to_nobody() {
+        assert!(may_be_outlived(1).unwrap_err().contains("container"));
+        assert_eq!(may_be_outlived(2), Ok(()));
     }
 }

@@ -16,7 +16,7 @@ use super::drain;
 use super::head::{self, Head, Parsed, Upgrade};
 use super::lent::{Lent, linger};
 use super::stream::ClientStream;
-use super::worker::Worker;
+use super::worker::{Open, Worker};
 use crate::http::answer::Made;
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
@@ -33,20 +33,13 @@ const PARTING: Duration = Duration::from_millis(250);
 /// What one read may bring; a head is mostly smaller.
 const READ: usize = 4 * 1024;
 
-/// Serves a plain-text connection: HTTP/1, or HTTP/2 with prior knowledge where the listener speaks it.
-pub(crate) async fn plain(worker: &Arc<Worker>, stream: ClientStream, connection: Arc<Connection>) {
-    Visit::new(worker, connection).http1(stream).await;
-}
-
-/// Serves a connection whose TLS handshake is done.
-pub(crate) async fn secured(
-    worker: &Arc<Worker>,
-    stream: ClientStream,
-    connection: Arc<Connection>,
-    is_h2: bool,
-) {
-    let visit = Visit::new(worker, connection);
-    if is_h2 { visit.http2(stream, BytesMut::new()).await } else { visit.http1(stream).await }
+/// Serves a connection in a task of its own: HTTP/2 where that was agreed on or where the client begins with its preface and
+/// the listener speaks it, else HTTP/1.
+pub(crate) fn spawn(open: Open, stream: ClientStream, connection: Arc<Connection>, is_h2: bool) {
+    tokio::spawn(async move {
+        let visit = Visit::new(open.worker(), connection);
+        if is_h2 { visit.http2(stream, BytesMut::new()).await } else { visit.http1(stream).await }
+    });
 }
 
 /// A connection as long as it lasts.

@@ -1,5 +1,6 @@
 //! From a bound address to a judged request: sockets, workers, accept, TLS, the front door.
 
+mod arrival;
 pub(crate) mod chunked;
 pub(crate) mod connection;
 pub(crate) mod drain;

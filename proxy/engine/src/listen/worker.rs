@@ -13,17 +13,17 @@ use pingora_proxy::HttpProxy;
 use switchback_conf::plan::ListenAddress;
 use tokio::sync::{mpsc, watch};
 
+use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
 use super::drain::Window;
-use super::front_door;
 use super::handover::{self, ListeningSocket};
 use super::socket::Bound;
-use super::stream::{ClientStream, PlainStream};
+use super::stream::PlainStream;
 use crate::h2;
 use crate::http::Phases;
 use crate::metrics::Gauge;
+use crate::snapshot::SnapshotCell;
 use crate::snapshot::resident::Resident;
-use crate::snapshot::{Listener, SnapshotCell};
 
 /// What all workers share.
 #[derive(Debug)]
@@ -70,20 +70,26 @@ impl Drop for Accepting {
     }
 }
 
-/// An open connection, for the count.
-struct Open(Arc<Resident>);
+/// An open connection, for the count. It goes from the task of the handshake to that of the connection.
+pub(crate) struct Open(Arc<Worker>);
 
 impl Open {
-    fn count(resident: &Arc<Resident>) -> Self {
-        resident.metrics.connections.add();
-        resident.metrics.open_connections.up();
-        Self(Arc::clone(resident))
+    fn count(worker: &Arc<Worker>) -> Self {
+        let metrics = &worker.shared.resident.metrics;
+        metrics.connections.add();
+        metrics.open_connections.up();
+        Self(Arc::clone(worker))
+    }
+
+    /// Who serves it.
+    pub(crate) fn worker(&self) -> &Arc<Worker> {
+        &self.0
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.metrics.open_connections.down();
+        self.0.shared.resident.metrics.open_connections.down();
     }
 }
 
@@ -263,48 +269,13 @@ impl Worker {
         }
     }
 
-    /// Serves a connection in a task of its own, with the settings of the snapshot in force.
+    /// Serves a connection in tasks of its own, with the settings of the snapshot in force.
     fn serve(self: &Arc<Self>, address: &ListenAddress, stream: PlainStream, ends: Ends) {
         let snapshot = self.shared.cell.load();
         let Some(listener) = snapshot.listeners.get(address).map(Arc::clone) else { return };
         let number = self.shared.connections.fetch_add(1, Ordering::Relaxed) + 1;
-        let worker = Arc::clone(self);
-        let open = Open::count(&self.shared.resident);
-        tokio::spawn(async move {
-            worker.connection(listener, stream, ends, number).await;
-            drop(open);
-        });
-    }
-
-    async fn connection(
-        self: &Arc<Self>,
-        listener: Arc<Listener>,
-        stream: PlainStream,
-        ends: Ends,
-        number: u64,
-    ) {
-        let Some(config) = listener.tls.clone() else {
-            let connection = Arc::new(Connection::new(listener, ends, None, number));
-            return front_door::plain(self, ClientStream::from(stream), connection).await;
-        };
-        let handshake = tokio_rustls::TlsAcceptor::from(config).accept(stream);
-        // The handshake's state is large and short-lived.
-        match tokio::time::timeout(listener.plan.timeouts.handshake, Box::pin(handshake)).await {
-            Ok(Ok(stream)) => {
-                let facts = super::tls::facts(stream.get_ref().1);
-                let is_h2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-                let connection = Arc::new(Connection::new(listener, ends, Some(facts), number));
-                front_door::secured(self, ClientStream::Tls(Box::new(stream)), connection, is_h2)
-                    .await;
-            }
-            Ok(Err(error)) => self.handshake_failed(&error.to_string(), ends),
-            Err(_) => self.handshake_failed("deadline passed", ends),
-        }
-    }
-
-    fn handshake_failed(&self, reason: &str, ends: Ends) {
-        self.shared.resident.metrics.failed_handshakes.add();
-        tracing::debug!(peer = ?ends.peer, "TLS handshake failed: {reason}");
+        let open = Open::count(self);
+        Arrival { open, listener, stream, ends, number }.begin();
     }
 }
 

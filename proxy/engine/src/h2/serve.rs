@@ -107,8 +107,8 @@ pub enum Closed {
 ///
 /// `digest` is what every [`Session`] tells of the connection: socket addresses and TLS. `on_request` gets every
 /// request; it must not do the work itself but spawn it, since nothing moves on the connection before it returns. When
-/// `shutdown` turns true, the client is told, after the delay of `options`, to open no more streams; those open are served to their end, for at most
-/// the time to drain. Returning, or dropping this future, closes the connection with all its streams.
+/// `shutdown` turns true, the client is told, after the delay of `options`, to open no more streams; those open are
+/// served to their end, for at most the time to drain. Returning, or dropping this future, closes the connection with all its streams.
 pub async fn serve<IO, F>(
     io: IO,
     options: &Options,
@@ -146,7 +146,10 @@ where
 {
     let mut announced = pin!(async {
         begun(&mut shutdown).await;
-        sleep(options.drain_delay).await;
+        // Even no sleep at all waits for the timer's next tick.
+        if !options.drain_delay.is_zero() {
+            sleep(options.drain_delay).await;
+        }
     });
     loop {
         let accepted = tokio::select! {

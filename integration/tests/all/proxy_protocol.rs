@@ -338,3 +338,45 @@ fn haproxy_says_that_its_client_came_over_tls() {
     client.ask(&get("/origin")).expect_status(200);
     assert_eq!(origin.requests("/origin")[0].headers.get("x-forwarded-proto"), Some("https"));
 }
+
+/// A client that a proxy in front passes on and that asks once, if it is taken.
+fn passed_on(proxy: &Proxy, client: &str) -> Option<Client> {
+    let mut connection = proxy.client();
+    let header = format!("PROXY TCP4 {client} 198.51.100.9 56324 443\r\n").into_bytes();
+    connection.try_send([header, request()].concat()).ok()?;
+    let answer = connection.try_response_to("GET").ok()?;
+    answer.expect_status(200);
+    Some(connection)
+}
+
+#[test]
+fn limits_per_client_are_held_against_whoever_the_header_names() {
+    for (top, listener) in
+        [("", "connections = { per_client = 2 }"), ("connections = { per_client = 2 }", "")]
+    {
+        let listener = format!("{FROM_HERE}\n{listener}");
+        let config = config().top(top).web(listener).site("").respond("/*", "x");
+        let proxy = Proxy::start(&config);
+        let open = |client: &str| passed_on(&proxy, client);
+        let held = [open("192.0.2.7"), open("192.0.2.8"), open("192.0.2.7"), open("192.0.2.9")];
+        assert!(held.iter().all(Option::is_some));
+        assert!(open("192.0.2.7").is_none());
+        assert!(open("192.0.2.8").is_some());
+        drop(held);
+        eventually("there is room again", Deadline::soon(), || open("192.0.2.7"));
+        let text = proxy.control("GET", "/metrics", None).text();
+        assert!(!text.contains("refused_connections_total{reason=\"client\"} 0"), "{text}");
+    }
+}
+
+#[test]
+fn who_comes_without_a_header_counts_as_who_it_is() {
+    let listener = "proxy_protocol = { from = [\"192.0.2.1\"], others = \"plain\" }\n\
+                    connections = { per_client = 1 }";
+    let proxy = Proxy::start(&told(listener, "x"));
+    let mut held = proxy.client();
+    held.ask(&get("/")).expect_status(200);
+    let mut second = proxy.client();
+    assert!(second.try_send(request()).is_err() || second.try_response_to("GET").is_err());
+    held.ask(&get("/")).expect_status(200);
+}

@@ -10,7 +10,9 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
-use switchback_integration::{Client, Config, Deadline, Proxy, config, eventually, get};
+use switchback_integration::{
+    Client, Config, Deadline, Gate, Origin, Proxy, Step, WireError, config, eventually, get,
+};
 
 /// One listener at `web`, with these lines beside it, and so many workers.
 fn at(web: impl std::fmt::Display, workers: usize, lines: &str) -> Config {
@@ -242,4 +244,41 @@ fn new_connections_do_not_wait_for_the_ones_that_leave() {
     let seen = crowd.stop();
     // A lost SYN would be sent again after a second.
     assert!(*seen.slowest.lock() < Duration::from_millis(900), "{:?}", seen.slowest.lock());
+}
+
+#[test]
+fn a_worker_that_leaves_waits_for_the_request_that_its_last_answer_allowed() {
+    let rest = Gate::new();
+    let half = [
+        Step::send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\na"),
+        Step::Wait(rest.clone()),
+        Step::send("b"),
+        Step::Next,
+    ];
+    let origin = Origin::start().serve("/half", half);
+    let halves =
+        |config: Config| config.route("/half", "proxy = \"app\"").upstream("app", &[&origin], "");
+    let (proxy, address, _) = started(|web| halves(at(web, 4, "")));
+    // So many that every worker has some.
+    let mut asking: Vec<Client> = (0..24).map(|_| Client::tcp(address)).collect();
+    let mut idle: Vec<Client> = (0..24).map(|_| Client::tcp(address)).collect();
+    for (asking, idle) in asking.iter_mut().zip(&mut idle) {
+        asking.send(get("/half").to_bytes());
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\na") {
+            head.extend(asking.read_exactly(1));
+        }
+        idle.ask(&get("/")).expect_body("x");
+        idle.set_patience(Duration::from_millis(1));
+    }
+    proxy.reload(&halves(at(address, 1, ""))).expect_accepted();
+    eventually("workers let go of connections", Deadline::soon(), || {
+        let is_open = |client: &mut Client| matches!(client.try_read(), Err(WireError::TimedOut));
+        (!idle.iter_mut().all(is_open)).then_some(())
+    });
+    asking.iter().for_each(|_| rest.pass());
+    for mut client in asking {
+        assert_eq!(client.read_exactly(1), b"b");
+        client.ask(&get("/")).expect_status(200).expect_body("x");
+    }
 }

@@ -88,6 +88,10 @@ pub fn positions(stride: usize, rounds: usize) -> Positions {
         let (sent, _) = runtime.block_on(stop(address, script.clone(), usize::MAX, Ending::End));
         found.lengths.push((name, sent));
     }
+    // Files of TLS are looked at once a second, by a thread that stays while there is something to look at.
+    eventually("files are looked at", Deadline::soon(), || {
+        (threads_called(&proxy, "control") == 2).then_some(())
+    });
     let before = idle(&proxy, &origin);
     let mut resident = Vec::new();
     for _ in 0..rounds {
@@ -144,6 +148,13 @@ fn idle(proxy: &Proxy, origin: &Origin) -> ProcessStats {
         last = Some(stats.descriptors);
         is_steady.then_some(stats)
     })
+}
+
+fn threads_called(proxy: &Proxy, name: &str) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", proxy.pid())).expect("the proxy runs");
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.trim_end() == name).count()
 }
 
 fn metric(proxy: &Proxy, name: &str) -> Option<u64> {

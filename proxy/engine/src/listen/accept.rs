@@ -1,7 +1,7 @@
 //! Accepting: until the socket is to be left, everything drains, or descriptors run out, and beyond.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,10 +13,12 @@ use tokio::sync::oneshot;
 
 use super::admit;
 use super::connection::Ends;
+use super::proxy_protocol;
 use super::reserve::{Remedy, Shortage, reset};
 use super::socket::Listening;
 use super::stream::PlainStream;
 use super::worker::{Farewell, Worker};
+use crate::snapshot::Listener;
 
 /// An accepted connection, and who is at the other end; `None` on a Unix socket.
 pub(crate) type Accepted = (OwnedFd, Option<SocketAddr>);
@@ -26,6 +28,13 @@ pub(crate) fn accept(socket: &Listening) -> io::Result<Accepted> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let (stream, peer) = acceptfrom_with(socket, flags)?;
     Ok((stream, peer.and_then(|peer| SocketAddr::try_from(peer).ok())))
+}
+
+/// Whose connection it is, if that is known before its first byte.
+fn client(listener: &Listener, peer: Option<SocketAddr>) -> Option<IpAddr> {
+    let settings = listener.plan.proxy_protocol.as_ref();
+    let is_said = settings.is_some_and(|settings| proxy_protocol::is_expected(settings, peer));
+    peer.filter(|_| !is_said).map(|peer| peer.ip())
 }
 
 /// Has tokio tell when connections wait.
@@ -155,7 +164,7 @@ impl Worker {
     fn take(self: &Arc<Self>, socket: &Listening, (stream, peer): Accepted) {
         let listener = socket.listener();
         let [own, process] = &listener.limits;
-        let admitted = match admit::connection([own, process], peer.map(|peer| peer.ip())) {
+        let admitted = match admit::connection([own, process], client(&listener, peer)) {
             Ok(admitted) => admitted,
             Err(refused) => {
                 self.shared.resident.metrics.refused_connection(refused);

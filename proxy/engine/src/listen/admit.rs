@@ -75,7 +75,7 @@ impl Limits {
 }
 
 /// Whether a connection from `address` is taken, by its listener and by the process; without an address it counts in totals
-/// alone. `None` where nothing is limited.
+/// alone, until it is known whose it is. `None` where nothing is limited.
 pub(crate) fn connection(
     limits: [&Limits; 2],
     address: Option<IpAddr>,
@@ -90,11 +90,10 @@ pub(crate) fn connection(
 }
 
 impl Admitted {
-    /// Counts the connection as one of `address`, as when a proxy in front says whose it is.
+    /// Counts the connection as one of `address`, once a proxy in front has said whose it is.
     ///
     /// # Errors
     /// There are too many of that client.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for addresses that a PROXY header brings"))]
     pub(crate) fn client(&mut self, address: IpAddr) -> Result<(), Refused> {
         self.places.iter_mut().flatten().try_for_each(|place| place.count(Some(address)))
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::connection::{Connection, Ends, TlsFacts};
 use super::proxy_protocol::{self, Introduced};
+use super::reserve::reset;
 use super::stream::{ClientStream, PlainStream};
 use super::tls;
 use super::visit;
@@ -54,8 +55,16 @@ impl Arrival {
 
     /// Shakes hands in the order in which the bytes come: PROXY header, then TLS.
     async fn handshakes(self) {
-        let Self { open, listener, stream, ends, number } = self;
+        let Self { mut open, listener, stream, ends, number } = self;
         let Some(introduced) = introduction(&open, &listener, &stream, ends).await else { return };
+        // Here, and not before, limits per client can be held against the client itself.
+        if let Some(client) =
+            introduced.ends.peer.filter(|_| listener.plan.proxy_protocol.is_some())
+            && let Err(refused) = open.of_client(client.ip())
+        {
+            open.worker().shared.resident.metrics.refused_connection(refused);
+            return reset(stream);
+        }
         // Large, and short-lived.
         if let Some(ready) = Box::pin(tls_handshake(&open, &listener, stream, ends)).await {
             spawn(open, listener, introduced, number, ready);
@@ -74,7 +83,6 @@ async fn introduction(
         return Some(Introduced { ends, proxied: None });
     };
     match Box::pin(proxy_protocol::introduce(settings, stream, ends)).await {
-        // Here, and not before, limits per client can be held against the client itself.
         Ok(introduced) => Some(introduced),
         Err(refusal) => {
             open.worker().shared.resident.metrics.refused_proxy_headers.add(refusal);

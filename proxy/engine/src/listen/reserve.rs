@@ -1,7 +1,7 @@
 //! A descriptor kept for when there are no others: with it a connection can be refused that could not even be accepted.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
@@ -45,7 +45,7 @@ impl Reserve {
 }
 
 /// Closes at once, without the kernel keeping anything for the other side.
-pub(crate) fn reset(stream: OwnedFd) {
+pub(crate) fn reset(stream: impl AsFd) {
     // Unix sockets know no such thing: they close as usual.
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
     drop(stream);

@@ -392,7 +392,9 @@ mod tests {
     use super::*;
 
     fn listener(toml: &str) -> Arc<Listener> {
-        let text = format!("[[listeners]]\n{toml}\n[[sites]]\n[[sites.routes]]\nrespond = \"x\"");
+        let text = format!(
+            "[[listeners]]\n{toml}\n[[sites]]\n[[sites.routes]]\nrespond = {{ body = \"x\" }}"
+        );
         let config = read_text("t.toml", &text, &std::collections::BTreeMap::new());
         let plan = switchback_conf::plan(&config.value.expect(&text)).value.unwrap();
         Listener::bare(plan.listeners[0].clone())

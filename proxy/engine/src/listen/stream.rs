@@ -181,6 +181,15 @@ impl AsRawFd for Io {
     }
 }
 
+impl AsFd for PlainStream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Tcp(stream) => stream.as_fd(),
+            Self::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
 impl AsRawFd for PlainStream {
     fn as_raw_fd(&self) -> RawFd {
         match self {

@@ -1,6 +1,7 @@
 //! Worker threads: one per core, each with its own runtime, sockets and connection pools. They share nothing that waits.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::task::Waker;
@@ -13,7 +14,7 @@ use pingora_core::server::configuration::ServerConf;
 use pingora_proxy::HttpProxy;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::admit::Admitted;
+use super::admit::{Admitted, Refused};
 use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
 use super::drain::Window;
@@ -77,7 +78,7 @@ impl Drop for Accepting {
 pub(crate) struct Open {
     worker: Arc<Worker>,
     /// Its place among those that are limited, while it lasts.
-    _admitted: Option<Box<Admitted>>,
+    admitted: Option<Box<Admitted>>,
 }
 
 impl Open {
@@ -86,7 +87,15 @@ impl Open {
         metrics.connections.add();
         metrics.open_connections.up();
         worker.open.up();
-        Self { worker: Arc::clone(worker), _admitted: admitted }
+        Self { worker: Arc::clone(worker), admitted }
+    }
+
+    /// Counts it as one of the client at `address`, whoever it was counted for.
+    ///
+    /// # Errors
+    /// There are too many of that client.
+    pub(crate) fn of_client(&mut self, address: IpAddr) -> Result<(), Refused> {
+        self.admitted.as_mut().map_or(Ok(()), |admitted| admitted.client(address))
     }
 
     /// Who serves it.

@@ -86,8 +86,8 @@ pub(crate) async fn introduce(
     }
 }
 
-/// Whether headers are taken from this address.
-fn is_expected(settings: &ProxyProtocolPlan, peer: Option<SocketAddr>) -> bool {
+/// Whether a connection from this address has to begin with a header.
+pub(crate) fn is_expected(settings: &ProxyProtocolPlan, peer: Option<SocketAddr>) -> bool {
     let Some(peer) = peer else { return settings.unix };
     let ip = peer.ip().to_canonical();
     settings.from.iter().any(|network| network.contains(&ip))

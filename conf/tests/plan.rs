@@ -73,6 +73,8 @@ fn a_small_configuration_takes_all_defaults() {
     assert_eq!(plan.process.workers, None);
     assert_eq!((plan.process.pid_file, plan.process.control_socket), (None, None));
     assert_eq!(plan.process.shutdown_timeout, Duration::from_secs(30));
+    assert_eq!(plan.process.drain_spread, Duration::from_secs(5));
+    assert_eq!(plan.process.upgrade_timeout, Duration::from_secs(30));
     assert!(
         plan.forwarding.x_forwarded && plan.forwarding.request_id && !plan.forwarding.forwarded
     );
@@ -113,6 +115,14 @@ fn the_control_socket_stands_beside_the_pid_file() {
     assert_eq!(socket("control = { socket = \"/b\" }"), Some("/b".into()));
     let pid_file = with_site(&format!("pid_file = \"/run/a.pid\"\n{LISTENER}")).process.pid_file;
     assert_eq!(pid_file.as_deref(), Some(Path::new("/run/a.pid")));
+}
+
+#[test]
+fn idle_connections_are_closed_within_the_time_that_a_stop_has() {
+    let spread = |text: &str| with_site(&format!("{text}\n{LISTENER}")).process.drain_spread;
+    assert_eq!(spread("shutdown_timeout = \"3s\""), Duration::from_secs(1));
+    assert_eq!(spread("shutdown_timeout = \"3s\"\ndrain_spread = \"2s\""), Duration::from_secs(2));
+    assert_eq!(spread("drain_spread = \"0\""), Duration::ZERO);
 }
 
 #[test]

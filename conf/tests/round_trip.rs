@@ -17,8 +17,8 @@ use switchback_conf::model::{
     Http2, Keepalive, Limits, Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name,
     OneOrMany, OrOff, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond,
     Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, Syslog, Table,
-    TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upstream, UpstreamTimeouts,
-    UpstreamTls, Workers,
+    TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upgrade, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
@@ -647,19 +647,24 @@ fn config() -> impl Strategy<Value = Config> {
     let socket = option::of(at(prop_oneof![Just(OrOff::Off), path().prop_map(OrOff::On)]));
     let shutdown =
         (0_u64..100_000_000).prop_map(|ms| Duration::from(std::time::Duration::from_millis(ms)));
-    let process =
-        (workers, option::of(at(path())), socket, shutdown, vec(network(), 0..3), connections());
+    let process = (workers, option::of(at(path())), socket, vec(network(), 0..3), connections());
+    let duration = |ms| Duration::from(std::time::Duration::from_millis(ms));
+    let upgrade = (0_u64..100_000).prop_map(move |ms| Upgrade { timeout: duration(ms) });
+    let spread = option::of(at((0_u64..100_000).prop_map(duration)));
+    let ends = (shutdown, spread, upgrade);
     let tables = (table(name(), at(upstream())), table(name(), at(map())));
     let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
-    (process, forwarding(), log(), lists).prop_map(
-        |(process, forwarding, log, (listeners, sites, (upstreams, maps)))| {
-            let (workers, pid_file, socket, shutdown_timeout, trusted_proxies, connections) =
-                process;
+    (process, ends, forwarding(), log(), lists).prop_map(
+        |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps)))| {
+            let (workers, pid_file, socket, trusted_proxies, connections) = process;
+            let (shutdown_timeout, drain_spread, upgrade) = ends;
             let control = Control { socket };
             Config {
                 workers,
                 pid_file,
                 shutdown_timeout,
+                drain_spread,
+                upgrade,
                 trusted_proxies,
                 connections,
                 control,

@@ -26,6 +26,7 @@ mod table;
 mod text;
 mod tls;
 mod tolerate;
+mod upgrade;
 mod upstream;
 mod words;
 
@@ -58,6 +59,7 @@ pub use tls::{
     UpstreamTls,
 };
 pub use tolerate::Tolerance;
+pub use upgrade::Upgrade;
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};
 
@@ -78,6 +80,11 @@ define::model! {
         pub pid_file: Option<At<PathBuf>> = None,
         /// The longest that a graceful stop waits for requests to end.
         pub shutdown_timeout: Duration = Duration::seconds(30),
+        /// The time over which a graceful stop spreads the closing of idle connections; until its turn, each may bring one
+        /// more request. Without it: 5 seconds, but at most a third of `shutdown_timeout`. `"0"` closes all at once.
+        pub drain_spread: Option<At<Duration>> = None,
+        /// How the process is replaced by a newer binary.
+        pub upgrade: Upgrade = Upgrade::default(),
         /// Networks of proxies in front of this one, whose `X-Forwarded-*`, `Forwarded` and `X-Request-ID` are believed.
         pub trusted_proxies: Vec<IpNet> = Vec::new(),
         /// How many client connections the process takes, on all listeners together.

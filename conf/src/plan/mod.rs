@@ -116,6 +116,10 @@ pub struct ProcessPlan {
     pub connections: ConnectionsPlan,
     /// The longest a graceful stop waits for what runs.
     pub shutdown_timeout: Duration,
+    /// The time over which idle connections are closed in a graceful stop.
+    pub drain_spread: Duration,
+    /// How long the successor in an upgrade may take until it is ready.
+    pub upgrade_timeout: Duration,
 }
 
 /// Who is believed and what is told about the client.

@@ -1,6 +1,7 @@
 //! The process, and what it tells about clients.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::build::Findings;
 use super::connections::connections;
@@ -18,7 +19,23 @@ pub(super) fn process(config: &Config, findings: &mut Findings<'_>) -> ProcessPl
         control_socket: control_socket(config, findings),
         connections: connections(&config.connections, findings),
         shutdown_timeout: config.shutdown_timeout.std(),
+        drain_spread: drain_spread(config, findings),
+        upgrade_timeout: config.upgrade.timeout.std(),
     }
+}
+
+/// The usual window for idle connections; a short stop takes less.
+const DRAIN_SPREAD: Duration = Duration::from_secs(5);
+
+fn drain_spread(config: &Config, findings: &mut Findings<'_>) -> Duration {
+    let longest = config.shutdown_timeout.std();
+    let Some(wanted) = &config.drain_spread else { return DRAIN_SPREAD.min(longest / 3) };
+    if wanted.value.std() > longest {
+        let message = "`drain_spread` is longer than `shutdown_timeout`: connections whose turn would come later are dropped";
+        let found = Diagnostic::warning(Code::NoEffect, wanted.at.clone(), message);
+        findings.report(found.hint("make `shutdown_timeout` the longer one"));
+    }
+    wanted.value.std()
 }
 
 fn control_socket(config: &Config, findings: &mut Findings<'_>) -> Option<PathBuf> {

@@ -17,6 +17,7 @@ pub(crate) struct Child {
     pid: u32,
     end: Signal,
     ended: Receiver<ExitStatus>,
+    gone: Receiver<ExitStatus>,
     status: Option<ExitStatus>,
     stdout: Arc<Output>,
     stderr: Arc<Output>,
@@ -28,16 +29,29 @@ impl Child {
     /// # Panics
     /// When it cannot be started.
     #[track_caller]
-    pub(crate) fn spawn(mut command: Command, notify: PathBuf) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    pub(crate) fn spawn(command: Command, notify: PathBuf) -> Self {
+        Self::spawn_reading(command, notify, Stdio::null())
+    }
+
+    /// The same with this standard input.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[track_caller]
+    pub(crate) fn spawn_reading(mut command: Command, notify: PathBuf, stdin: Stdio) -> Self {
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let pid = child.id();
         let (stdout, stdout_end) = Output::collect(child.stdout.take());
         let (stderr, stderr_end) = Output::collect(child.stderr.take());
         let (sender, ended) = channel();
+        let (early, gone) = channel();
         thread::spawn(move || {
             let status = child.wait();
+            if let Ok(status) = status {
+                let _heard = early.send(status);
+            }
             // The last words first: whoever hears of the end reads them.
             let _read = (stdout_end.join(), stderr_end.join());
             if let Ok(status) = status {
@@ -46,7 +60,7 @@ impl Child {
             }
             NotifySocket::ended(&notify);
         });
-        Self { pid, end: Signal::KILL, ended, status: None, stdout, stderr }
+        Self { pid, end: Signal::KILL, ended, gone, status: None, stdout, stderr }
     }
 
     /// Asked to end rather than killed when dropped, because it has children of its own to end.
@@ -80,6 +94,7 @@ impl Child {
             "QUIT" => Signal::QUIT,
             "TERM" => Signal::TERM,
             "USR1" => Signal::USR1,
+            "USR2" => Signal::USR2,
             "KILL" => Signal::KILL,
             other => panic!("no test sends {other}"),
         };
@@ -92,6 +107,16 @@ impl Child {
             return status;
         }
         let Ok(status) = self.ended.recv_timeout(Deadline::soon().left()) else {
+            panic!("process {} does not end; stderr:\n{}", self.pid, self.stderr());
+        };
+        self.status = Some(status);
+        status
+    }
+
+    /// As [`wait`](Self::wait), but does not wait for the last words: others may go on writing to the same streams.
+    #[track_caller]
+    pub(crate) fn wait_for_exit(&mut self) -> ExitStatus {
+        let Ok(status) = self.gone.recv_timeout(Deadline::soon().left()) else {
             panic!("process {} does not end; stderr:\n{}", self.pid, self.stderr());
         };
         self.status = Some(status);

@@ -4,9 +4,12 @@ mod child;
 mod control;
 
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -45,6 +48,8 @@ pub struct Proxy {
     folder: TempDir,
     child: Child,
     notify: NotifySocket,
+    /// The process that has taken over last; the first is `child`.
+    successor: Option<u32>,
 }
 
 impl Proxy {
@@ -112,13 +117,27 @@ impl Proxy {
         }
     }
 
-    /// Starts it from a copy of the binary in its folder, named `switchback`, that `place` puts where it is told.
+    /// Starts it from a copy of the binary in its folder, [`Proxy::binary`], which a test may replace.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
     #[track_caller]
-    pub(crate) fn start_copied(config: &Config, place: impl FnOnce(&Path)) -> Self {
+    pub fn start_copied(config: &Config) -> Self {
+        Self::start_placed(config, |copy| {
+            let linked = std::fs::hard_link(switchback_binary(), copy);
+            let copied = || std::fs::copy(switchback_binary(), copy).map(drop);
+            linked.or_else(|_| copied()).expect("a copy");
+        })
+    }
+
+    /// The same, with the binary that `place` puts where it is told.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub(crate) fn start_placed(config: &Config, place: impl FnOnce(&Path)) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         config.write(folder.path()).expect("a temporary folder takes files");
         let copy = folder.path().join("switchback");
@@ -129,6 +148,44 @@ impl Proxy {
             Ok(proxy) => proxy,
             Err(Refusal { code, stderr }) => panic!("no start (exit code {code:?}):\n{stderr}"),
         }
+    }
+
+    /// Where [`Proxy::start_copied`] has its binary.
+    #[must_use]
+    pub fn binary(&self) -> PathBuf {
+        self.folder().join("switchback")
+    }
+
+    /// Has the process that serves now give way to the next one, and waits until that has been decided.
+    ///
+    /// # Panics
+    /// When nobody is there to be asked.
+    #[track_caller]
+    pub fn upgrade(&mut self) -> Finished {
+        let finished = self.run(&["upgrade", "--control", "switchback.sock"]);
+        self.follow();
+        finished
+    }
+
+    /// Takes note of the process that serves now, in order to end it with the test.
+    ///
+    /// # Panics
+    /// When the control socket does not answer.
+    #[track_caller]
+    pub fn follow(&mut self) -> u32 {
+        let serving = self.status()["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        let serving = serving.expect("a status has a process id");
+        self.successor = (serving != self.pid()).then_some(serving);
+        serving
+    }
+
+    /// Waits until the process that was started first has ended, whoever has taken over.
+    ///
+    /// # Panics
+    /// When it does not end.
+    #[track_caller]
+    pub fn wait_for_first(&mut self) -> Option<i32> {
+        self.child.wait_for_exit().code()
     }
 
     /// Starts `switchback` with these arguments instead of `run` and a configuration file.
@@ -146,12 +203,38 @@ impl Proxy {
         }
     }
 
-    fn launch(folder: TempDir, mut command: Command) -> Result<Self, Refusal> {
+    /// Starts it with a listening socket that is passed to it as a service manager does.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_activated(config: &Config, socket: OwnedFd) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        config.write(folder.path()).expect("a temporary folder takes files");
+        let script = "LISTEN_PID=$$ LISTEN_FDS=1 exec \"$0\" run -c \"$1\" 3<&0 </dev/null";
+        let mut command = Command::new("sh");
+        command.args(["-c", script]).arg(switchback_binary()).arg(CONFIG_FILE);
+        match Self::launch_reading(folder, command, socket.into()) {
+            Ok(proxy) => proxy,
+            Err(Refusal { code, stderr }) => panic!("no start (exit code {code:?}):\n{stderr}"),
+        }
+    }
+
+    fn launch(folder: TempDir, command: Command) -> Result<Self, Refusal> {
+        Self::launch_reading(folder, command, Stdio::null())
+    }
+
+    fn launch_reading(
+        folder: TempDir,
+        mut command: Command,
+        stdin: Stdio,
+    ) -> Result<Self, Refusal> {
         let notify = NotifySocket::bind(folder.path()).expect("a socket in an empty folder");
         command.current_dir(folder.path()).env("NOTIFY_SOCKET", notify.path());
-        let mut child = Child::spawn(command, notify.path().to_owned());
+        let mut child = Child::spawn_reading(command, notify.path().to_owned(), stdin);
         match notify.wait_for("READY=1", Deadline::soon()) {
-            Heard::Said => Ok(Self { folder, child, notify }),
+            Heard::Said => Ok(Self { folder, child, notify, successor: None }),
             Heard::Ended => Err(Refusal { code: child.wait().code(), stderr: child.stderr() }),
             Heard::Nothing => panic!("neither ready nor ended; stderr:\n{}", child.stderr()),
         }
@@ -236,6 +319,13 @@ impl Proxy {
     pub fn wait_for_notification(&self, line: &str) {
         let heard = self.notify.wait_for(line, Deadline::soon());
         assert!(matches!(heard, Heard::Said), "no {line} was said; stderr:\n{}", self.stderr());
+    }
+
+    /// Whether the service manager has been told this, among what nobody has waited for yet.
+    #[must_use]
+    pub fn has_notified(&self, line: &str) -> bool {
+        let now = Deadline::after(Duration::from_millis(1));
+        matches!(self.notify.wait_for(line, now), Heard::Said)
     }
 
     /// The TCP address of the listener with this name.
@@ -374,5 +464,16 @@ impl Proxy {
         self.signal("QUIT");
         let code = self.wait();
         assert_eq!(code, Some(0), "unclean stop; stderr:\n{}", self.stderr());
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let pid =
+            self.successor.take().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+        if let Some(pid) = pid {
+            // It may have ended by itself.
+            let _sent = kill_process(pid, Signal::KILL);
+        }
     }
 }

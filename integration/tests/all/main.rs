@@ -25,6 +25,8 @@ mod dependency_rows;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
+mod drain;
+#[cfg(test)]
 mod edge_changes;
 #[cfg(test)]
 mod edge_idle;
@@ -107,6 +109,8 @@ mod signals;
 #[cfg(test)]
 mod smuggling;
 #[cfg(test)]
+mod socket_activation;
+#[cfg(test)]
 mod timeouts;
 mod tls;
 #[cfg(test)]
@@ -119,6 +123,8 @@ mod tolerate;
 mod truncation;
 #[cfg(test)]
 mod unix_sockets;
+#[cfg(test)]
+mod upgrade;
 #[cfg(test)]
 mod upstream_tls;
 #[cfg(test)]

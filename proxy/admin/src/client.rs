@@ -14,14 +14,17 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 use tokio::{runtime, task, time};
 
-use crate::message::{Failure, Status, Stop, StopMode, Verdict, Version};
+use crate::message::{Failure, Status, Stop, StopMode, Upgraded, Verdict, Version};
 
 /// For a whole call. A reload reads and assembles everything before it answers.
 const DEADLINE: Duration = Duration::from_secs(120);
 /// Bytes of an answer: far above any verdict or metrics page.
 const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
 
-/// Asks a running process through its control socket. Every call blocks, at most two minutes.
+/// For an upgrade, which waits for as long as `[upgrade] timeout` says.
+const UPGRADE_DEADLINE: Duration = Duration::from_secs(590);
+
+/// Asks a running process through its control socket. Every call blocks, an upgrade at most ten minutes, others two.
 #[derive(Clone, Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -118,6 +121,15 @@ impl Client {
         self.read(&self.call(Method::POST, "/reload", Bytes::new())?)
     }
 
+    /// Has it give way to the binary that is now at its path.
+    ///
+    /// # Errors
+    /// See [`CallError`]. An upgrade that fails is an [`Upgraded`], not an error.
+    pub fn upgrade(&self) -> Result<Upgraded, CallError> {
+        let call = self.call_within(UPGRADE_DEADLINE, Method::POST, "/upgrade", Bytes::new());
+        self.read(&call?)
+    }
+
     /// Has it begin to stop.
     ///
     /// # Errors
@@ -158,15 +170,25 @@ impl Client {
     }
 
     fn call(&self, method: Method, path: &str, body: Bytes) -> Result<Answer, CallError> {
+        self.call_within(DEADLINE, method, path, body)
+    }
+
+    fn call_within(
+        &self,
+        deadline: Duration,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<Answer, CallError> {
         let runtime = runtime::Builder::new_current_thread()
             .enable_all()
             .build()
             .map_err(|error| self.broken(&error))?;
         runtime.block_on(async {
-            match time::timeout(DEADLINE, self.converse(method, path, body)).await {
+            match time::timeout(deadline, self.converse(method, path, body)).await {
                 Ok(answer) => answer,
                 Err(_) => {
-                    Err(self.broken(&format!("no answer within {} seconds", DEADLINE.as_secs())))
+                    Err(self.broken(&format!("no answer within {} seconds", deadline.as_secs())))
                 }
             }
         })

@@ -11,4 +11,4 @@ mod serve;
 mod socket;
 
 pub use client::{CallError, Client};
-pub use socket::{BindError, ControlSocket};
+pub use socket::{BindError, ControlShare, ControlSocket};

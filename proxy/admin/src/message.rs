@@ -44,6 +44,9 @@ pub struct Status {
     /// Lines of logs that were lost since the start.
     #[serde(default)]
     pub log_lines_lost: u64,
+    /// Why the last upgrade has failed, if it has.
+    #[serde(default)]
+    pub upgrade_failure: Option<String>,
 }
 
 /// Whether a process accepts.
@@ -91,6 +94,17 @@ pub struct Verdict {
     /// Everything found: severity, code, message, file, line, column and hint of each.
     pub diagnostics: Vec<serde_json::Value>,
     /// The same for people, with the lines of the file shown. Empty when nothing was found.
+    pub report: String,
+}
+
+/// Answer to `POST /upgrade`: 200 when another process has taken over, else 422.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Upgraded {
+    /// Whether another process serves now.
+    pub taken_over: bool,
+    /// The process that serves.
+    pub pid: u32,
+    /// Why it is still the old one. Empty when it is not.
     pub report: String,
 }
 
@@ -142,6 +156,7 @@ impl From<control::Status> for Status {
             requests_in_flight: status.requests_in_flight,
             requests: status.requests,
             log_lines_lost: status.log_lines_lost,
+            upgrade_failure: status.upgrade_failure,
         }
     }
 }
@@ -171,6 +186,19 @@ impl From<control::Verdict> for Verdict {
             .map(|diagnostic| serde_json::to_value(diagnostic).unwrap_or_default())
             .collect();
         Self { accepted: verdict.accepted, generation: verdict.generation, diagnostics, report }
+    }
+}
+
+impl From<control::Upgraded> for Upgraded {
+    fn from(upgraded: control::Upgraded) -> Self {
+        match upgraded {
+            control::Upgraded::TakenOver { pid } => {
+                Self { taken_over: true, pid, report: String::new() }
+            }
+            control::Upgraded::Failed { reason } => {
+                Self { taken_over: false, pid: std::process::id(), report: reason }
+            }
+        }
     }
 }
 

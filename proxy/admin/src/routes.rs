@@ -16,7 +16,7 @@ use serde::Serialize;
 use switchback_engine::control::{self, Control};
 use tokio::{task, time};
 
-use crate::message::{Failure, Status, Stop, Verdict, Version};
+use crate::message::{Failure, Status, Stop, Upgraded, Verdict, Version};
 
 /// Bytes of a request body; the longest that means anything has about 20.
 const LARGEST_BODY: usize = 64 * 1024;
@@ -32,6 +32,7 @@ pub(crate) fn router(control: Arc<dyn Control>) -> Router {
         .route("/metrics", get(metrics))
         .route("/check", post(check))
         .route("/reload", post(reload))
+        .route("/upgrade", post(upgrade))
         .route("/stop", post(stop))
         .route("/reopen-logs", post(reopen_logs))
         .fallback(unknown)
@@ -59,6 +60,14 @@ async fn check(State(control): Shared) -> Response {
 
 async fn reload(State(control): Shared) -> Response {
     verdict(move || control.reload()).await
+}
+
+async fn upgrade(State(control): Shared) -> Response {
+    match task::spawn_blocking(move || Upgraded::from(control.upgrade())).await {
+        Ok(upgraded) if upgraded.taken_over => json(StatusCode::OK, &upgraded),
+        Ok(upgraded) => json(StatusCode::UNPROCESSABLE_ENTITY, &upgraded),
+        Err(error) => failure(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()),
+    }
 }
 
 async fn stop(State(control): Shared, body: Body) -> Response {

@@ -44,7 +44,7 @@ impl ControlSocket {
         control: Arc<dyn Control>,
         until: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let (listener, _file) = self.into_parts();
+        let (listener, file, mut left) = self.into_parts();
         let listener = UnixListener::from_std(listener)?;
         let router = router(control);
         let slots = Arc::new(Semaphore::new(CONNECTIONS));
@@ -53,7 +53,16 @@ impl ControlSocket {
         let mut until = pin!(until);
         loop {
             tokio::select! {
+                // Nothing is accepted once somebody else answers.
+                biased;
                 () = &mut until => break,
+                Ok(_) = left.wait_for(|left| *left) => {
+                    drop(listener);
+                    // Whoever has asked for that is still to be answered.
+                    until.await;
+                    last_answers(closing, connections).await;
+                    return Ok(());
+                }
                 accepted = accept(&listener, &slots) => {
                     let Some((stream, slot)) = accepted else { continue };
                     connections.spawn(connection(stream, router.clone(), closed.clone(), slot));
@@ -61,12 +70,17 @@ impl ControlSocket {
                 Some(_) = connections.join_next() => {}
             }
         }
-        drop(closing);
-        let all_left = async { while connections.join_next().await.is_some() {} };
-        // Whoever has not read their answer by now does not want it.
-        let _ = time::timeout(LAST_ANSWERS, all_left).await;
+        last_answers(closing, connections).await;
+        drop(file);
         Ok(())
     }
+}
+
+async fn last_answers(closing: watch::Sender<()>, mut connections: JoinSet<()>) {
+    drop(closing);
+    let all_left = async { while connections.join_next().await.is_some() {} };
+    // Whoever has not read their answer by now does not want it.
+    let _ = time::timeout(LAST_ANSWERS, all_left).await;
 }
 
 async fn accept(

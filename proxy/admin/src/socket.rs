@@ -6,9 +6,11 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use thiserror::Error;
+use tokio::sync::watch;
 
 /// Only the user who runs the process may connect: whoever can, may stop it.
 const MODE: u32 = 0o600;
@@ -23,6 +25,14 @@ const BACKLOG: i32 = 64;
 pub struct ControlSocket {
     listener: UnixListener,
     file: SocketFile,
+}
+
+/// A hold on a control socket that is being served, by which another process gets it.
+#[derive(Clone, Debug)]
+pub struct ControlShare {
+    descriptor: Arc<OwnedFd>,
+    path: PathBuf,
+    left: watch::Sender<bool>,
 }
 
 /// Why a control socket cannot be bound.
@@ -75,6 +85,37 @@ impl ControlSocket {
         Ok(Self { listener, file })
     }
 
+    /// The socket that another process has bound at `path` and shares with this one.
+    ///
+    /// # Errors
+    /// It is bound elsewhere, or its file is gone.
+    pub fn adopt(path: &Path, descriptor: OwnedFd) -> Result<Self, BindError> {
+        let refused = |source| BindError::Refused { path: path.to_owned(), source };
+        let listener = UnixListener::from(descriptor);
+        let bound = listener.local_addr().map_err(refused)?;
+        if bound.as_pathname() != Some(path) {
+            return Err(refused(io::Error::other("the socket is bound to another path")));
+        }
+        listener.set_nonblocking(true).map_err(refused)?;
+        let mut file = SocketFile::of(path).map_err(refused)?;
+        // The other process's, until this one serves.
+        file.is_foreign = true;
+        Ok(Self { listener, file })
+    }
+
+    /// What another process needs in order to answer here too, and then alone.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn share(&self) -> Result<ControlShare, BindError> {
+        let refused = |source| BindError::Refused { path: self.file.path.clone(), source };
+        Ok(ControlShare {
+            descriptor: Arc::new(self.listener.try_clone().map_err(refused)?.into()),
+            path: self.file.path.clone(),
+            left: self.file.left.clone(),
+        })
+    }
+
     /// Where it is bound.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -82,8 +123,29 @@ impl ControlSocket {
     }
 
     /// The listener, non-blocking, and the guard of its file.
-    pub(crate) fn into_parts(self) -> (UnixListener, SocketFile) {
-        (self.listener, self.file)
+    pub(crate) fn into_parts(mut self) -> (UnixListener, SocketFile, watch::Receiver<bool>) {
+        self.file.is_foreign = false;
+        let left = self.file.left.subscribe();
+        (self.listener, self.file, left)
+    }
+}
+
+impl ControlShare {
+    /// The socket.
+    #[must_use]
+    pub fn descriptor(&self) -> &OwnedFd {
+        &self.descriptor
+    }
+
+    /// Where it is bound.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Accepts no more calls and leaves the file to the process that shares the socket. Calls that run are answered.
+    pub fn leave(&self) {
+        self.left.send_replace(true);
     }
 }
 
@@ -126,17 +188,30 @@ pub(crate) struct SocketFile {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Whether it is another process's.
+    is_foreign: bool,
+    /// Turned true when it becomes another process's.
+    left: watch::Sender<bool>,
 }
 
 impl SocketFile {
     fn of(path: &Path) -> io::Result<Self> {
         let found = fs::symlink_metadata(path)?;
-        Ok(Self { path: path.to_owned(), device: found.dev(), inode: found.ino() })
+        Ok(Self {
+            path: path.to_owned(),
+            device: found.dev(),
+            inode: found.ino(),
+            is_foreign: false,
+            left: watch::Sender::new(false),
+        })
     }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
+        if self.is_foreign || *self.left.borrow() {
+            return;
+        }
         let Ok(found) = fs::symlink_metadata(&self.path) else { return };
         if (found.dev(), found.ino()) == (self.device, self.inode) {
             // Nobody is left to be told; a file that stays is recognised as dead by the next start.
@@ -182,6 +257,24 @@ mod tests {
         fs::write(&path, "do not lose me").unwrap();
         assert!(matches!(ControlSocket::bind(&path), Err(BindError::NotASocket { .. })));
         assert_eq!(fs::read_to_string(&path).unwrap(), "do not lose me");
+    }
+
+    #[test]
+    fn a_socket_that_is_shared_is_adopted_where_it_is_bound() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control.sock");
+        let old = ControlSocket::bind(&path).unwrap();
+        let shared = || old.share().unwrap().descriptor().try_clone().unwrap();
+        let elsewhere = folder.path().join("other.sock");
+        assert!(ControlSocket::adopt(&elsewhere, shared()).is_err());
+        let new = ControlSocket::adopt(&path, shared()).unwrap();
+        old.share().unwrap().leave();
+        drop(old);
+        assert!(path.exists(), "the file is the new process's");
+        drop(ControlSocket::adopt(&path, new.share().unwrap().descriptor().try_clone().unwrap()));
+        assert!(path.exists(), "one that was adopted and has not served is the old process's");
+        drop(new.into_parts());
+        assert!(!path.exists());
     }
 
     #[test]

@@ -15,6 +15,9 @@ pub trait Control: Send + Sync + 'static {
     fn check(&self) -> Verdict;
     /// Reads the configuration again and, if it has no errors, swaps it in whole.
     fn reload(&self) -> Verdict;
+    /// Gives way to a newer binary: starts it, hands it all sockets, and begins to stop once it serves. Returns when that has
+    /// been decided.
+    fn upgrade(&self) -> Upgraded;
     /// Begins to stop; returns at once.
     fn stop(&self, mode: StopMode);
     /// Appends the counters in the Prometheus text format.
@@ -59,6 +62,8 @@ pub struct Status {
     pub requests: u64,
     /// Lines of logs that were lost since the start: they could not be written, or not fast enough.
     pub log_lines_lost: u64,
+    /// Why the last upgrade has failed, if it has.
+    pub upgrade_failure: Option<String>,
 }
 
 /// Whether a process accepts.
@@ -92,6 +97,21 @@ pub struct Verdict {
     pub generation: u64,
     /// Everything found, warnings too.
     pub diagnostics: Vec<Diagnostic>,
+}
+
+/// What became of an upgrade.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Upgraded {
+    /// The process with this id serves; this one finishes what it has begun, and ends.
+    TakenOver {
+        /// The successor.
+        pid: u32,
+    },
+    /// This process goes on serving.
+    Failed {
+        /// For this reason.
+        reason: String,
+    },
 }
 
 /// How to stop.

@@ -37,6 +37,8 @@ pub use listen::judge;
 pub use listen::proxy_protocol::check as check_proxy_header;
 
 use listen::connection::{Connection, Ends};
+pub use listen::handover::{Inheritance, ListeningSocket, listening_socket};
+pub use listen::prepared::Prepared;
 use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use log::AccessLog;
@@ -100,24 +102,8 @@ impl Engine {
     /// # Errors
     /// Everything that keeps the plan from being served: addresses that cannot be bound, certificates that cannot be used.
     pub fn start(plan: Plan, actions: Actions) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let resident = Arc::new(Resident::new(actions));
-        let order = addresses(&plan);
-        let (snapshot, warnings) = assemble(plan, &resident, 1)?;
-        snapshot.access_logs.iter().for_each(AccessLog::take_over);
-        let (count, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
-        let wanted = snapshot.listeners_in(&order);
-        let nobody = nobody(wanted.first()).map_err(|error| vec![cannot_start(&error)])?;
-        let listeners = Arc::new(Listeners::default());
-        let change = listeners.prepare(wanted, count)?;
-        let engine = match Self::run(snapshot, resident, nobody, listeners) {
-            Ok(engine) => engine,
-            Err(error) => {
-                change.abandon();
-                return Err(vec![cannot_start(&error)]);
-            }
-        };
-        engine.put_workers(change, count, within, || ())?;
-        Ok((engine, warnings))
+        let (prepared, warnings) = Self::prepare(plan, actions, Inheritance::default())?;
+        Ok((prepared.begin(), warnings))
     }
 
     /// What [`Engine::start`] and [`Engine::reload`] would find, without binding anything.
@@ -151,7 +137,8 @@ impl Engine {
         let generation = self.shared.cell.generation() + 1;
         let (snapshot, warnings) = assemble(plan, &self.shared.resident, generation)?;
         let (count, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
-        let change = self.listeners.prepare(snapshot.listeners_in(&order), count)?;
+        let wanted = snapshot.listeners_in(&order);
+        let change = self.listeners.prepare(wanted, count, &mut Inheritance::default())?;
         self.resolve_new(&snapshot);
         self.put_workers(change, count, within, || {
             snapshot.access_logs.iter().for_each(AccessLog::take_over);

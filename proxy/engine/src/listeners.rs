@@ -8,6 +8,7 @@
 mod change;
 
 use std::collections::HashSet;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,8 +16,9 @@ use parking_lot::{Mutex, MutexGuard};
 use switchback_conf::plan::{ListenAddress, SocketPlan};
 
 use crate::control::ListenerStatus;
+use crate::listen::handover::{self, ListeningSocket};
 use crate::listen::socket::{Listening, Sockets};
-use crate::listen::worker::{Accepting, Order, Shared, WorkerHandle};
+use crate::listen::worker::{Accepting, Farewell, Order, Shared, WorkerHandle};
 
 pub(crate) use change::{Change, Crew};
 
@@ -70,6 +72,32 @@ impl Listeners {
         table.leaving.clear();
         for group in &mut table.groups {
             group.sockets.listening.clear();
+        }
+    }
+
+    /// Descriptors of all sockets that are accepted from, for another process; those of one place in the order in which they
+    /// listen.
+    pub(crate) fn export(&self) -> io::Result<Vec<ListeningSocket>> {
+        let table = self.table.lock();
+        let sockets = table.groups.iter().flat_map(|group| {
+            let sockets = group.sockets.listening.iter();
+            sockets.map(|socket| handover::export(&group.address, socket))
+        });
+        sockets.collect()
+    }
+
+    /// Leaves the sockets of these names, with what waits in them, and their files, to another process.
+    pub(crate) fn leave_to_another(&self, names: &[String], workers: &[WorkerHandle]) {
+        let mut table = self.table.lock();
+        let is_left = |group: &mut Group| names.contains(&handover::name(&group.address));
+        for group in table.groups.extract_if(.., is_left) {
+            for socket in &group.sockets.listening {
+                for worker in workers {
+                    // Those who do not accept from it have nothing to leave.
+                    let order = Order::Leave(Arc::clone(socket), Farewell::ToAnother);
+                    let _ = worker.orders.send(order);
+                }
+            }
         }
     }
 
@@ -187,7 +215,22 @@ impl Group {
         for (number, worker) in workers.iter().enumerate().skip(first) {
             let Some(socket) = self.socket_of(number) else { continue };
             // A worker that is gone has left.
-            let _ = worker.orders.send(Order::Leave(Arc::clone(socket), self.settle()));
+            let farewell = Farewell::After(self.settle());
+            let _ = worker.orders.send(Order::Leave(Arc::clone(socket), farewell));
+        }
+    }
+
+    /// Has these workers empty the sockets that were inherited beyond their number, which nothing new is sent to.
+    fn leave_surplus(&self, workers: &[WorkerHandle], shared: &Arc<Shared>) {
+        if !self.sockets.place.is_tcp() {
+            return;
+        }
+        let surplus = self.sockets.listening.iter().skip(workers.len());
+        for (worker, socket) in workers.iter().cycle().zip(surplus) {
+            socket.claim();
+            let _ = worker.orders.send(Order::Listen(Arc::clone(socket), Accepting::count(shared)));
+            let farewell = Farewell::After(self.settle());
+            let _ = worker.orders.send(Order::Leave(Arc::clone(socket), farewell));
         }
     }
 }

@@ -59,6 +59,14 @@ pub(crate) enum Command {
         #[arg(long)]
         fast: bool,
     },
+    /// Has the binary that is now at its path take over from the running process, without losing a connection.
+    Upgrade {
+        #[command(flatten)]
+        process: Process,
+        /// Prints the verdict as JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Has the running process open its log files again, after they were rotated.
     Reopen {
         #[command(flatten)]

@@ -23,6 +23,9 @@ pub enum Error {
     /// The process has a logger already, though [`Server::logger`](crate::Server::logger) was asked to set one.
     #[error("this process has a logger already: leave out `Server::logger`")]
     LoggerTaken,
+    /// The process that is to be taken over from, or the service manager, hands over what cannot be used.
+    #[error("cannot take over: {0}")]
+    TakeOver(io::Error),
     /// The system gives no thread, runtime or signal handler.
     #[error("cannot start the control thread: {0}")]
     Thread(io::Error),

@@ -6,14 +6,14 @@ use std::thread::JoinHandle;
 
 use switchback_conf::{Config, Diagnostic};
 use switchback_engine::Drained;
-use switchback_engine::control::{Control, Status, StopMode, Verdict};
+use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict};
 
 use crate::live::Live;
 
 /// A running server. Dropped without [`wait`](Handle::wait), it stops at once.
 ///
-/// [`check`](Handle::check), [`reload`](Handle::reload), [`replace`](Handle::replace) and [`wait`](Handle::wait) block; call
-/// them from async code through `spawn_blocking`.
+/// [`check`](Handle::check), [`reload`](Handle::reload), [`replace`](Handle::replace),
+/// [`upgrade`](Handle::upgrade) and [`wait`](Handle::wait) block; call them from async code through `spawn_blocking`.
 #[must_use = "a server stops when its handle is dropped"]
 pub struct Handle {
     live: Arc<Live>,
@@ -75,6 +75,13 @@ impl Handle {
     /// Opens all log files again, after they were rotated.
     pub fn reopen_logs(&self) {
         self.live.reopen_logs();
+    }
+
+    /// Has the process that [`Server::successor`](crate::Server::successor) starts take over; if it does, begins to stop.
+    /// Else this one keeps serving.
+    #[must_use = "an upgrade can fail"]
+    pub fn upgrade(&self) -> Upgraded {
+        self.live.upgrade()
     }
 
     /// Begins to stop and returns at once. A fast stop also cuts a graceful one short.

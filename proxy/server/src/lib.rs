@@ -23,7 +23,9 @@ mod runtime_files;
 mod server;
 mod signals;
 mod source;
+mod start;
 mod stop;
+mod upgrade;
 
 pub use async_trait::async_trait;
 pub use bytes;
@@ -39,7 +41,9 @@ pub use switchback_conf::{
 };
 pub use switchback_engine::Drained;
 pub use switchback_engine::action::{Action, BodyError, Request, Response};
-pub use switchback_engine::control::{ListenerStatus, State, Status, StopMode, Verdict, Version};
+pub use switchback_engine::control::{
+    ListenerStatus, State, Status, StopMode, Upgraded, Verdict, Version,
+};
 
 /// Which program this is.
 pub const VERSION: Version = Version { name: "switchback", version: env!("CARGO_PKG_VERSION") };

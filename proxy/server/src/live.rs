@@ -1,39 +1,51 @@
 //! A running server, as operators meet it: the one implementation of [`Control`].
 
 use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant, SystemTime};
 
 use parking_lot::Mutex;
+use switchback_admin::ControlShare;
 use switchback_conf::plan::{Plan, ProcessPlan};
 use switchback_conf::{Code, Config, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
 use switchback_engine::action::Actions;
-use switchback_engine::control::{Control, Status, StopMode, Verdict, Version};
+use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict, Version};
 use tracing::{error, info, warn};
 
 use crate::VERSION;
 use crate::error_log::ErrorLog;
 use crate::notify::Notifier;
+use crate::pid_file::PidShare;
 use crate::source::Source;
 use crate::stop::Event;
+use crate::upgrade::{self, Estate, Heir};
 
 /// A running server.
 pub(crate) struct Live {
+    engine: Arc<Engine>,
     parts: Parts,
     started: SystemTime,
     started_at: Instant,
     stopping: AtomicBool,
     shutdown_timeout: Mutex<Duration>,
+    upgrade_timeout: Mutex<Duration>,
     /// Held during a reload: one at a time, in the order they were asked for.
     reloading: Mutex<()>,
+    /// Held during an upgrade: there is no second one.
+    upgrading: Mutex<()>,
+    /// Why the last upgrade has failed.
+    upgrade_failure: Mutex<Option<String>>,
 }
+
+/// Makes the command that starts a successor.
+pub(crate) type Successor = Box<dyn Fn() -> Command + Send + Sync>;
 
 /// What a server is made of.
 pub(crate) struct Parts {
-    pub(crate) engine: Arc<Engine>,
     pub(crate) source: Mutex<Arc<Source>>,
     /// What routes may name, for checks.
     pub(crate) actions: Actions,
@@ -41,24 +53,33 @@ pub(crate) struct Parts {
     pub(crate) process: ProcessPlan,
     pub(crate) error_log: Option<ErrorLog>,
     pub(crate) notifier: Notifier,
+    /// How a successor is started.
+    pub(crate) successor: Option<Successor>,
+    pub(crate) pid_file: Option<PidShare>,
+    pub(crate) control: Option<ControlShare>,
     pub(crate) stopper: Sender<Event>,
 }
 
 impl Live {
-    pub(crate) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(engine: Arc<Engine>, parts: Parts) -> Self {
         let shutdown_timeout = Mutex::new(parts.process.shutdown_timeout);
+        let upgrade_timeout = Mutex::new(parts.process.upgrade_timeout);
         Self {
+            engine,
             parts,
             started: SystemTime::now(),
             started_at: Instant::now(),
             stopping: AtomicBool::new(false),
             shutdown_timeout,
+            upgrade_timeout,
             reloading: Mutex::new(()),
+            upgrading: Mutex::new(()),
+            upgrade_failure: Mutex::new(None),
         }
     }
 
     pub(crate) fn engine(&self) -> &Arc<Engine> {
-        &self.parts.engine
+        &self.engine
     }
 
     pub(crate) fn control_socket(&self) -> Option<&Path> {
@@ -83,7 +104,7 @@ impl Live {
     }
 
     fn generation(&self) -> u64 {
-        self.parts.engine.status().generation
+        self.engine.status().generation
     }
 
     fn verdict(&self, accepted: bool, diagnostics: Vec<Diagnostic>) -> Verdict {
@@ -130,7 +151,7 @@ impl Live {
         let outcome = self.next_plan(source.plan());
         let mut found = outcome.diagnostics;
         let Some(plan) = outcome.value else { return self.verdict(false, found) };
-        let (log, timeout) = (plan.log.clone(), plan.process.shutdown_timeout);
+        let (log, process) = (plan.log.clone(), plan.process.clone());
         let opened = match self.parts.error_log.as_ref().map(|own| own.open(&log)).transpose() {
             Ok(opened) => opened,
             Err(refusal) => {
@@ -138,18 +159,61 @@ impl Live {
                 return self.verdict(false, found);
             }
         };
-        match self.parts.engine.reload(plan) {
+        match self.engine.reload(plan) {
             Ok(warnings) => found.extend(warnings),
             Err(errors) => {
                 found.extend(errors);
                 return self.verdict(false, found);
             }
         }
-        *self.shutdown_timeout.lock() = timeout;
+        *self.shutdown_timeout.lock() = process.shutdown_timeout;
+        *self.upgrade_timeout.lock() = process.upgrade_timeout;
         if let (Some(error_log), Some(opened)) = (&self.parts.error_log, opened) {
             error_log.follow(&log, opened);
         }
         self.verdict(true, found)
+    }
+
+    /// Starts the successor and gives everything away, or nothing.
+    fn hand_over(&self) -> Result<Heir, String> {
+        let Some(successor) = &self.parts.successor else {
+            return Err("this program has no way to start another of itself".to_owned());
+        };
+        may_be_outlived(std::process::id())?;
+        let Some(_one_at_a_time) = self.upgrading.try_lock() else {
+            return Err("an upgrade is under way".to_owned());
+        };
+        // A reload would change what is handed over.
+        let _no_reload = self.reloading.lock();
+        let is_called_off = || self.stopping.load(Ordering::Acquire);
+        if is_called_off() {
+            return Err("the process is stopping".to_owned());
+        }
+        let sockets = self.engine().listening_sockets().map_err(|error| error.to_string())?;
+        let heir = upgrade::hand_over(
+            successor(),
+            &Estate {
+                sockets,
+                pid_file: self.parts.pid_file.as_ref().map(PidShare::descriptor),
+                control: self.parts.control.as_ref(),
+                timeout: *self.upgrade_timeout.lock(),
+                is_called_off: &is_called_off,
+            },
+        )
+        .map_err(|failure| failure.to_string())?;
+        self.give_away(&heir);
+        Ok(heir)
+    }
+
+    fn give_away(&self, heir: &Heir) {
+        self.engine().leave(&heir.adopted);
+        if let Some(pid_file) = self.parts.pid_file.as_ref().filter(|_| heir.pid_file) {
+            pid_file.leave();
+        }
+        if let Some(control) = self.parts.control.as_ref().filter(|_| heir.control_socket) {
+            control.leave();
+        }
+        self.parts.notifier.succeeded_by(heir.pid());
     }
 
     /// Waits until what the process has said is written.
@@ -170,7 +234,7 @@ impl Control for Live {
     }
 
     fn status(&self) -> Status {
-        let engine = self.parts.engine.status();
+        let engine = self.engine.status();
         Status {
             pid: std::process::id(),
             config: self.source().path().map(Into::into),
@@ -184,6 +248,7 @@ impl Control for Live {
             requests_in_flight: engine.requests_in_flight,
             requests: engine.requests,
             log_lines_lost: engine.log_lines_lost + self.lost_messages(),
+            upgrade_failure: self.upgrade_failure.lock().clone(),
         }
     }
 
@@ -202,6 +267,27 @@ impl Control for Live {
         self.reload_from(self.source())
     }
 
+    fn upgrade(&self) -> Upgraded {
+        match self.hand_over() {
+            Ok(heir) => {
+                let pid = heir.pid();
+                info!(pid, "another process serves, this one finishes what it has begun");
+                // Told to stop when it was too late to call it off: that was meant for whoever serves.
+                if self.stopping.load(Ordering::Acquire) {
+                    heir.stop();
+                }
+                heir.let_go();
+                self.stop(StopMode::Graceful);
+                Upgraded::TakenOver { pid }
+            }
+            Err(reason) => {
+                error!("upgrade failed, this process keeps serving: {reason}");
+                *self.upgrade_failure.lock() = Some(reason.clone());
+                Upgraded::Failed { reason }
+            }
+        }
+    }
+
     fn stop(&self, mode: StopMode) {
         if !self.stopping.swap(true, Ordering::AcqRel) {
             info!(?mode, "stopping");
@@ -212,7 +298,7 @@ impl Control for Live {
     }
 
     fn metrics(&self, out: &mut String) {
-        self.parts.engine.metrics(out);
+        self.engine.metrics(out);
         out.push_str("# HELP switchback_error_log_lines_dropped_total Lines of the error log that were lost.\n");
         out.push_str("# TYPE switchback_error_log_lines_dropped_total counter\n");
         let lost = self.lost_messages();
@@ -220,11 +306,17 @@ impl Control for Live {
     }
 
     fn reopen_logs(&self) {
-        self.parts.engine.reopen_logs();
+        self.engine.reopen_logs();
         if let Some(error_log) = &self.parts.error_log {
             error_log.reopen();
         }
     }
+}
+
+/// Refuses the process that everything around it ends with.
+fn may_be_outlived(pid: u32) -> Result<(), String> {
+    let advice = "this is the first process of a container, which ends with it: start another container instead";
+    if pid == 1 { Err(advice.to_owned()) } else { Ok(()) }
 }
 
 /// Warnings for what the process keeps until it is started again. The engine tells of its own.
@@ -258,5 +350,16 @@ fn tell(verdict: &Verdict) {
         info!(generation, "reloaded");
     } else {
         error!(generation, "reload refused, the old configuration keeps serving");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_process_of_a_container_gives_way_to_nobody() {
+        assert!(may_be_outlived(1).unwrap_err().contains("container"));
+        assert_eq!(may_be_outlived(2), Ok(()));
     }
 }

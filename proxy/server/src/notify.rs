@@ -3,6 +3,7 @@
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::time::{ClockId, clock_gettime};
 use tracing::{debug, warn};
@@ -10,19 +11,31 @@ use tracing::{debug, warn};
 /// Tells a service manager how far the process is. Never blocks; what cannot be delivered is dropped.
 pub(crate) struct Notifier {
     socket: Option<UnixDatagram>,
+    /// Whether another process speaks now.
+    is_silent: AtomicBool,
 }
 
 impl Notifier {
     /// Towards the socket of that name (`/path`, or `@name` in the abstract namespace); silent without one.
     pub(crate) fn new(name: Option<&str>) -> Self {
-        let Some(name) = name.filter(|name| !name.is_empty()) else { return Self { socket: None } };
+        let Some(name) = name.filter(|name| !name.is_empty()) else { return Self::to(None) };
         match connect(name) {
-            Ok(socket) => Self { socket: Some(socket) },
+            Ok(socket) => Self::to(Some(socket)),
             Err(error) => {
                 warn!(%error, socket = name, "the service manager cannot be told anything");
-                Self { socket: None }
+                Self::to(None)
             }
         }
+    }
+
+    fn to(socket: Option<UnixDatagram>) -> Self {
+        Self { socket, is_silent: AtomicBool::new(false) }
+    }
+
+    /// Another process serves: that one is watched from now on, and it alone speaks.
+    pub(crate) fn succeeded_by(&self, pid: u32) {
+        self.tell(&format!("MAINPID={pid}\n"));
+        self.is_silent.store(true, Ordering::Release);
     }
 
     /// Serving, every listener bound.
@@ -44,6 +57,9 @@ impl Notifier {
 
     fn tell(&self, state: &str) {
         let Some(socket) = &self.socket else { return };
+        if self.is_silent.load(Ordering::Acquire) {
+            return;
+        }
         if let Err(error) = socket.send(state.as_bytes()) {
             debug!(%error, "the service manager does not listen");
         }
@@ -86,6 +102,11 @@ mod tests {
         assert!(reloading.starts_with("RELOADING=1\n") && microseconds.parse::<u64>().unwrap() > 0);
         notifier.stopping();
         assert_eq!(received(&manager), "STOPPING=1\n");
+        notifier.succeeded_by(7);
+        assert_eq!(received(&manager), "MAINPID=7\n");
+        notifier.stopping();
+        manager.set_nonblocking(true).unwrap();
+        assert!(manager.recv(&mut [0; 16]).is_err(), "the other one speaks now");
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The pid file: one live process at a time, by a lock that dies with its holder.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::MetadataExt;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use thiserror::Error;
 
@@ -15,6 +18,15 @@ const TRIES: usize = 8;
 pub(crate) struct PidFile {
     path: PathBuf,
     file: File,
+    /// Whether it is another process's, which holds the same lock.
+    is_left: Arc<AtomicBool>,
+}
+
+/// A hold on a pid file, by which another process gets it with its lock.
+#[derive(Debug)]
+pub(crate) struct PidShare {
+    file: File,
+    is_left: Arc<AtomicBool>,
 }
 
 /// Why a pid file cannot be had.
@@ -51,24 +63,53 @@ impl PidFile {
             }
             // Its former holder may have removed it meanwhile: then this lock is on a file that nobody else sees.
             if is_at(&file, path) {
-                return Ok(Self { path: path.to_owned(), file });
+                return Ok(Self { path: path.to_owned(), file, is_left: Arc::default() });
             }
         }
         Err(refused(io::Error::other("removed again and again by somebody else")))
     }
 
-    /// Writes the id of this process.
+    /// The file that another process has locked and shares with this one, if it is that of `path`. It stays the other's until
+    /// it is written.
+    pub(crate) fn adopt(path: &Path, file: File) -> Option<Self> {
+        let is_left = Arc::new(AtomicBool::new(true));
+        is_at(&file, path).then(|| Self { path: path.to_owned(), file, is_left })
+    }
+
+    /// Writes the id of this process. What was there is written over: there is no moment at which nothing is.
     pub(crate) fn write(&self) -> Result<(), PidFileError> {
         let refused = |source| PidFileError::Refused { path: self.path.clone(), source };
-        let mut file = &self.file;
-        file.rewind().map_err(refused)?;
-        file.set_len(0).map_err(refused)?;
-        writeln!(file, "{}", std::process::id()).map_err(refused)
+        self.is_left.store(false, Ordering::Release);
+        let text = format!("{}\n", std::process::id());
+        self.file.write_all_at(text.as_bytes(), 0).map_err(refused)?;
+        self.file.set_len(text.len() as u64).map_err(refused)
+    }
+
+    /// What another process needs in order to have it too, and then alone.
+    pub(crate) fn share(&self) -> Result<PidShare, PidFileError> {
+        let refused = |source| PidFileError::Refused { path: self.path.clone(), source };
+        let file = self.file.try_clone().map_err(refused)?;
+        Ok(PidShare { file, is_left: Arc::clone(&self.is_left) })
+    }
+}
+
+impl PidShare {
+    /// The file, locked.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
+
+    /// Leaves the file to the other process.
+    pub(crate) fn leave(&self) {
+        self.is_left.store(true, Ordering::Release);
     }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
+        if self.is_left.load(Ordering::Acquire) {
+            return;
+        }
         // Still locked, so that no other process has written it.
         if is_at(&self.file, &self.path) {
             let _ = fs::remove_file(&self.path);
@@ -156,5 +197,26 @@ mod tests {
         let _new = PidFile::lock(&path).unwrap();
         drop(old);
         assert!(path.exists());
+    }
+
+    #[test]
+    fn the_lock_goes_from_one_process_to_the_next_without_a_gap() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("switchback.pid");
+        let old = PidFile::lock(&path).unwrap();
+        old.write().unwrap();
+        let share = old.share().unwrap();
+        let handed = || File::from(share.descriptor().try_clone_to_owned().unwrap());
+        assert!(PidFile::adopt(&folder.path().join("other.pid"), handed()).is_none());
+        drop(PidFile::adopt(&path, handed()).unwrap());
+        assert!(path.exists(), "one that has not served removes nothing");
+
+        let new = PidFile::adopt(&path, handed()).unwrap();
+        new.write().unwrap();
+        share.leave();
+        drop((old, share));
+        assert!(matches!(PidFile::lock(&path), Err(PidFileError::Held { .. })));
+        drop(new);
+        assert!(!path.exists());
     }
 }

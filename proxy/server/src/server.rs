@@ -1,37 +1,33 @@
 //! A server before it runs.
 
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread;
+use std::process::Command;
 
-use parking_lot::Mutex;
-use switchback_admin::ControlSocket;
 use switchback_conf::plan::Plan;
-use switchback_conf::{Config, Diagnostic, Environment, Outcome, ProcessEnvironment};
+use switchback_conf::{Config, Environment, Outcome, ProcessEnvironment};
+use switchback_engine::Drained;
 use switchback_engine::action::{Action, Actions};
-use switchback_engine::{Drained, Engine};
 
-use crate::control_thread::ControlThread;
 use crate::error::Error;
-use crate::error_log::{self, ErrorLog};
+use crate::error_log;
 use crate::handle::Handle;
-use crate::live::{self, Live};
-use crate::notify::Notifier;
-use crate::pid_file::PidFile;
+use crate::live::Successor;
 use crate::runtime_files;
 use crate::signals::Signals;
 use crate::source::Source;
-use crate::stop::{self, Supervised};
+use crate::start::Ready;
+use crate::upgrade::Heritage;
 
 /// A server that does not run yet.
 pub struct Server {
-    source: Source,
-    signals: Signals,
-    logger: bool,
-    notify_socket: Option<String>,
-    actions: Actions,
-    burst_over: Option<fn()>,
+    pub(crate) source: Source,
+    pub(crate) signals: Signals,
+    pub(crate) logger: bool,
+    pub(crate) notify_socket: Option<String>,
+    pub(crate) actions: Actions,
+    pub(crate) successor: Option<Successor>,
+    pub(crate) burst_over: Option<fn()>,
+    takes_over: bool,
 }
 
 impl Server {
@@ -59,6 +55,8 @@ impl Server {
             notify_socket: None,
             actions: Actions::default(),
             burst_over: None,
+            successor: None,
+            takes_over: false,
         }
     }
 
@@ -126,6 +124,22 @@ impl Server {
         self
     }
 
+    /// Lets it be upgraded, by [`Handle::upgrade`], `switchback upgrade` or USR2: the process that `command` starts, which must
+    /// [take over](Self::take_over), gets all listening sockets over its standard input. Without this, nothing is ever started.
+    #[must_use]
+    pub fn successor(mut self, command: impl Fn() -> Command + Send + Sync + 'static) -> Self {
+        self.successor = Some(Box::new(command));
+        self
+    }
+
+    /// Has it adopt listening sockets instead of binding them: those of the process that has started this one for an upgrade,
+    /// or those that a service manager passes (`LISTEN_FDS`, sd_listen_fds(3)). For one server of a process.
+    #[must_use]
+    pub fn take_over(mut self) -> Self {
+        self.takes_over = true;
+        self
+    }
+
     /// The file of the configuration, where there is one.
     #[must_use]
     pub fn config_file(&self) -> Option<&Path> {
@@ -157,62 +171,17 @@ impl Server {
     /// # Errors
     /// See [`Error`].
     pub fn spawn(self) -> Result<Handle, Error> {
-        let outcome = self.source.plan();
-        let Some(plan) = outcome.value else { return Err(Error::Config(outcome.diagnostics)) };
-        let error_log = if self.logger { Some(ErrorLog::install(&plan.log)?) } else { None };
-        let process = plan.process.clone();
-        let control = ControlThread::prepare(self.signals).map_err(Error::Thread)?;
-        let pid_file = process.pid_file.as_deref().map(PidFile::lock).transpose()?;
-        let socket = process.control_socket.as_deref().map(ControlSocket::bind).transpose()?;
-        let notifier = Notifier::new(self.notify_socket.as_deref());
-        let (engine, found) = start_engine(plan, self.actions.clone(), outcome.diagnostics)?;
-        if let Some(then) = self.burst_over {
-            engine.on_burst_over(then);
-        }
-
-        let (stopper, stops) = stop::channel();
-        let live = Arc::new(Live::new(live::Parts {
-            engine: Arc::new(engine),
-            source: Mutex::new(Arc::new(self.source)),
-            actions: self.actions,
-            process,
-            error_log,
-            notifier,
-            stopper,
-        }));
-        if let Some(pid_file) = &pid_file {
-            pid_file.write()?;
-        }
-        let control = control.begin(&live, socket);
-        live.ready();
-        let supervisor =
-            stop::supervise(Supervised { live: Arc::clone(&live), stops, control, pid_file })
-                .map_err(Error::Thread)?;
-        Ok(Handle::new(live, supervisor, found))
-    }
-}
-
-/// Starts the engine on a thread of its own: it blocks on a runtime, which a caller inside a runtime may not.
-///
-/// What it finds is added to `found`.
-fn start_engine(
-    plan: Plan,
-    actions: Actions,
-    mut found: Vec<Diagnostic>,
-) -> Result<(Engine, Vec<Diagnostic>), Error> {
-    let started = thread::scope(|scope| {
-        let starting = thread::Builder::new().name("switchback-start".into());
-        let starting = starting.spawn_scoped(scope, || Engine::start(plan, actions))?;
-        Ok(starting.join().unwrap_or_else(|panic| resume_unwind(panic)))
-    });
-    match started.map_err(Error::Thread)? {
-        Ok((engine, warnings)) => {
-            found.extend(warnings);
-            Ok((engine, found))
-        }
-        Err(errors) => {
-            found.extend(errors);
-            Err(Error::Config(found))
+        let heritage = if self.takes_over { Heritage::take() } else { Ok(Heritage::default()) };
+        let mut heritage = heritage.map_err(Error::TakeOver)?;
+        let predecessor = heritage.predecessor.take();
+        match Ready::prepare(self, heritage) {
+            Ok(ready) => ready.serve(predecessor),
+            Err(error) => {
+                if let Some(predecessor) = predecessor {
+                    predecessor.refuse(error.to_string());
+                }
+                Err(error)
+            }
         }
     }
 }

@@ -12,8 +12,8 @@ use crate::live::Live;
 
 /// Whose meaning the process's signals have.
 ///
-/// HUP reloads, QUIT stops gracefully, USR1 opens logs again: in both, as nginx has it. A second INT or TERM
-/// stops at once.
+/// HUP reloads, QUIT stops gracefully, USR1 opens logs again, USR2 upgrades: in both, as nginx has it, except that the old
+/// process ends by itself once the new one serves. A second INT or TERM stops at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signals {
     /// The process's own; this server takes none.
@@ -31,6 +31,7 @@ pub(crate) struct Watch {
     quit: Signal,
     terminate: Signal,
     user1: Signal,
+    user2: Signal,
     /// What the next INT or TERM does.
     ends: StopMode,
 }
@@ -49,6 +50,7 @@ impl Watch {
             quit: signal(SignalKind::quit())?,
             terminate: signal(SignalKind::terminate())?,
             user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
             ends,
         }))
     }
@@ -66,6 +68,12 @@ impl Watch {
                 Some(()) = self.user1.recv() => {
                     let live = Arc::clone(live);
                     task::spawn_blocking(move || live.reopen_logs());
+                }
+                Some(()) = self.user2.recv() => {
+                    info!("USR2: upgrading");
+                    let live = Arc::clone(live);
+                    // What becomes of it is logged where it is decided.
+                    task::spawn_blocking(move || drop(live.upgrade()));
                 }
                 Some(()) = self.quit.recv() => live.stop(StopMode::Graceful),
                 Some(()) = self.interrupt.recv() => self.end(live),

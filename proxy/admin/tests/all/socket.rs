@@ -10,7 +10,9 @@ use std::time::{Duration, SystemTime};
 
 use switchback_admin::message::StopMode;
 use switchback_admin::{CallError, Client, ControlSocket};
-use switchback_engine::control::{self, Control, ListenerStatus, State, Status, Verdict, Version};
+use switchback_engine::control::{
+    self, Control, ListenerStatus, State, Status, Upgraded, Verdict, Version,
+};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -58,6 +60,7 @@ impl Control for FakeControl {
             requests_in_flight: 1,
             requests: 99,
             log_lines_lost: 5,
+            upgrade_failure: Some("no such file".into()),
         }
     }
 
@@ -70,6 +73,13 @@ impl Control for FakeControl {
             self.generation.fetch_add(1, Ordering::Relaxed);
         }
         self.verdict()
+    }
+
+    fn upgrade(&self) -> Upgraded {
+        if self.refuses.load(Ordering::Relaxed) {
+            return Upgraded::Failed { reason: "no such file".into() };
+        }
+        Upgraded::TakenOver { pid: 43 }
     }
 
     fn stop(&self, mode: control::StopMode) {
@@ -99,8 +109,12 @@ struct Running {
 impl Running {
     fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let control = Arc::new(FakeControl::default());
         let socket = ControlSocket::bind(&folder.path().join("control.sock")).unwrap();
+        Self::serve(folder, socket)
+    }
+
+    fn serve(folder: TempDir, socket: ControlSocket) -> Self {
+        let control = Arc::new(FakeControl::default());
         let (stop, stopped) = oneshot::channel();
         let asked: Arc<dyn Control> = control.clone();
         let thread = std::thread::spawn(move || {
@@ -160,6 +174,7 @@ fn status_has_the_documented_form() {
         "state": "draining", "workers": 2,
         "listeners": [{"name": "main", "address": "127.0.0.1:8443", "tls": true}],
         "connections": 3, "requests_in_flight": 1, "requests": 99, "log_lines_lost": 5,
+        "upgrade_failure": "no such file",
     });
     assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap(), expected);
 }
@@ -189,6 +204,44 @@ fn a_refused_reload_is_422_and_still_a_verdict() {
     let answer = running
         .raw("POST /reload HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+}
+
+#[test]
+fn an_upgrade_says_who_serves_or_why_nothing_has_changed() {
+    let running = Running::start();
+    let upgraded = running.client().upgrade().unwrap();
+    assert!(upgraded.taken_over && upgraded.pid == 43 && upgraded.report.is_empty());
+    running.control.refuses.store(true, Ordering::Relaxed);
+    let upgraded = running.client().upgrade().unwrap();
+    assert_eq!((upgraded.taken_over, upgraded.pid), (false, std::process::id()));
+    assert_eq!(upgraded.report, "no such file");
+    let answer = running
+        .raw("POST /upgrade HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 422"), "{answer}");
+}
+
+#[test]
+fn a_socket_that_was_left_answers_from_the_process_that_shares_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control.sock");
+    let socket = ControlSocket::bind(&path).unwrap();
+    let share = socket.share().unwrap();
+    let old = Running::serve(folder, socket);
+    let running = {
+        let descriptor = share.descriptor().try_clone().unwrap();
+        Running::serve(
+            tempfile::tempdir().unwrap(),
+            ControlSocket::adopt(&path, descriptor).unwrap(),
+        )
+    };
+    running.control.generation.store(7, Ordering::Relaxed);
+    share.leave();
+    // A call that the old one has accepted is still its own.
+    let all_new = (0..20).map(|_| Client::new(&path).status().unwrap().generation);
+    assert_eq!(all_new.skip(1).filter(|generation| *generation == 7).count(), 19);
+    drop(running);
+    assert!(!path.exists(), "the file goes with the one that took it over");
+    drop(old);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A client's connection: handshake, streams, idleness and drain.
 
+use std::pin::pin;
 use std::sync::Arc;
-
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use pingora_core::protocols::Digest;
 use pingora_http::RequestHeader;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::downstream::{Accepted, Session};
@@ -55,6 +55,8 @@ pub struct Options {
     pub handshake_timeout: Duration,
     /// How long a connection without streams is kept.
     pub idle_timeout: Duration,
+    /// How long after the shutdown has begun it is announced to this client.
+    pub drain_delay: Duration,
     /// How long streams may go on after a shutdown was announced.
     pub drain_timeout: Duration,
     /// How long a stream may stand still, in either direction, until its session is told otherwise.
@@ -75,6 +77,7 @@ impl Default for Options {
             connection_window: 1024 * 1024,
             handshake_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            drain_delay: Duration::ZERO,
             drain_timeout: Duration::from_secs(30),
             stream_timeout: Duration::from_secs(60),
         }
@@ -128,8 +131,8 @@ pub enum Arrival {
 ///
 /// `digest` is what every [`Session`] tells of the connection: socket addresses and TLS. `on_request` gets every
 /// request; it must not do the work itself but spawn it, since nothing moves on the connection before it returns. When
-/// `shutdown` turns true, the client is told to open no more streams and those open are served to their end, for at most
-/// the time to drain. Returning, or dropping this future, closes the connection with all its streams.
+/// `shutdown` turns true, the client is told, after the delay of `options`, to open no more streams; those open are
+/// served to their end, for at most the time to drain. Returning, or dropping this future, closes the connection with all its streams.
 pub async fn serve<IO, F>(
     io: IO,
     options: &Options,
@@ -160,10 +163,17 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
     F: FnMut(Arrival) + Send,
 {
+    let mut announced = pin!(async {
+        begun(&mut shutdown).await;
+        // Even no sleep at all waits for the timer's next tick.
+        if !options.drain_delay.is_zero() {
+            sleep(options.drain_delay).await;
+        }
+    });
     loop {
         let accepted = tokio::select! {
             biased;
-            () = announced(&mut shutdown) => break,
+            () = &mut announced => break,
             accepted = connection.accept() => accepted,
             () = streams.open.idle(options.idle_timeout) => return Closed::Idle,
             () = streams.open.stalled(options.max_stalled) => return Closed::Stalled,
@@ -187,8 +197,8 @@ where
 }
 
 /// Waits for `shutdown` to turn true. A sender that is gone announces nothing any more.
-async fn announced(shutdown: &mut watch::Receiver<bool>) {
-    if shutdown.wait_for(|announced| *announced).await.is_err() {
+async fn begun(shutdown: &mut watch::Receiver<bool>) {
+    if shutdown.wait_for(|begun| *begun).await.is_err() {
         std::future::pending().await
     }
 }

@@ -17,7 +17,7 @@ use super::proxy_protocol;
 use super::reserve::{Remedy, Shortage, reset};
 use super::socket::Listening;
 use super::stream::PlainStream;
-use super::worker::Worker;
+use super::worker::{Farewell, Worker};
 use crate::snapshot::Listener;
 
 /// An accepted connection, and who is at the other end; `None` on a Unix socket.
@@ -59,11 +59,11 @@ const LAST_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Worker {
     /// Accepts until it is told to leave and the time it was given has passed, or until everything drains; then takes what the
-    /// kernel has queued, and lets go of the socket.
+    /// kernel has queued, unless that is another process's affair, and lets go of the socket.
     pub(crate) async fn accept(
         self: Arc<Self>,
         socket: Arc<Listening>,
-        left: oneshot::Receiver<Duration>,
+        left: oneshot::Receiver<Farewell>,
     ) {
         let watched = match watch(Arc::clone(&socket)) {
             Ok(watched) => watched,
@@ -74,19 +74,27 @@ impl Worker {
         };
         let mut drain = self.shared.drain.subscribe();
         let leave = async {
-            // Whoever could say more is gone: at once.
-            let settle = left.await.unwrap_or_default();
-            tokio::time::sleep(settle).await;
+            match left.await {
+                Ok(Farewell::After(settle)) => {
+                    tokio::time::sleep(settle).await;
+                    false
+                }
+                Ok(Farewell::ToAnother) => true,
+                // Whoever could say more is gone: at once.
+                Err(_) => false,
+            }
         };
-        tokio::select! {
+        let is_handed_over = tokio::select! {
             biased;
-            _ = drain.wait_for(|drain| *drain) => {}
-            () = leave => {}
-            () = self.accept_all(&watched) => {}
-        }
+            handed_over = leave => handed_over,
+            _ = drain.wait_for(|drain| *drain) => false,
+            () = self.accept_all(&watched) => false,
+        };
         drop(watched);
         socket.disclaim();
-        self.take_queued(&socket).await;
+        if !is_handed_over {
+            self.take_queued(&socket).await;
+        }
     }
 
     /// Accepts for ever. May be dropped wherever it waits.

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use pingora_core::apps::HttpServerApp;
@@ -36,7 +37,18 @@ pub(crate) struct Turn {
     pub(crate) received: BytesMut,
 }
 
+/// How long the client of a connection that a drain has closed may take to close its end.
+const PARTING: Duration = Duration::from_millis(250);
+
 impl Turn {
+    /// Ends a connection that waits for a request. What crosses our end is read, so that the client sees an end and no reset.
+    pub(crate) fn part(stream: ClientStream) -> Serving {
+        Box::pin(async move {
+            let _ = tokio::time::timeout(PARTING, linger(stream)).await;
+            None
+        })
+    }
+
     /// Serves the request that has this head.
     pub(crate) fn serve(mut self, mut stream: ClientStream, head: Head) -> Serving {
         let mut head = self.in_plain(head);

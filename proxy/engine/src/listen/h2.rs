@@ -15,6 +15,7 @@ use pingora_core::protocols::http::custom::server::Session as _;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
+use super::drain;
 use super::h2_guard::{Excess, Guarded};
 use super::stream::ClientStream;
 use super::worker::Worker;
@@ -166,6 +167,8 @@ async fn send(session: &mut Session, page: &Page) -> pingora_error::Result<()> {
 
 fn options(worker: &Worker, connection: &Connection) -> Options {
     let listener = &connection.listener.plan;
+    let snapshot = worker.shared.cell.load();
+    let process = &snapshot.process;
     let (limits, http2) = (&listener.limits, &listener.http2);
     let header_bytes = limits.headers.saturating_add(limits.target);
     Options {
@@ -181,8 +184,9 @@ fn options(worker: &Worker, connection: &Connection) -> Options {
         max_pending_resets: http2.early_resets as usize,
         handshake_timeout: listener.timeouts.header,
         idle_timeout: listener.timeouts.keepalive,
+        drain_delay: drain::share(connection.number, process.drain_spread),
         // The process ends when its own time-out has passed, whatever streams are open.
-        drain_timeout: worker.shared.cell.load().process.shutdown_timeout,
+        drain_timeout: process.shutdown_timeout,
         stream_timeout: listener.timeouts.write,
         ..Options::default()
     }

@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::drain::Window;
+
 /// The rows of one worker's connections.
 #[derive(Debug)]
 pub(crate) struct Seats {
@@ -29,7 +31,9 @@ pub(crate) struct Seat {
 pub(crate) enum Waits {
     /// Nothing that is counted here.
     No,
-    /// A request to begin. A drain ends that.
+    /// Its first request to begin. A drain ends that.
+    First,
+    /// Another request to begin. A drain ends that sooner.
     Idle,
     /// The rest of a head.
     Head,
@@ -52,8 +56,8 @@ struct Rows {
     free: Vec<u32>,
     /// No deadline is earlier.
     next: u64,
-    /// Set by a drain: how long an idle connection has from then on.
-    last_wait: Option<u64>,
+    /// Set by a drain: when those are let go who wait for a request.
+    window: Option<Window>,
     /// The most connections since memory was last given back.
     peak: usize,
     /// When to give it back.
@@ -143,15 +147,13 @@ impl Seats {
         walked
     }
 
-    /// From now on nobody waits long for a request to begin: `patience` tells how long, given the number of a row.
-    pub(crate) fn end_idle(&self, last_wait: Duration, patience: impl Fn(usize) -> Duration) {
+    /// From now on whoever waits for a request to begin is let go within `window`, each at a moment of its own.
+    pub(crate) fn end_idle(&self, window: Window) {
         let now = self.now();
         let mut rows = self.rows.lock();
-        rows.last_wait = Some(milliseconds(last_wait));
+        rows.window = Some(window);
         for (number, row) in rows.rows.iter_mut().enumerate() {
-            if row.waits == Waits::Idle {
-                row.deadline = row.deadline.min(now + milliseconds(patience(number)));
-            }
+            row.deadline = row.deadline.min(now.saturating_add(row.waits.most(window, number)));
         }
         rows.next = now;
         drop(rows);
@@ -188,6 +190,19 @@ impl Rows {
     }
 }
 
+impl Waits {
+    /// The longest wait that a drain leaves to row `number`, in milliseconds.
+    fn most(self, window: Window, number: usize) -> u64 {
+        match self {
+            Self::First | Self::Idle => {
+                let is_first = self == Self::First;
+                milliseconds(window.patience(number as u64, is_first, Instant::now()))
+            }
+            Self::No | Self::Head | Self::Client => NEVER,
+        }
+    }
+}
+
 impl Row {
     fn free() -> Self {
         Self { deadline: NEVER, waits: Waits::No, is_over: true, waker: None }
@@ -204,7 +219,7 @@ impl Seat {
     pub(crate) fn wait(&self, waits: Waits, patience: Duration, cx: &Context<'_>) {
         let now = self.seats.now();
         let mut rows = self.seats.rows.lock();
-        let most = rows.last_wait.filter(|_| waits == Waits::Idle).unwrap_or(NEVER);
+        let most = rows.window.map_or(NEVER, |window| waits.most(window, self.row as usize));
         let deadline = now.saturating_add(milliseconds(patience).min(most));
         let Some(row) = rows.rows.get_mut(self.row as usize) else { return };
         (row.waits, row.deadline, row.is_over) = (waits, deadline, false);
@@ -289,10 +304,13 @@ mod tests {
         let (idle, head, later) = (seats.take(), seats.take(), seats.take());
         idle.wait(Waits::Idle, LONG, &cx);
         head.wait(Waits::Head, LONG, &cx);
-        seats.end_idle(Duration::ZERO, |_| Duration::ZERO);
-        later.wait(Waits::Idle, LONG, &cx);
-        seats.walk();
-        assert!(idle.is_over(&cx) && later.is_over(&cx) && !head.is_over(&cx));
+        seats.end_idle(Window::new(Duration::ZERO));
+        later.wait(Waits::First, LONG, &cx);
+        let soon = |seat: &Seat| {
+            let rows = seats.rows.lock();
+            rows.rows[seat.row as usize].deadline < seats.now() + milliseconds(LONG) / 2
+        };
+        assert!(soon(&idle) && soon(&later) && !soon(&head));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -175,6 +175,56 @@ impl Sockets {
             }
         }
         Ok(sockets)
+    }
+
+    /// Takes over what others have bound and listen on for `listener`, in the order in which they do.
+    pub(crate) fn adopt(
+        listener: &Arc<Listener>,
+        descriptors: Vec<OwnedFd>,
+    ) -> Result<Self, Refusal> {
+        let plan = &listener.plan;
+        let serves = Arc::new(ArcSwap::new(Arc::clone(listener)));
+        let mut sockets = Self { listening: Vec::new(), place: Place::wanted(plan), serves };
+        for socket in descriptors.into_iter().map(Socket::from) {
+            socket.set_nonblocking(true)?;
+            if let Place::Tcp { address, .. } = &mut sockets.place {
+                socket.set_tcp_nodelay(true)?;
+                *address = socket.local_addr()?.as_socket().unwrap_or(*address);
+                options::apply(&socket, &plan.socket, None)?;
+            }
+            let listening = sockets.listening(socket);
+            // On a socket that listens already, this sets the length of its queue.
+            listen(&listening, &plan.socket)?;
+            sockets.listening.push(listening);
+        }
+        if let Place::Unix(path) = &sockets.place {
+            admit(path, &plan.socket, None)?;
+        }
+        Ok(sockets)
+    }
+
+    /// Binds as many as there are fewer than workers, and listens. One that cannot be bound beside those that are there, which a
+    /// service manager may not have bound to be shared, is another descriptor of the first.
+    pub(crate) fn complete(&mut self, plan: &SocketPlan, workers: usize) -> Result<(), Refusal> {
+        let missing = workers.saturating_sub(self.listening.len());
+        if missing == 0 || !self.place.is_tcp() {
+            return Ok(());
+        }
+        match self.bind_more(plan, missing) {
+            Ok(more) => {
+                more.iter().try_for_each(|more| listen(more, plan))?;
+                self.listening.extend(more);
+            }
+            Err(_) => {
+                let Some(first) = self.listening.first() else { return Ok(()) };
+                let doubles = (0..missing).map(|_| first.socket.try_clone());
+                let doubles = doubles.collect::<io::Result<Vec<_>>>()?;
+                let doubles: Vec<_> =
+                    doubles.into_iter().map(|socket| self.listening(socket)).collect();
+                self.listening.extend(doubles);
+            }
+        }
+        Ok(())
     }
 
     /// Binds so many more of a TCP place, without listening yet.

@@ -62,6 +62,8 @@ enum Next {
     Preface,
     Refused(Fault),
     Closed,
+    /// A drain has come to this connection.
+    LetGo,
 }
 
 impl Future for Visit {
@@ -105,6 +107,7 @@ impl Visit {
             Next::Head(head) => Some(turn.serve(stream, head)),
             Next::Preface => Some(turn.http2(stream)),
             Next::Refused(fault) => Some(turn.refuse(stream, fault)),
+            Next::LetGo => Some(Turn::part(stream)),
             Next::Closed => None,
         }
     }
@@ -148,13 +151,17 @@ impl Visit {
     /// Waits no longer than a client has: for a request to begin, then for all of its head, however it drips.
     fn wait(&mut self, cx: &Context<'_>) -> Poll<Next> {
         let Some(stream) = &self.stream else { return Poll::Ready(Next::Closed) };
-        let waits = if self.begun.is_some() { Waits::Head } else { Waits::Idle };
+        let is_first = self.connection.requests() == 0;
+        let waits = match &self.begun {
+            Some(_) => Waits::Head,
+            None if is_first => Waits::First,
+            None => Waits::Idle,
+        };
         if waits != self.waits {
             self.waits = waits;
             let timeouts = self.connection.listener.plan.timeouts;
-            let is_first = self.connection.requests() == 0;
             let patience = match waits {
-                Waits::Idle if !is_first => timeouts.keepalive,
+                Waits::Idle => timeouts.keepalive,
                 _ => timeouts.header,
             };
             stream.seat.wait(waits, patience, cx);
@@ -166,6 +173,7 @@ impl Visit {
                 let late = Fault::client(Kind::RequestTimeout, "the request head took too long");
                 Poll::Ready(Next::Refused(late))
             }
+            _ if self.open.worker().is_draining() => Poll::Ready(Next::LetGo),
             _ => Poll::Ready(Next::Closed),
         }
     }

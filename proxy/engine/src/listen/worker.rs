@@ -17,6 +17,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::admit::{Admitted, Refused};
 use super::arrival::Arrival;
 use super::connection::{Connection, Ends};
+use super::drain::Window;
 use super::reserve::Reserve;
 use super::seats::Seats;
 use super::socket::Listening;
@@ -125,6 +126,8 @@ pub(crate) struct Worker {
     /// For when there are no descriptors left.
     pub(super) reserve: Reserve,
     drain_own: watch::Sender<bool>,
+    /// Set before `drain_own`.
+    window: OnceLock<Window>,
     /// Its connections.
     open: Gauge,
     /// Its sockets.
@@ -140,12 +143,21 @@ pub(crate) struct Worker {
 pub(crate) enum Order {
     /// Accept from this socket.
     Listen(Arc<Listening>, Accepting),
-    /// Accept from this socket for so long, then no more.
-    Leave(Arc<Listening>, Duration),
+    /// Accept from this socket no more.
+    Leave(Arc<Listening>, Farewell),
     /// Come to an end.
     Retire(Retirement),
     /// End at once, whatever runs.
     Stop,
+}
+
+/// How a socket is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Farewell {
+    /// After so long, and with an empty queue.
+    After(Duration),
+    /// At once: another process accepts from it, and what is queued is its affair.
+    ToAnother,
 }
 
 /// How a worker comes to its end.
@@ -170,8 +182,6 @@ pub(crate) struct WorkerHandle {
 
 /// What one read of a head may bring.
 const ROOM: usize = 16 * 1024;
-/// How long an idle connection may still bring a request after a drain has begun.
-const AFTER_DRAIN: Duration = Duration::from_millis(50);
 /// Upstream connections that one worker keeps for use again.
 const POOLED: usize = 1024;
 
@@ -222,6 +232,7 @@ impl Worker {
             drain,
             reserve,
             drain_own,
+            window: OnceLock::new(),
             open,
             accepting,
             seats: Seats::new(),
@@ -234,8 +245,7 @@ impl Worker {
         *self.drain.borrow()
     }
 
-    /// Wakes connections whose time is up, and those that wait for a request once everything drains: what was sent before
-    /// that may not have been seen yet, so they have a moment more.
+    /// Wakes connections whose time is up, and those that wait for a request once everything drains, each at its turn.
     async fn watch(self: Arc<Self>) {
         let mut drain = self.drain.clone();
         let mut is_draining = false;
@@ -244,7 +254,9 @@ impl Worker {
                 () = self.seats.due() => {}
                 _ = drain.wait_for(|drain| *drain), if !is_draining => {
                     is_draining = true;
-                    self.seats.end_idle(AFTER_DRAIN, |_| AFTER_DRAIN);
+                    if let Some(window) = self.window.get() {
+                        self.seats.end_idle(*window);
+                    }
                 }
             }
             let walked = self.seats.walk();
@@ -260,7 +272,7 @@ impl Worker {
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
         tokio::spawn(Arc::clone(&self).drain_with_all());
         tokio::spawn(Arc::clone(&self).watch());
-        let mut accepting: Vec<(Weak<Listening>, oneshot::Sender<Duration>)> = Vec::new();
+        let mut accepting: Vec<(Weak<Listening>, oneshot::Sender<Farewell>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {
                 Order::Listen(socket, counted) => {
@@ -274,12 +286,12 @@ impl Worker {
                         drop(counted);
                     });
                 }
-                Order::Leave(socket, settle) => {
+                Order::Leave(socket, farewell) => {
                     let is_it =
                         |(known, _): &(Weak<Listening>, _)| known.as_ptr() == Arc::as_ptr(&socket);
                     if let Some(at) = accepting.iter().position(is_it) {
                         // A loop that has ended has left.
-                        let _ = accepting.swap_remove(at).1.send(settle);
+                        let _ = accepting.swap_remove(at).1.send(farewell);
                     }
                 }
                 Order::Retire(retirement) => {
@@ -294,14 +306,21 @@ impl Worker {
     async fn drain_with_all(self: Arc<Self>) {
         let mut all = self.shared.drain.subscribe();
         if all.wait_for(|drain| *drain).await.is_ok() {
-            self.drain_own.send_replace(true);
+            self.begin_drain();
         }
+    }
+
+    /// Has connections let go from now on. A second drain cuts the first one short; its window stays.
+    fn begin_drain(&self) {
+        let spread = self.shared.cell.load().process.drain_spread;
+        let _ = self.window.set(Window::new(spread));
+        self.drain_own.send_replace(true);
     }
 
     /// Waits until nothing is accepted or served here any more, then stops.
     async fn retire(self: Arc<Self>, retirement: Retirement) {
         tokio::time::sleep(retirement.settle).await;
-        self.drain_own.send_replace(true);
+        self.begin_drain();
         let idle = async {
             while self.accepting.value() > 0 || self.open.value() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;

@@ -8,6 +8,7 @@ use switchback_conf::plan::ListenerPlan;
 use switchback_conf::{Code, Diagnostic};
 
 use super::{Group, Listeners, Table};
+use crate::listen::handover::{self, Inheritance};
 use crate::listen::socket::{self, Listening, Place, Refusal, Sockets};
 use crate::listen::worker::{Shared, WorkerHandle};
 use crate::snapshot::Listener;
@@ -24,6 +25,8 @@ pub(crate) struct Change {
 enum Part {
     /// Its sockets are new.
     New(Sockets),
+    /// Its sockets were bound by others. There may be more or fewer than workers.
+    Adopted(Sockets),
     /// Its sockets are those of the group at this index, and more for new workers.
     Kept(usize, Vec<Arc<Listening>>),
 }
@@ -48,6 +51,7 @@ impl Listeners {
         &self,
         wanted: Vec<Arc<Listener>>,
         workers: usize,
+        inheritance: &mut Inheritance,
     ) -> Result<Change, Vec<Diagnostic>> {
         let mut table = self.table.lock();
         let kept = table.kept(&wanted);
@@ -55,7 +59,11 @@ impl Listeners {
         let mut change = Change { parts: Vec::with_capacity(wanted.len()), workers };
         let mut found = Vec::new();
         for (listener, kept) in wanted.into_iter().zip(kept) {
+            let inherited = inheritance.claim(&listener.plan.address);
             let part = match kept {
+                None if !inherited.is_empty() => {
+                    Sockets::adopt(&listener, inherited).map(Part::Adopted)
+                }
                 None => Sockets::bind(&listener, workers, &own).map(Part::New),
                 Some(at) => table.more(at, &listener.plan, workers),
             };
@@ -95,6 +103,13 @@ impl Listeners {
                     group.listen(staying, 0, crew.shared);
                     group
                 }
+                Part::Adopted(sockets) => {
+                    let mut group = Group { address, sockets, options, is_steered: false };
+                    group.steer(workers);
+                    group.listen(staying, 0, crew.shared);
+                    group.leave_surplus(staying, crew.shared);
+                    group
+                }
                 Part::Kept(at, more) => {
                     let Some(mut group) = before.get_mut(at).and_then(Option::take) else {
                         continue;
@@ -121,9 +136,30 @@ impl Listeners {
 }
 
 impl Change {
+    /// The names of the addresses whose sockets others have bound.
+    pub(crate) fn adopted(&self) -> Vec<String> {
+        let adopted = self.parts.iter().filter(|(_, part)| matches!(part, Part::Adopted(_)));
+        adopted.map(|(listener, _)| handover::name(&listener.plan.address)).collect()
+    }
+
+    /// Makes sure that every worker has a socket of its own where others have bound too few. Only when accepting begins: what
+    /// the kernel queues on a new socket would be lost if it did not come to that.
+    pub(crate) fn complete(&mut self) {
+        for (listener, part) in &mut self.parts {
+            let Part::Adopted(sockets) = part else { continue };
+            if let Err(refusal) = sockets.complete(&listener.plan.socket, self.workers) {
+                let (error, address) = (refusal.error, sockets.place.shown());
+                tracing::warn!(%error, address, "some workers have nothing to accept from");
+            }
+        }
+    }
+
     fn listen(&self) -> Result<(), Diagnostic> {
         for (listener, part) in &self.parts {
-            let (Part::New(Sockets { listening: new, .. }) | Part::Kept(_, new)) = part;
+            let new = match part {
+                Part::New(Sockets { listening: new, .. }) | Part::Kept(_, new) => new,
+                Part::Adopted(_) => continue,
+            };
             for listening in new {
                 socket::listen(listening, &listener.plan.socket)
                     .map_err(|refusal| refused(&listener.plan, &refusal))?;
@@ -204,7 +240,7 @@ impl Table {
         parts: &'t [(Arc<Listener>, Part)],
     ) -> impl Iterator<Item = (&'t Listener, &'t Group)> {
         parts.iter().filter_map(|(listener, part)| match part {
-            Part::New(_) => None,
+            Part::New(_) | Part::Adopted(_) => None,
             Part::Kept(at, _) => Some((&**listener, self.groups.get(*at)?)),
         })
     }

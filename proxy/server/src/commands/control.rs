@@ -1,4 +1,4 @@
-//! `switchback reload`, `stop`, `reopen` and `status`: calls to the control socket.
+//! `switchback reload`, `upgrade`, `stop`, `reopen` and `status`: calls to the control socket.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -18,6 +18,22 @@ pub(crate) fn reload(process: Process, as_json: bool) -> Exit {
     ask(process, |client| {
         let verdict = client.reload()?;
         Ok(if as_json { show_json(&verdict, verdict.accepted) } else { show_verdict(&verdict) })
+    })
+}
+
+/// Has another process take over from the running one.
+pub(crate) fn upgrade(process: Process, as_json: bool) -> Exit {
+    ask(process, |client| {
+        let upgraded = client.upgrade()?;
+        Ok(match (as_json, upgraded.taken_over) {
+            (true, taken_over) => show_json(&upgraded, taken_over),
+            (false, true) => show(format_args!("process {} has taken over\n", upgraded.pid)),
+            (false, false) => fail(format_args!(
+                "not upgraded, process {} keeps serving: {}",
+                upgraded.pid,
+                upgraded.report.trim_end()
+            )),
+        })
     })
 }
 
@@ -128,6 +144,9 @@ fn describe(status: &Status) -> String {
         writeln!(text, "requests     {}, {} in flight", status.requests, status.requests_in_flight);
     if status.log_lines_lost > 0 {
         let _ = writeln!(text, "logs         {} lines lost", status.log_lines_lost);
+    }
+    if let Some(failure) = &status.upgrade_failure {
+        let _ = writeln!(text, "upgrade      failed: {}", failure.trim_end());
     }
     text
 }

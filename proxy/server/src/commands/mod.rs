@@ -27,6 +27,7 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Check { file, json } => check::check(file.config, json),
         Command::Reload { process, json } => control::reload(process, json),
         Command::Stop { process, fast } => control::stop(process, fast),
+        Command::Upgrade { process, json } => control::upgrade(process, json),
         Command::Reopen { process } => control::reopen(process),
         Command::Status { process, json } => control::status(process, json),
         Command::Schema => schema::schema(),

@@ -1,7 +1,9 @@
 //! What `run`, `proxy` and `demo` have in common: a server that owns this process.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use switchback::{Drained, Error, Handle, Server, Signals, VERSION};
 use switchback_conf::report;
@@ -24,7 +26,11 @@ pub(crate) enum Introduction {
 /// It did not start.
 pub(crate) fn serve(server: Server, introduction: Introduction) -> Result<Exit, Error> {
     let source = server.config_file().map(|path| path.display().to_string());
-    let mut server = server.logger().signals(whose_signals()).on_burst_over(memory::give_back);
+    let server = server.logger().signals(whose_signals()).on_burst_over(memory::give_back);
+    let mut server = server.take_over();
+    if let Some(successor) = successor() {
+        server = server.successor(successor);
+    }
     if let Ok(socket) = std::env::var("NOTIFY_SOCKET") {
         server = server.notify(socket);
     }
@@ -47,6 +53,30 @@ pub(crate) fn serve(server: Server, introduction: Introduction) -> Result<Exit, 
             Exit::Unclean
         }
     })
+}
+
+/// This very command again, with whatever program is then at its path.
+fn successor() -> Option<impl Fn() -> Command + Send + Sync> {
+    let mut said = std::env::args_os();
+    let name = said.next()?;
+    let arguments: Vec<_> = said.collect();
+    let program = program(Path::new(&name))?;
+    Some(move || {
+        let mut command = Command::new(&program);
+        // It may look at the name that it is called by.
+        command.arg0(&name).args(&arguments);
+        command
+    })
+}
+
+/// Where the program called `name` is: not where the running one was found, whose file may have been replaced since.
+fn program(name: &Path) -> Option<PathBuf> {
+    if name.components().nth(1).is_some() {
+        return std::path::absolute(name).ok();
+    }
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&folders).map(|folder| folder.join(name));
+    found.into_iter().find(|path| path.is_file()).or_else(|| std::env::current_exe().ok())
 }
 
 /// Called by nginx's name, it ends as nginx does.

@@ -45,7 +45,7 @@ fn the_manual_page_has_its_sections_and_every_command() {
     ] {
         assert_eq!(page.lines().filter(|line| *line == heading).count(), 1, "{heading}\n{page}");
     }
-    for command in ["run", "check", "reload", "proxy", "respond", "fmt", "completion"] {
+    for command in ["run", "check", "reload", "upgrade", "proxy", "respond", "fmt", "completion"] {
         assert!(page.lines().any(|line| line == format!(".SS {command}")), "no {command}");
     }
     assert!(page.contains("\\-\\-tls\\-self\\-signed"), "options of commands too");

@@ -5,11 +5,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use switchback::{Config, Drained, Error, Handle, Server, State, StopMode};
+use rustix::process::{Pid, Signal, kill_process};
+use switchback::{Config, Drained, Error, Handle, Server, State, StopMode, Upgraded};
 use switchback_conf::{Code, read_text};
 
-use crate::command::{Folder, GOOD};
+use crate::command::{Folder, GOOD, binary};
 
 fn config(text: &str) -> Config {
     read_text("test.toml", text, &BTreeMap::new()).into_result().unwrap()
@@ -28,7 +30,11 @@ fn address(handle: &Handle) -> String {
 }
 
 fn body(handle: &Handle) -> String {
-    let mut stream = TcpStream::connect(address(handle)).unwrap();
+    ask(&address(handle))
+}
+
+fn ask(address: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -216,4 +222,35 @@ async fn a_start_that_fails_inside_a_runtime_is_an_error_and_no_panic() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     assert!(Server::new(config(&GOOD.replace("127.0.0.1:0", &address))).spawn().is_err());
+}
+
+#[test]
+fn a_server_starts_nothing_that_it_was_not_told_to_start() {
+    let handle = Server::new(config(&answering("here"))).spawn().unwrap();
+    let Upgraded::Failed { reason } = handle.upgrade() else { panic!("by whom?") };
+    assert!(reason.contains("no way to start another"), "{reason}");
+    assert_eq!(handle.status().upgrade_failure, Some(reason));
+    assert_eq!(body(&handle), "here");
+}
+
+#[test]
+fn a_server_gives_way_to_the_process_that_it_was_told_to_start() {
+    let folder = Folder::with("switchback.toml", &answering("there"));
+    let file = file(&folder);
+    let successor = move || {
+        let mut command = Command::new(binary());
+        command.args(["run", "-c"]).arg(&file).stderr(Stdio::null());
+        command
+    };
+    let handle = Server::new(config(&answering("here"))).successor(successor).spawn().unwrap();
+    let address = address(&handle);
+    assert_eq!(body(&handle), "here");
+    let Upgraded::TakenOver { pid } = handle.upgrade() else {
+        panic!("{:?}", handle.status().upgrade_failure)
+    };
+    assert_eq!(handle.wait(), Drained::Clean);
+    let answer = ask(&address);
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
+    assert_eq!(answer, "there");
 }

@@ -120,7 +120,7 @@ impl Player {
     fn start(upgrades: bool, may_stay: bool) -> Self {
         let mut traffic = Traffic::start();
         let world = World::new(traffic.origin(), upgrades);
-        let proxy = Proxy::start_copied(&world.config(), place_binary);
+        let proxy = Proxy::start_placed(&world.config(), place_binary);
         let line = Line::of(&proxy, proxy.folder().join("switchback"));
         traffic.begin(world.plain, world.tls);
         Self { traffic, line, proxy, world, may_stay, played: Changes::default() }

@@ -386,7 +386,7 @@ fn upstreams_have_endpoints_of_every_kind() {
 fn addresses_may_lie_within_others() {
     let plan = with_site(
         "[[listeners]]\naddress = \"0.0.0.0:80\"\n[[listeners]]\naddress = \"127.0.0.1:80\"\n[[listeners]]\naddress = \"[::]:80\"\n\
-         [[listeners]]\naddress = \"[::1]:80\"\n[[listeners]]\naddress = \":0\"\n[[listeners]]\naddress = \":0\"\n",
+         [[listeners]]\naddress = \"[::1]:80\"\n[[listeners]]\naddress = \":0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n",
     );
     assert_eq!(plan.listeners.len(), 6);
 }

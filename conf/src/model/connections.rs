@@ -13,8 +13,8 @@ model! {
     pub struct Connections: Default {
         /// Open at once. Those that were open before there was this limit do not count.
         pub total: Option<At<Count<1, 10_000_000>>> = None,
-        /// Open at once from one client: an address, or a network of those that `ipv4_prefix` and `ipv6_prefix` say. Clients on
-        /// Unix sockets have no address and are not limited.
+        /// Open at once from one client: an address, or a network of those that `ipv4_prefix` and `ipv6_prefix` say. Whom a
+        /// PROXY header names is the client. Clients on Unix sockets have no address and are not limited.
         pub per_client: Option<At<Count<1, 10_000_000>>> = None,
         /// How much of an IPv4 address makes a client, in bits. Without it, 32: all of it.
         pub ipv4_prefix: Option<At<Count<1, 32>>> = None,

@@ -180,9 +180,6 @@ impl<'a> Taken<'a> {
     fn take(&mut self, address: &'a At<BindAddress>, findings: &mut Findings<'_>) {
         let other = match &address.value {
             BindAddress::Unix(path) => self.files.insert(path, &address.at),
-            // The kernel gives everyone who asks for port 0 another.
-            BindAddress::Tcp(socket) if socket.port() == 0 => None,
-            BindAddress::Any(0) => None,
             BindAddress::Tcp(socket) => self.sockets.insert(*socket, &address.at),
             BindAddress::Any(port) => {
                 let v4 = self.sockets.insert((Ipv4Addr::UNSPECIFIED, *port).into(), &address.at);
@@ -193,7 +190,15 @@ impl<'a> Taken<'a> {
         if let Some(other) = other {
             let message = format!("another listener binds `{}` already", address.value);
             let diagnostic = Diagnostic::error(Code::AddressTaken, address.at.clone(), message);
-            findings.report(diagnostic.hint(format!("the other is at {other}")));
+            // A reload knows listeners by their address, as it is written.
+            let hint = match address.value {
+                BindAddress::Tcp(socket) if socket.port() == 0 => {
+                    ": with port 0, each needs an IP address of its own"
+                }
+                BindAddress::Any(0) => ": port 0 can be asked for once",
+                _ => "",
+            };
+            findings.report(diagnostic.hint(format!("the other is at {other}{hint}")));
         }
     }
 }

@@ -13,6 +13,7 @@ mod body;
 pub(crate) mod concurrency;
 pub(crate) mod context;
 mod cookies;
+mod deadlines;
 pub(crate) mod errors;
 pub(crate) mod facts;
 pub(crate) mod fail;
@@ -148,13 +149,13 @@ impl ProxyHttp for Phases {
             return Ok(());
         }
         if let Some(routed) = context.routed.take() {
-            connection_settings(session, context);
+            deadlines::set(session, context);
             name_request(&context.request.id);
             inner::adopt(session.req_header_mut(), &routed);
             return Ok(());
         }
         context.connection.count_request();
-        connection_settings(session, context);
+        deadlines::set(session, context);
         let head = session.req_header_mut();
         let let_in = receive::receive(head, context)
             .and_then(|()| route::route(head, context))
@@ -198,7 +199,10 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         context: &mut Self::CTX,
     ) -> Result<Box<HttpPeer>> {
-        select::select(session.req_header(), context).map_err(|fault| context.fail(fault))
+        let peer =
+            select::select(session.req_header(), context).map_err(|fault| context.fail(fault))?;
+        deadlines::is_passed_on(session, context);
+        Ok(peer)
     }
 
     async fn connected_to_upstream(
@@ -232,11 +236,12 @@ impl ProxyHttp for Phases {
 
     async fn request_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         _end: bool,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        deadlines::is_asked(session, context);
         context.body_received += body.as_ref().map_or(0, Bytes::len) as u64;
         let limit = context.route().and_then(|route| route.body_limit).filter(|_| !context.inner);
         if limit.is_some_and(|limit| context.body_received > limit) {
@@ -266,6 +271,7 @@ impl ProxyHttp for Phases {
         head: &mut ResponseHeader,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        deadlines::is_asked(session, context);
         reply::proxied(head, session.req_header(), context).map_err(|fault| context.fail(fault))
     }
 
@@ -322,6 +328,7 @@ impl ProxyHttp for Phases {
         error: &Error,
         context: &mut Self::CTX,
     ) -> FailToProxy {
+        deadlines::is_asked(session, context);
         fail::fail(session, error, context).await
     }
 
@@ -375,17 +382,6 @@ fn needs_inner(context: &Context) -> bool {
     }
     let (Some(route), Some(proxy)) = (context.route(), context.proxy()) else { return false };
     route.errors.own > 0 || proxy.buffer_request
-}
-
-/// Deadlines and reuse of the client's connection.
-fn connection_settings(session: &mut Session, context: &Context) {
-    let connection = &context.connection;
-    let timeouts = connection.listener.plan.timeouts;
-    session.set_read_timeout(Some(timeouts.body));
-    session.set_write_timeout(Some(timeouts.write));
-    if !connection.may_go_on() {
-        session.set_keepalive(None);
-    }
 }
 
 /// A body that is announced as too large is refused before a byte of it is read.

@@ -96,7 +96,9 @@ impl Turn {
         let entry = known.map_or_else(|| self.entry(head), Entry::known);
         let ahead = self.received.split_off(head.length);
         let (lent, body) = match Lent::new(stream, head.body, ahead) {
-            Ok(lent) => lent,
+            Ok((lent, body)) => {
+                (lent.waiting_to_be_asked(head.expects_continue && body.is_empty()), body)
+            }
             Err((stream, malformed)) => {
                 let fault = Fault::client(Kind::BadRequest, malformed.to_string());
                 if let Some(plain) = &head.plain {

@@ -25,6 +25,8 @@ pub(crate) struct Head {
     pub(crate) length: usize,
     /// How its body is framed.
     pub(crate) body: BodyFraming,
+    /// Whether the client waits to be asked for it.
+    pub(crate) expects_continue: bool,
     /// The protocol that the client asks to change to.
     pub(crate) upgrade: Upgrade,
     /// What goes on in its place, if its first line is unusual.
@@ -272,6 +274,7 @@ struct Fields<'h> {
     transfer_encoding: Option<&'h [u8]>,
     upgrade: Option<&'h [u8]>,
     connection_upgrade: bool,
+    expects_continue: bool,
 }
 
 impl<'h> Fields<'h> {
@@ -293,6 +296,8 @@ impl<'h> Fields<'h> {
                 }
             } else if name.eq_ignore_ascii_case("upgrade") {
                 fields.upgrade = Some(value);
+            } else if name.eq_ignore_ascii_case("expect") {
+                fields.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             } else if name.eq_ignore_ascii_case("connection") {
                 fields.connection_upgrade |= has_token(value, b"upgrade");
             }
@@ -330,7 +335,8 @@ impl<'h> Fields<'h> {
             && self.upgrade.is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
             && body == BodyFraming::Length(0);
         let upgrade = if websocket { Upgrade::WebSocket } else { Upgrade::None };
-        Ok(Head { length, body, upgrade, plain: None, request: None })
+        let expects_continue = http11 && self.expects_continue;
+        Ok(Head { length, body, expects_continue, upgrade, plain: None, request: None })
     }
 }
 

@@ -33,6 +33,8 @@ pub(crate) struct Lent {
     rest: BytesMut,
     /// Head and body of an answer leave in one write.
     pending: BytesMut,
+    /// The client has not been asked for the body, and has sent nothing of it: it owes nothing yet.
+    is_unasked: bool,
 }
 
 /// What of the request has not been read yet.
@@ -78,7 +80,14 @@ impl Lent {
             }
         };
         let rest = ahead.split_off(mine);
-        Ok((Self { stream: Some(stream), owed, rest, pending: BytesMut::new() }, ahead))
+        let pending = BytesMut::new();
+        Ok((Self { stream: Some(stream), owed, rest, pending, is_unasked: false }, ahead))
+    }
+
+    /// Whether the client waits for a first word before it sends a body: it takes its time as it likes until then.
+    pub(crate) fn waiting_to_be_asked(mut self, is_waiting: bool) -> Self {
+        self.is_unasked = is_waiting;
+        self
     }
 
     /// Takes the stream back, with the bytes that came after the request.
@@ -95,6 +104,19 @@ impl Lent {
         self.client().map(Pin::new)
     }
 
+    fn poll_read_body(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.is_unasked {
+            return self.client()?.poll_read_body(cx, buf);
+        }
+        std::task::ready!(self.stream()?.poll_read(cx, buf))?;
+        self.is_unasked = false;
+        Poll::Ready(Ok(()))
+    }
+
     /// Reads at most `left` bytes of the body.
     fn read_body(
         &mut self,
@@ -104,7 +126,7 @@ impl Lent {
     ) -> Poll<io::Result<()>> {
         let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
         let mut body = ReadBuf::new(buf.initialize_unfilled_to(room));
-        std::task::ready!(self.client()?.poll_read_body(cx, &mut body))?;
+        std::task::ready!(self.poll_read_body(cx, &mut body))?;
         let read = body.filled().len();
         buf.advance(read);
         self.owed = Owed::bytes(left - read as u64);
@@ -119,7 +141,7 @@ impl Lent {
         mut scan: ChunkedScan,
     ) -> Poll<io::Result<()>> {
         let start = buf.filled().len();
-        std::task::ready!(self.client()?.poll_read_body(cx, buf))?;
+        std::task::ready!(self.poll_read_body(cx, buf))?;
         let read = buf.filled().get(start..).unwrap_or_default();
         match scan.scan(read).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))? {
             Scanned::Open => self.owed = Owed::Chunks(scan),
@@ -196,6 +218,7 @@ impl AsyncWrite for Lent {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let lent = self.get_mut();
+        lent.is_unasked = false;
         if lent.pending.len() + bytes.len() <= GATHER {
             lent.pending.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
@@ -215,6 +238,7 @@ impl AsyncWrite for Lent {
     ) -> Poll<io::Result<usize>> {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let lent = self.get_mut();
+        lent.is_unasked = false;
         if lent.pending.len() + total > GATHER {
             std::task::ready!(lent.write_pending(cx))?;
         }

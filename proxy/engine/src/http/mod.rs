@@ -383,7 +383,7 @@ fn connection_settings(session: &mut Session, context: &Context) {
     let timeouts = connection.listener.plan.timeouts;
     session.set_read_timeout(Some(timeouts.body));
     session.set_write_timeout(Some(timeouts.write));
-    if !connection.may_go_on() {
+    if !connection.may_go_on() || context.snapshot.has_removed_listener_of(connection) {
         session.set_keepalive(None);
     }
 }

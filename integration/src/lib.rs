@@ -18,6 +18,7 @@ mod expectation;
 mod fuzz_targets;
 mod gate;
 mod grammar;
+mod guard;
 mod h2;
 mod load;
 mod message;

@@ -18,6 +18,7 @@ mod expectation;
 mod fuzz_targets;
 mod gate;
 mod grammar;
+mod guard;
 mod h2;
 mod load;
 mod message;
@@ -56,12 +57,13 @@ pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
     Change, ChangePlan, Changes, Cost, Downloads, Effort, Escapes, Everyday, Feature, Filtered,
-    Fit, Fragments, H2Hostile, H2spec, IdleFound, IdlePlan, IdleStep, Latency, LogTools, Mutated,
-    Need, NotPlayed, Positions, ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan, SlowRun,
-    Smuggling, Successor, Tally, Traffic, changes, cut_everywhere, escapes, everyday, fragments,
-    h2_hostile, h2spec, hold, idle_connections, latency, many_sites, many_sites_config, median,
-    mutated, needs, nginx_twice, open_websocket, positions, reloads, report, restated_h2_cases,
-    rotation, slow_clients, slow_logs, smuggling, traffic,
+    Fit, Fragments, GIVEN_BACK, H2Conformance, H2Hostile, H2spec, IdleFound, IdleOne, IdleOnePlan,
+    IdlePlan, IdleStep, Latency, LogTools, Mutated, Need, NotPlayed, Positions, ReadLog, Reloads,
+    Sites, Slow, SlowLogs, SlowPlan, SlowRun, Smuggling, Successor, Tally, Traffic, changes,
+    cut_everywhere, escapes, everyday, fragments, h2_conformance, h2_hostile, h2spec, hold,
+    idle_connections, idle_in_one_process, latency, many_sites, many_sites_config, median, mutated,
+    needs, nginx_twice, open_websocket, positions, reloads, report, rotation, slow_clients,
+    slow_logs, smuggling, traffic,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

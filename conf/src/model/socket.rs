@@ -15,6 +15,9 @@ model! {
         pub backlog: At<Count<1, 65_535>> = At::from(Count::clamped(65_535)),
         /// The network interface that connections must come in by, such as `"eth0"`.
         pub device: Option<At<Box<str>>> = None,
+        /// Whether other processes of the same user may listen at the address too, if they say so as well: the kernel spreads
+        /// connections over all of them. Without it, an address that is in use is an error.
+        pub share: At<bool> = At::from(false),
         /// Whether addresses that are not this machine's may be bound, as a transparent proxy does. Needs `CAP_NET_ADMIN`.
         pub transparent: At<bool> = At::from(false),
         /// Connections are accepted when they have sent something, or after this time; in whole seconds. They wait in the kernel.

@@ -266,6 +266,8 @@ pub struct SitePlan {
     pub name: Box<str>,
     /// On which listeners.
     pub listeners: Vec<ListenerId>,
+    /// Whether that is all of them, because none is named.
+    pub is_everywhere: bool,
     /// Whether it answers hosts that no site of its listeners claims.
     pub is_default: bool,
     /// Certificates of its own, for its hosts.

@@ -29,6 +29,7 @@ pub(super) fn sites(
             hosts: plan_hosts(site, findings),
             name: site.hosts.first().map_or("_".into(), |host| host.value.clone()),
             listeners,
+            is_everywhere: site.listeners.is_empty(),
             is_default: site.is_default.value,
             certificates: certificates::of_site(site, findings),
             encoded_slash: site.encoded_slash,

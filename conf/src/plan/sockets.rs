@@ -14,6 +14,8 @@ pub struct SocketPlan {
     pub backlog: At<u32>,
     /// The interface they must come in by.
     pub device: Option<At<Box<str>>>,
+    /// Whether other processes may listen at the address too.
+    pub share: At<bool>,
     /// Whether foreign addresses may be bound.
     pub transparent: At<bool>,
     /// Seconds that a connection may wait in the kernel until it has sent something.
@@ -58,6 +60,7 @@ pub(super) fn socket(listener: &At<Listener>, findings: &mut Findings<'_>) -> So
     SocketPlan {
         backlog: at(&options.backlog, |backlog| backlog.value()),
         device: options.device.clone(),
+        share: options.share.clone(),
         transparent: options.transparent.clone(),
         defer_accept: options
             .defer_accept
@@ -124,6 +127,7 @@ fn only_tcp(options: &SocketOptions, findings: &mut Findings<'_>) {
     let SocketOptions {
         backlog: _,
         device,
+        share,
         transparent,
         defer_accept,
         fast_open,
@@ -133,6 +137,7 @@ fn only_tcp(options: &SocketOptions, findings: &mut Findings<'_>) {
     } = options;
     let said = [
         ("device", device.as_ref().map(|value| &value.at)),
+        ("share", share.value.then_some(&share.at)),
         ("transparent", transparent.value.then_some(&transparent.at)),
         ("defer_accept", defer_accept.as_ref().map(|value| &value.at)),
         ("fast_open", fast_open.as_ref().map(|value| &value.at)),

@@ -1,7 +1,7 @@
 //! Prints what the edge was promised to do beside what was measured: `line: figure (wanted)`.
 //!
 //! A line that falls short is marked so, and the exit code says whether any does. `--quick` sends a tenth of the requests
-//! and opens a tenth of the connections; the name of a part plays that part alone. With `--traffic` or `--hold` it is one of
+//! and opens a tenth of the connections, or fewer; the name of a part plays that part alone. With `--traffic` or `--hold` it is one of
 //! its own helpers.
 
 #![expect(clippy::expect_used, reason = "a show that cannot play its part has nothing to show")]
@@ -11,9 +11,10 @@ use std::process::{Command, ExitCode};
 use std::time::Duration;
 
 use switchback_integration::{
-    ChangePlan, Changes, IdleFound, IdlePlan, Need, NotPlayed, Show, Slow, SlowPlan, SlowRun,
-    Successor, changes, h2spec, hold, idle_connections, median, needs, report, restated_h2_cases,
-    slow_clients, traffic,
+    ChangePlan, Changes, GIVEN_BACK, IdleFound, IdleOne, IdleOnePlan, IdlePlan, Need, NotPlayed,
+    Show, Slow, SlowPlan, SlowRun, Successor, changes, h2_conformance, h2_hostile, h2spec, hold,
+    idle_connections, idle_in_one_process, median, needs, positions, report, slow_clients,
+    smuggling, traffic,
 };
 
 fn main() -> ExitCode {
@@ -31,10 +32,14 @@ fn main() -> ExitCode {
     }
     let divisor = if arguments.iter().any(|argument| argument == "--quick") { 10 } else { 1 };
     let mut played = Edge { show: Show::default(), divisor };
-    let parts: [Part; 4] = [
-        ("slow-clients", Edge::slow_clients),
+    let parts: [Part; 8] = [
         ("changes", Edge::changes),
+        ("slow-clients", Edge::slow_clients),
+        ("positions", Edge::positions),
         ("h2spec", Edge::h2spec),
+        ("smuggling", Edge::smuggling),
+        ("h2-hostile", Edge::h2_hostile),
+        ("idle", Edge::idle),
         ("c10m", Edge::c10m),
     ];
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
@@ -149,15 +154,44 @@ impl Edge {
         }
     }
 
+    fn positions(&mut self) {
+        let stride = if self.divisor == 1 { 1 } else { 7 };
+        let found = positions(stride, 2);
+        let lengths: Vec<String> =
+            found.lengths.iter().map(|(name, length)| format!("{name} {length}")).collect();
+        self.show.line(
+            "connections stopped at a byte, by RST, FIN or stall, that were not ended",
+            &format!("{} of {}", found.unended, found.connections),
+            &format!("0, at every byte{}", if stride == 1 { "" } else { " but for --quick" }),
+            found.unended == 0 && found.connections > 0,
+        );
+        self.show.say(&format!("  bytes of each: {}", lengths.join(", ")));
+        let (first, last) = found.resident;
+        self.show.line(
+            "  descriptors, threads, requests and memory that leaked",
+            &format!(
+                "{} kinds, {first} KiB after one round, {last} KiB after all",
+                found.leaks.len()
+            ),
+            "0 kinds",
+            found.leaks.is_empty(),
+        );
+        found.leaks.iter().take(10).for_each(|leak| self.show.say(&format!("  {leak}")));
+    }
+
     fn h2spec(&mut self) {
-        let what = "cases of the HTTP/2 conformance list that fail";
-        let tests = repository().join("integration/tests/all/h2_conformance.rs");
-        let restated = restated_h2_cases(&std::fs::read_to_string(tests).unwrap_or_default());
+        let own = h2_conformance();
+        self.show.line(
+            "cases of ours that restate the HTTP/2 conformance list and fail",
+            &format!("{} of {}", own.failures.len(), own.cases),
+            "0",
+            own.failures.is_empty() && own.cases > 0,
+        );
+        own.failures.iter().for_each(|failure| self.show.say(&format!("  {failure}")));
+        let what = "cases of the list itself that fail";
         let Some(found) = h2spec() else {
             let figure = "not shown: H2SPEC names no tool";
-            self.show.line(what, figure, "0, where it is there", true);
-            self.show.say(&format!("  {restated} cases of our own restate what matters of it"));
-            return;
+            return self.show.line(what, figure, "0, where it is there", true);
         };
         let figure = format!(
             "{} of {}, {} passed, {} skipped",
@@ -167,11 +201,111 @@ impl Edge {
         found.failures.iter().for_each(|failure| self.show.say(&format!("  {failure}")));
     }
 
+    fn smuggling(&mut self) {
+        let count = if self.divisor == 1 { 10_000_000 } else { 200_000 };
+        let found = smuggling(count, seed(), 32);
+        let seconds = found.elapsed.as_secs_f64();
+        self.show.line(
+            "differences between what an origin parsed and what was logged",
+            &format!(
+                "{} in {} byte streams, {} requests on {} connections, {seconds:.0} s",
+                found.differences.len(),
+                found.streams,
+                found.requests,
+                found.connections
+            ),
+            &format!("0 in {count}"),
+            found.differences.is_empty() && found.streams >= count && found.requests > 0,
+        );
+        self.show.line(
+            "  connections that were not ended",
+            &found.stuck.to_string(),
+            "0",
+            found.stuck == 0,
+        );
+        found.differences.iter().take(10).for_each(|what| self.show.say(&format!("  {what}")));
+    }
+
+    fn h2_hostile(&mut self) {
+        let count = 4000 / self.divisor as usize;
+        let found = h2_hostile(count, seed());
+        self.show.line(
+            "hostile HTTP/2 connections that were cut",
+            &format!("{} of {}", found.cut, found.connections),
+            "all",
+            found.cut == found.connections && found.connections >= count,
+        );
+        self.show.line(
+            "  after the first byte of a flood, the slowest",
+            &format!("{:?}, {}", found.slowest, found.slowest_in),
+            "within 1 s",
+            found.slowest <= Duration::from_secs(1),
+        );
+        self.show.line(
+            "  worst memory of one",
+            &format!("{} KiB, {}", found.worst_kib, found.worst_kib_in),
+            "at most 1024",
+            found.worst_kib <= 1024,
+        );
+        self.show.line(
+            "  worst time of one on a processor",
+            &format!("{:?}, {}", found.worst_time, found.worst_time_in),
+            "at most 10 ms",
+            found.worst_time <= Duration::from_millis(10),
+        );
+        self.show.line(
+            "  memory of one that asks on every stream and takes nothing",
+            &format!("{} KiB", found.stalled_kib),
+            "at most 1024",
+            found.stalled_kib <= 1024,
+        );
+    }
+
+    fn idle(&mut self) {
+        for tls in [false, true] {
+            let plan = IdleOnePlan {
+                connections: 18_000 / self.divisor as usize,
+                tls,
+                idle: Duration::from_secs(if self.divisor == 1 { 60 } else { 5 }),
+            };
+            self.idle_one(&plan, &idle_in_one_process(&plan));
+        }
+    }
+
+    fn idle_one(&mut self, plan: &IdleOnePlan, found: &IdleOne) {
+        let (kind, most) = if plan.tls { ("TLS 1.3", 6144.0) } else { ("plain", 1024.0) };
+        let wanted = plan.connections;
+        self.show.line(
+            &format!("idle connections of one process, {kind}, answered after {:?}", plan.idle),
+            &format!("{} of {}", found.answered, found.opened),
+            &format!("{wanted} of {wanted}"),
+            (found.answered, found.opened) == (wanted, wanted),
+        );
+        self.show.line(
+            "  memory of the process for each",
+            &format!("{:.0} bytes", found.each),
+            &format!("at most {most}"),
+            found.each <= most,
+        );
+        let figure = found.back.map_or_else(
+            || format!("{} of {} KiB are still there", found.kept / 1024, found.all / 1024),
+            |back| {
+                format!("{} of {} KiB left after {back:.1?}", found.kept / 1024, found.all / 1024)
+            },
+        );
+        self.show.line(
+            "  given back when they are closed",
+            &figure,
+            &format!("within {} s", GIVEN_BACK.as_secs()),
+            found.back.is_some(),
+        );
+    }
+
     fn c10m(&mut self) {
         let played = [false, true].map(|tls| {
             let steps = [1000, 5000, 10_000, 18_000].map(|each| each / self.divisor as usize);
             let found = idle_connections(&IdlePlan { processes: 6, steps: steps.to_vec(), tls });
-            self.idle(&found);
+            self.idle_over_six(&found);
             found
         });
         let page = report(&played, &run());
@@ -185,7 +319,7 @@ impl Edge {
         }
     }
 
-    fn idle(&mut self, found: &IdleFound) {
+    fn idle_over_six(&mut self, found: &IdleFound) {
         let (kind, most) = if found.plan.tls { ("TLS", 6144.0) } else { ("plain", 1024.0) };
         let connections = found.steps.last().map_or(0, |step| step.connections);
         let wanted = 100_000 / self.divisor as usize;
@@ -219,6 +353,12 @@ impl Edge {
                 .say(&format!("    {}: {}{share} = {}", need.what, need.comes_to, need.arithmetic));
         }
     }
+}
+
+/// Another one each day, and the same the whole day: what was found can be found again.
+fn seed() -> u64 {
+    let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    since.as_secs() / 86_400
 }
 
 /// The date and the commit, for a page that outlives the run.

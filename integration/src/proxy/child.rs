@@ -10,6 +10,7 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::guard::must_not_outlive;
 use crate::notify::NotifySocket;
 use crate::patience::Deadline;
 
@@ -43,6 +44,7 @@ impl Child {
         let mut child =
             command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let pid = child.id();
+        must_not_outlive(pid);
         let (stdout, stdout_end) = Output::collect(child.stdout.take());
         let (stderr, stderr_end) = Output::collect(child.stderr.take());
         let (sender, ended) = channel();

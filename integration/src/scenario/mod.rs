@@ -14,10 +14,11 @@ mod slow_logs;
 
 pub use downloads::{Cost, Downloads};
 pub use edge::{
-    Change, ChangePlan, Changes, Effort, Feature, Fit, H2Hostile, H2spec, IdleFound, IdlePlan,
-    IdleStep, Need, NotPlayed, Positions, Slow, SlowPlan, SlowRun, Smuggling, Successor, Tally,
-    Traffic, changes, cut_everywhere, h2_hostile, h2spec, hold, idle_connections, median, needs,
-    positions, report, restated_h2_cases, slow_clients, smuggling, traffic,
+    Change, ChangePlan, Changes, Effort, Feature, Fit, GIVEN_BACK, H2Conformance, H2Hostile,
+    H2spec, IdleFound, IdleOne, IdleOnePlan, IdlePlan, IdleStep, Need, NotPlayed, Positions, Slow,
+    SlowPlan, SlowRun, Smuggling, Successor, Tally, Traffic, changes, cut_everywhere,
+    h2_conformance, h2_hostile, h2spec, hold, idle_connections, idle_in_one_process, median, needs,
+    positions, report, slow_clients, smuggling, traffic,
 };
 pub use escapes::{Escapes, escapes};
 pub use everyday::{Everyday, everyday, nginx_twice};

@@ -7,12 +7,17 @@ use switchback_integration::{
     get, site,
 };
 
-/// Listeners on loopback addresses of their own, all with the same answer.
-fn with(names: &[&str]) -> Config {
+/// Listeners on loopback addresses of their own.
+fn listening(names: &[&str]) -> Config {
     let listen = |config: Config, (index, name): (usize, &&str)| {
         config.listener(format_args!("name = \"{name}\"\naddress = \"127.0.0.{}:0\"", index + 1))
     };
-    names.iter().enumerate().fold(config(), listen).site("").respond("/*", "x")
+    names.iter().enumerate().fold(config(), listen)
+}
+
+/// The same, all with the same answer.
+fn with(names: &[&str]) -> Config {
+    listening(names).site("").respond("/*", "x")
 }
 
 #[test]
@@ -30,11 +35,31 @@ fn a_listener_is_added_and_removed() {
 
 #[test]
 fn a_connection_of_a_removed_listener_reaches_no_site_of_another() {
-    let proxy = Proxy::start(&with(&["web", "more"]));
+    let named = |names: &[&str], sites: &str| {
+        listening(names).site(format_args!("listeners = [{sites}]")).respond("/*", "x")
+    };
+    let proxy = Proxy::start(&named(&["web", "more"], "\"web\", \"more\""));
     let mut client = switchback_integration::Client::tcp(proxy.address("more"));
     client.ask(&get("/")).expect_body("x");
-    proxy.reload(&with(&["web"])).expect_accepted();
-    client.ask(&get("/")).expect_status(404);
+    proxy.reload(&named(&["web"], "\"web\"")).expect_accepted();
+    client.ask(&get("/")).expect_status(404).expect_header("connection", "close");
+    client.expect_close();
+}
+
+#[test]
+fn the_last_request_on_a_removed_listener_is_answered_by_sites_that_are_everywhere() {
+    let origin = Origin::start();
+    let two = |config: Config| config.site("").respond("/", "x").proxy_to(&origin);
+    let proxy = Proxy::start(&two(listening(&["web", "more"])));
+    let open = || switchback_integration::Client::tcp(proxy.address("more"));
+    let (mut here, mut proxied) = (open(), open());
+    here.ask(&get("/")).expect_body("x");
+    proxied.ask(&get("/app")).expect_status(200);
+    proxy.reload(&two(listening(&["web"]))).expect_accepted();
+    here.ask(&get("/")).expect_body("x").expect_header("connection", "close");
+    here.expect_close();
+    proxied.ask(&get("/app")).expect_status(200).expect_header("connection", "close");
+    proxied.expect_close();
 }
 
 #[test]
@@ -84,6 +109,26 @@ fn an_address_in_use_refuses_the_start_and_the_reload() {
     let verdict = proxy.reload(&with(&["web"]).listener(format_args!("address = \"{address}\"")));
     assert!(!verdict.accepted);
     proxy.get("/").expect_body("x");
+}
+
+#[test]
+fn two_processes_share_an_address_if_both_say_so() {
+    let on = |address: &str, socket: &str, body: &str| {
+        let listener = format!("name = \"web\"\naddress = \"{address}\"\nsocket = {{ {socket} }}");
+        config().top("workers = 1").listener(listener).site("").respond("/*", body)
+    };
+    let first = Proxy::start(&on("127.0.0.1:0", "share = true", "first"));
+    let address = first.address("web").to_string();
+    let refusal = Proxy::try_start(&on(&address, "", "second")).err();
+    assert_eq!(refusal.expect("it does not say so").code, Some(1));
+    let second = Proxy::start(&on(&address, "share = true", "second"));
+    for proxy in ["first", "second"] {
+        eventually(&format!("the {proxy} gets a connection"), Deadline::soon(), || {
+            (first.get("/").text() == proxy).then_some(())
+        });
+    }
+    second.stop();
+    first.get("/").expect_body("first");
 }
 
 #[test]

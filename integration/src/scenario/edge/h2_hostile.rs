@@ -30,6 +30,10 @@ pub struct H2Hostile {
     pub worst_time: Duration,
     /// Which crowd that was.
     pub worst_time_in: String,
+    /// How long the slowest of those that never pause stood, from its first byte on.
+    pub slowest: Duration,
+    /// Which crowd that was.
+    pub slowest_in: String,
     /// What a connection cost that asks for a large answer on every stream and takes none, until it is cut, in KiB.
     pub stalled_kib: u64,
 }
@@ -122,6 +126,8 @@ struct Hostile {
     stream: u32,
     /// How many words it says before it only waits.
     left: u32,
+    /// Whether it never waits: it is over a budget soon.
+    is_flood: bool,
 }
 
 impl Hostile {
@@ -134,7 +140,7 @@ impl Hostile {
         let window = [0, 0, 1, 65_535][random.below(4) as usize];
         let client = FrameClient::greet(proxy.address("web"), &[(4, window)]);
         let left = [u32::MAX, u32::MAX, 100, 30][random.below(4) as usize];
-        Self { client, random, words, stream: 1, left }
+        Self { client, random, words, stream: 1, left, is_flood: left == u32::MAX }
     }
 
     fn name(&self) -> String {
@@ -231,13 +237,17 @@ fn stalled(proxy: &Proxy) -> u64 {
 fn crowd(proxy: &Proxy, before: u64, seed: u64, found: &mut H2Hostile) {
     let time_before = ProcessStats::processor_time_of_tree(proxy.pid());
     let mut crowd: Vec<Hostile> = (0..CROWD).map(|_| Hostile::new(proxy, seed)).collect();
-    let name = crowd[0].name();
+    let (name, is_flood) = (crowd[0].name(), crowd[0].is_flood);
     let began = Instant::now();
     let mut most = before;
     while began.elapsed() < FLOOD && !crowd.is_empty() {
         let all = crowd.len();
         crowd.retain_mut(|hostile| (0..20).all(|_| hostile.say()) && hostile.stands());
         found.cut += all - crowd.len();
+        let stood = began.elapsed();
+        if crowd.len() < all && is_flood && stood > found.slowest {
+            (found.slowest, found.slowest_in) = (stood, format!("{name} (seed {seed})"));
+        }
         most = most.max(proxy.stats().resident_kib);
     }
     found.connections += CROWD;

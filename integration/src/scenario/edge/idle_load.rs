@@ -12,7 +12,11 @@ use rustls::client::Resumption;
 use super::show_edge_binary;
 use crate::certs::credulous_client_config;
 use crate::client::Client;
+use crate::guard::must_not_outlive;
 use crate::message::get;
+
+/// What they ask for.
+pub(super) const PAGE: &str = "/app/page";
 
 /// A running process that holds connections, ended when dropped.
 pub(super) struct Holder {
@@ -44,6 +48,7 @@ impl Holder {
         command.arg(if tls { "tls" } else { "plain" });
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("a process of clients");
+        must_not_outlive(child.id());
         let orders = child.stdin.take().expect("it was asked for");
         let lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
         Self { child, orders, lines, source }
@@ -54,7 +59,7 @@ impl Holder {
         writeln!(self.orders, "open {connections}").expect("the holder listens");
     }
 
-    /// Has it ask once more on each, whether what it got has changed.
+    /// Has it ask once more on each, whether what it got has changed if that can be asked.
     pub(super) fn ask(&mut self) {
         writeln!(self.orders, "ask").expect("the holder listens");
     }
@@ -93,7 +98,7 @@ pub fn hold(arguments: &[String]) {
         source: source.parse().expect("an address"),
         config: (protocol == "tls").then(whole_handshakes),
         clients: Vec::new(),
-        etag: String::new(),
+        etag: None,
     };
     for order in std::io::stdin().lock().lines().map_while(Result::ok) {
         let held = match order.split_once(' ') {
@@ -118,7 +123,7 @@ struct Load {
     source: IpAddr,
     config: Option<Arc<ClientConfig>>,
     clients: Vec<Client>,
-    etag: String,
+    etag: Option<String>,
 }
 
 impl Load {
@@ -137,17 +142,20 @@ impl Load {
     fn open_one(&mut self) -> Option<Client> {
         let mut client =
             Client::try_from_source(self.address, self.source, self.config.clone()).ok()?;
-        let answer = client.try_ask(&get("/page")).ok()?;
-        self.etag = answer.headers.all("etag").first()?.to_string();
+        let answer = client.try_ask(&get(PAGE)).ok()?;
+        self.etag = answer.headers.all("etag").first().map(ToString::to_string);
         (answer.status == 200).then_some(client)
     }
 
     fn ask(&mut self) -> Held {
-        let asked = get("/page").header("If-None-Match", &self.etag);
+        let (asked, wanted) = match &self.etag {
+            Some(etag) => (get(PAGE).header("If-None-Match", etag), 304),
+            None => (get(PAGE), 200),
+        };
         let mut held = Held::default();
         for client in &mut self.clients {
             match client.try_ask(&asked) {
-                Ok(answer) if answer.status == 304 => {
+                Ok(answer) if answer.status == wanted => {
                     held.answered += 1;
                     held.head = answer.raw_head.len();
                 }

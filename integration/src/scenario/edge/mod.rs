@@ -2,8 +2,10 @@
 
 mod c10m;
 mod change;
+mod h2_conformance;
 mod h2_hostile;
 mod h2spec;
+mod idle;
 mod idle_load;
 mod positions;
 mod presented;
@@ -15,8 +17,10 @@ use std::path::PathBuf;
 
 pub use c10m::{Effort, Fit, IdleFound, IdlePlan, IdleStep, Need, idle_connections, needs, report};
 pub use change::{Change, ChangePlan, Changes, Feature, Successor, changes};
+pub use h2_conformance::{H2Conformance, h2_conformance};
 pub use h2_hostile::{H2Hostile, h2_hostile};
-pub use h2spec::{H2spec, h2spec, restated_h2_cases};
+pub use h2spec::{H2spec, h2spec};
+pub use idle::{GIVEN_BACK, IdleOne, IdleOnePlan, idle_in_one_process};
 pub use idle_load::hold;
 pub use positions::{Positions, positions};
 pub use slow_clients::{NotPlayed, Slow, SlowPlan, SlowRun, median, slow_clients};

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::traffic::Traffic;
 use crate::client::Client;
 use crate::config::{Config, config};
+use crate::guard::must_not_outlive;
 use crate::message::get;
 use crate::patience::Deadline;
 use crate::peer::Tool;
@@ -153,7 +154,10 @@ fn attack(plan: &SlowPlan, address: SocketAddr, folder: &Path) -> Option<String>
             .arg(format!("http://{address}/big")),
     };
     // Its exit code says nothing about what is asked here.
-    let output = command.stdin(Stdio::null()).output().ok()?;
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let child = command.spawn().ok()?;
+    must_not_outlive(child.id());
+    let output = child.wait_with_output().ok()?;
     Some(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

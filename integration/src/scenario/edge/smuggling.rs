@@ -11,8 +11,12 @@ mod rig;
 mod shrink;
 
 use std::cell::RefCell;
+use std::num::NonZero;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use crate::grammar::{ByteStream, Random};
 use player::Played;
@@ -35,37 +39,69 @@ pub struct Smuggling {
     pub differences: Vec<String>,
 }
 
-/// Streams between two looks at what does not fit.
+/// Streams between two looks at what does not fit; the ledger of a batch is held in memory.
 const BATCH: u64 = 200_000;
 
-/// Sends `count` byte streams made from `seed`.
+/// Sends `count` byte streams made from `seed`, in batches, each to a proxy of its own, as many at a time as there are
+/// processors: one thread alone could not make so many.
 ///
 /// # Panics
-/// When the proxy does not start.
+/// When a proxy does not start.
 #[must_use]
 #[track_caller]
 pub fn smuggling(count: u64, seed: u64, clients: usize) -> Smuggling {
     let begun = Instant::now();
-    let mut found = Smuggling::default();
-    while found.streams < count && found.differences.is_empty() {
-        let batch = BATCH.min(count - found.streams);
-        let rig = Rig::start();
-        let maker = Maker::new(seed.wrapping_add(found.streams), batch, &rig);
-        let played = Rc::new(RefCell::new(maker));
-        let next = Rc::clone(&played);
-        found.stuck += rig.play(clients, move || next.borrow_mut().next());
-        let differences = rig.settle();
-        let maker = played.borrow();
-        found.streams += maker.streams;
-        found.connections += maker.connections;
-        found.requests += rig.matched();
-        if !differences.is_empty() {
-            found.differences = shrink::shortest(&maker.again());
-            found.differences.extend(differences.into_iter().take(12));
+    let found = Mutex::new(Smuggling::default());
+    let next = AtomicU64::new(0);
+    let batches = count.div_ceil(BATCH);
+    let processors = std::thread::available_parallelism().map_or(1, NonZero::get) as u64;
+    let player = || {
+        loop {
+            let from = next.fetch_add(1, Ordering::Relaxed) * BATCH;
+            if from >= count || !found.lock().differences.is_empty() {
+                return;
+            }
+            let played = batch(BATCH.min(count - from), seed.wrapping_add(from), clients);
+            found.lock().add(played);
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..processors.min(batches) {
+            scope.spawn(player);
+        }
+    });
+    Smuggling { elapsed: begun.elapsed(), ..found.into_inner() }
+}
+
+fn batch(count: u64, seed: u64, clients: usize) -> Smuggling {
+    let rig = Rig::start();
+    let played = Rc::new(RefCell::new(Maker::new(seed, count, &rig)));
+    let next = Rc::clone(&played);
+    let stuck = rig.play(clients, move || next.borrow_mut().next());
+    let differences = rig.settle();
+    let maker = played.borrow();
+    let mut found = Smuggling {
+        streams: maker.streams,
+        connections: maker.connections,
+        requests: rig.matched(),
+        stuck,
+        ..Smuggling::default()
+    };
+    if !differences.is_empty() {
+        found.differences = shrink::shortest(&maker.again());
+        found.differences.extend(differences.into_iter().take(12));
     }
-    found.elapsed = begun.elapsed();
     found
+}
+
+impl Smuggling {
+    fn add(&mut self, batch: Self) {
+        self.streams += batch.streams;
+        self.connections += batch.connections;
+        self.requests += batch.requests;
+        self.stuck += batch.stuck;
+        self.differences.extend(batch.differences);
+    }
 }
 
 /// Sends these bytes, as a client would by hand, whole and cut at every position.

@@ -10,7 +10,7 @@ pub(super) fn set(session: &mut Session, context: &Context) {
     let connection = &context.connection;
     session.set_write_timeout(Some(connection.listener.plan.timeouts.write));
     is_asked(session, context);
-    if !connection.may_go_on() {
+    if !connection.may_go_on() || context.snapshot.has_removed_listener_of(connection) {
         session.set_keepalive(None);
     }
 }

@@ -92,10 +92,13 @@ fn find_site(context: &Context) -> Result<SiteId, Fault> {
     let listener = if accepted.generation == context.snapshot.generation {
         Some(accepted)
     } else {
-        // A listener that a reload removed has no sites any more: its own table holds ids of another snapshot.
+        // The table of a listener that a reload removed holds ids of another snapshot.
         context.snapshot.listener_of(&context.connection)
     };
-    let site = listener.and_then(|listener| listener.hosts.find(host).or(listener.default));
+    let site = match listener {
+        Some(listener) => listener.hosts.find(host).or(listener.default),
+        None => context.snapshot.site_everywhere(&context.connection, host),
+    };
     let Some(site) = site else {
         let is_tls = context.connection.tls.is_some();
         let kind = if is_tls { Kind::Misdirected } else { Kind::NotFound };

@@ -161,7 +161,9 @@ impl Turn {
         };
         self.received.advance(head.length);
         let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();
-        let last = self.worker.is_draining() || !self.connection.may_go_on();
+        let last = self.worker.is_draining()
+            || !self.connection.may_go_on()
+            || context.snapshot.has_removed_listener_of(&self.connection);
         match local::send(&mut stream, &request, made, &mut context, last).await {
             After::Open => Some((stream, self.received)),
             After::Close if self.received.is_empty() => None,

@@ -289,6 +289,9 @@ impl Sockets {
     /// With SO_REUSEPORT a second process would share the address in silence: a bind without it finds out.
     fn probe(&self, plan: &SocketPlan, own: &HashSet<u64>) -> Result<(), Refusal> {
         let Place::Tcp { address, dual_stack, .. } = &self.place else { return Ok(()) };
+        if plan.share.value {
+            return Ok(());
+        }
         match tcp(*address, *dual_stack, plan, false) {
             // What is in the way may be our own, which is about to leave.
             Err(refusal) if refusal.error.kind() == io::ErrorKind::AddrInUse => {
@@ -436,6 +439,18 @@ mod tests {
         assert!(Sockets::bind(&listener(&address), 1, &own).is_ok());
         let foreign = HashSet::from([1]);
         assert_eq!(kind(Sockets::bind(&listener(&address), 1, &foreign)), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn an_address_is_shared_where_both_say_so() {
+        let taken = bind(LOOPBACK, 1).unwrap();
+        let address = format!("address = \"{}\"", taken.place.shown());
+        let sharing = format!("{address}\nsocket = {{ share = true }}");
+        assert!(bind(&sharing, 2).is_ok());
+        assert_eq!(kind(bind(&address, 1)), io::ErrorKind::AddrInUse);
+        drop(taken);
+        let _first = bind(&sharing, 1).unwrap();
+        assert_eq!(kind(bind(&address, 1)), io::ErrorKind::AddrInUse);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(crate) fn assemble(
     let sites: Box<[Site]> =
         sites.map(|(site, limit)| assemble_site((site, limit), &plan, &mut found)).collect();
     let listeners = assemble_listeners(&plan, (resident, generation), &mut found);
+    let everywhere = host_table(&plan, |site| site.is_everywhere);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
     let upstreams = plan
         .upstreams
@@ -63,6 +64,7 @@ pub(crate) fn assemble(
         process: plan.process,
         forwarding: plan.forwarding,
         listeners,
+        everywhere,
         sites,
         files,
         routes: plan.routes.into_boxed_slice(),
@@ -137,7 +139,7 @@ fn assemble_listeners(
             found.extend(wrong);
             None
         });
-        let (hosts, default) = host_table(plan, id);
+        let (hosts, default) = host_table(plan, |site| site.listeners.contains(&id));
         listeners.insert(
             listener.address.clone(),
             Arc::new(Listener {
@@ -199,12 +201,15 @@ fn assemble_files(route: &RoutePlan, found: &mut Vec<Diagnostic>) -> Option<Box<
     }))
 }
 
-/// The hosts answered on one listener.
-fn host_table(plan: &Plan, listener: ListenerId) -> (HostTable<SiteId>, Option<SiteId>) {
+/// The hosts of some of the sites, which claim no host twice.
+fn host_table(
+    plan: &Plan,
+    is_one: impl Fn(&SitePlan) -> bool,
+) -> (HostTable<SiteId>, Option<SiteId>) {
     let mut hosts = HostTable::new();
     let mut default = None;
     for (index, site) in plan.sites.iter().enumerate() {
-        if !site.listeners.contains(&listener) {
+        if !is_one(site) {
             continue;
         }
         let id = SiteId(u32::try_from(index).unwrap_or(u32::MAX));

@@ -39,6 +39,9 @@ pub(crate) struct Snapshot {
     pub(crate) forwarding: ForwardingPlan,
     /// By what they bind.
     pub(crate) listeners: HashMap<ListenAddress, Arc<Listener>>,
+    /// The sites that are on every listener: hosts, and who answers what nobody claims. They answer the last requests of
+    /// connections whose listener is gone.
+    pub(crate) everywhere: (HostTable<SiteId>, Option<SiteId>),
     /// Indexed by [`SiteId`].
     pub(crate) sites: Box<[Site]>,
     /// Indexed by [`RouteId`].
@@ -168,6 +171,22 @@ impl Snapshot {
     pub(crate) fn listener_of(&self, connection: &Connection) -> Option<&Arc<Listener>> {
         let plan = &connection.listener.plan;
         self.listeners.get(&plan.address).or_else(|| self.heir(plan, connection.local?))
+    }
+
+    /// Whether a reload removed the listener of this connection, so that the next answer is its last.
+    pub(crate) fn has_removed_listener_of(&self, connection: &Connection) -> bool {
+        connection.listener.generation != self.generation && self.listener_of(connection).is_none()
+    }
+
+    /// The site of `host` for a connection whose listener is gone: one that is on every listener, if the connection would be
+    /// good enough for one of those that there are.
+    pub(crate) fn site_everywhere(&self, connection: &Connection, host: &str) -> Option<SiteId> {
+        let (hosts, default) = &self.everywhere;
+        let serves = |listener: &Arc<Listener>| {
+            listener.tls.as_ref().is_none_or(|tls| tls.serves(connection, host))
+        };
+        let site = hosts.find(host).or(*default);
+        site.filter(|_| self.listeners.values().any(serves))
     }
 
     fn heir(&self, plan: &ListenerPlan, local: SocketAddr) -> Option<&Arc<Listener>> {

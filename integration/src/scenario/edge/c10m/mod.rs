@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::change::Feature;
-use super::idle_load::{Held, Holder};
+use super::idle_load::{Held, Holder, PAGE};
 use crate::config::{Config, config};
 use crate::message::get;
 use crate::peer::free_address;
@@ -159,23 +159,23 @@ fn serving(plan: &IdlePlan, address: SocketAddr, socket: &str) -> Config {
         ))
         .site("")
         .route("/*", "files = \"files\"")
-        .file("files/page", "x".repeat(1000))
+        .file("files/app/page", "x".repeat(1000))
 }
 
 /// What a process allocates once is there before anything is measured. With one address, it may be another process that is
 /// asked; each is meant by somebody.
-fn warm(proxy: &Proxy, tls: bool) {
+pub(super) fn warm(proxy: &Proxy, tls: bool) {
     for _ in 0..20 {
         let mut client = match tls {
             true => proxy.tls_client("localhost", &crate::client::Trust::Anyone),
             false => proxy.client(),
         };
-        client.ask(&get("/page")).expect_status(200);
+        client.ask(&get(PAGE)).expect_status(200);
     }
 }
 
 /// Anonymous memory of all of them, in bytes.
-fn user_memory(proxies: &[Proxy]) -> i64 {
+pub(super) fn user_memory(proxies: &[Proxy]) -> i64 {
     let of = |proxy: &Proxy| {
         let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).ok()?;
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
@@ -186,7 +186,7 @@ fn user_memory(proxies: &[Proxy]) -> i64 {
 
 /// The same, once it has not become less for two seconds: what was needed to open connections is given back in a while, and
 /// nothing says when.
-fn settled_memory(proxies: &[Proxy]) -> i64 {
+pub(super) fn settled_memory(proxies: &[Proxy]) -> i64 {
     let mut least = (user_memory(proxies), Instant::now());
     let last = least.1 + Duration::from_secs(20);
     while least.1.elapsed() < Duration::from_secs(2) && Instant::now() < last {

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::switchback_binary;
 use crate::config::{CONFIG_FILE, Config};
+use crate::guard::must_not_outlive;
 use crate::proxy::Proxy;
 
 /// What the predecessor finds where its binary was.
@@ -57,6 +58,7 @@ impl Line {
         let before = pid(proxy);
         let finished = proxy.run(&["upgrade", "-c", CONFIG_FILE]);
         let after = pid(proxy);
+        must_not_outlive(after);
         self.pids.push(after);
         self.restore();
         proxy.write(config);

@@ -20,6 +20,7 @@ use std::thread;
 use parking_lot::{Condvar, Mutex};
 
 use super::show_edge_binary;
+use crate::guard::must_not_outlive;
 use crate::patience::Deadline;
 
 pub use child::traffic;
@@ -58,6 +59,7 @@ impl Traffic {
         let mut command = Command::new(show_edge_binary());
         command.arg("--traffic").stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut child = command.spawn().expect("a process of clients");
+        must_not_outlive(child.id());
         let orders = child.stdin.take().expect("it was asked for");
         let mut lines = BufReader::new(child.stdout.take().expect("it was asked for")).lines();
         let first = lines.next().and_then(Result::ok).unwrap_or_default();

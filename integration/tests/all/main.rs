@@ -112,6 +112,7 @@ mod smuggling;
 mod socket_activation;
 #[cfg(test)]
 mod timeouts;
+#[cfg(test)]
 mod tls;
 #[cfg(test)]
 mod tls_clients;

@@ -11,7 +11,8 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use switchback_integration::{
-    Client, Config, Deadline, Gate, Origin, Proxy, Step, WireError, config, eventually, get,
+    Client, Config, Deadline, Gate, Origin, ProcessStats, Proxy, Step, WireError, config,
+    eventually, get,
 };
 
 /// One listener at `web`, with these lines beside it, and so many workers.
@@ -230,6 +231,47 @@ fn kept_connections_of_a_rebound_listener_keep_their_sites() {
     };
     proxy.reload(&unnamed(&format!("0.0.0.0:{}", address.port()))).expect_accepted();
     client.ask(&get("/")).expect_body("y");
+}
+
+/// How long the process has been on a processor while a connection, which was kept for two seconds, was idle.
+fn spent_idle(proxy: &Proxy, address: SocketAddr) -> Duration {
+    let mut idle = Client::tcp(address);
+    idle.ask(&get("/")).expect_body("x");
+    let before = ProcessStats::processor_time_of_tree(proxy.pid());
+    idle.expect_close();
+    ProcessStats::processor_time_of_tree(proxy.pid()) - before
+}
+
+#[test]
+fn a_process_that_has_nothing_to_do_does_nothing_after_many_changes() {
+    let at = |web: &str, workers: usize, lines: &str| {
+        let lines = format!("timeouts = {{ keepalive = \"2s\" }}\n{lines}");
+        at(web, workers, &lines)
+    };
+    let (proxy, address, unix) = started(|web| at(&web.to_string(), 2, ""));
+    let crowd = Crowd::start(address, &unix);
+    let anywhere = [
+        address.to_string(),
+        format!(":{}", address.port()),
+        format!("0.0.0.0:{}", address.port()),
+    ];
+    for round in 0..20 {
+        let backlog = format!("socket = {{ backlog = {} }}", 1000 + round);
+        let mut config = at(&anywhere[round % 3], 1 + round * 3 % 4, &backlog);
+        if round % 2 == 0 {
+            config = config.listener(format_args!("name = \"more\"\naddress = \"127.0.0.9:0\""));
+        }
+        proxy.reload(&config).expect_accepted();
+        crowd.wait_for(100);
+    }
+    proxy.reload(&at(&anywhere[0], 2, "")).expect_accepted();
+    let seen = crowd.stop();
+    assert!(seen.failures.lock().is_empty(), "{:?}", seen.failures.lock());
+    eventually("workers that are too many have ended", Deadline::soon(), || {
+        (worker_threads(&proxy) == 2).then_some(())
+    });
+    let spent = spent_idle(&proxy, address);
+    assert!(spent <= Duration::from_millis(100), "{spent:?} in two seconds");
 }
 
 #[test]

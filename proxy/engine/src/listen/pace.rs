@@ -42,9 +42,14 @@ struct Window {
     waited: u64,
     /// Since when it waits now.
     since: Option<u64>,
-    /// What the kernel still had to send when it began.
+    /// What the kernel still had to send when counting began.
     queued: u64,
+    /// After how much waiting counting began; `None` as long as what moves may only fill the buffers of the client's kernel.
+    settled: Option<u64>,
 }
+
+/// A client's kernel takes kilobytes for it within a moment. They say nothing of how fast the client reads.
+const MOST_SETTLING: Duration = Duration::from_secs(1);
 
 impl Pace {
     /// Expects from now on what the listener of `connection` does.
@@ -79,13 +84,17 @@ impl Pace {
         if window.since.is_some() && !seat.is_over(cx) {
             return Ok(());
         }
-        window.wait(now, || queued(way, socket));
+        window.wait(now);
+        if window.settles_in(now, least.after).is_zero() {
+            window.settle(now, queued(way, socket));
+        }
         if window.left(now, least.after).is_zero() {
             if window.is_too_slow(way.of(&least), now, queued(way, socket)) {
                 return Err(io::Error::new(io::ErrorKind::TimedOut, "the client is too slow"));
             }
             *window = Window::default();
-            window.wait(now, || queued(way, socket));
+            window.wait(now);
+            window.settle(now, queued(way, socket));
         }
         seat.wait(Waits::Client, meter.left(now, least.after), cx);
         Ok(())
@@ -123,16 +132,33 @@ impl Meter {
     fn left(&self, now: u64, after: Duration) -> Duration {
         let waiting =
             [&self.receive, &self.send].into_iter().filter(|window| window.since.is_some());
-        waiting.map(|window| window.left(now, after)).min().unwrap_or(after)
+        waiting.map(|window| window.due(now, after)).min().unwrap_or(after)
     }
 }
 
 impl Window {
-    fn wait(&mut self, now: u64, queued: impl FnOnce() -> u64) {
-        if self.waited == 0 && self.since.is_none() && self.moved == 0 {
-            self.queued = queued();
-        }
+    fn wait(&mut self, now: u64) {
         self.since.get_or_insert(now);
+    }
+
+    /// Counting begins: what has moved until now may wait at the client.
+    fn settle(&mut self, now: u64, queued: u64) {
+        if self.settled.is_none() {
+            (self.settled, self.moved, self.queued) = (Some(self.waited(now)), 0, queued);
+        }
+    }
+
+    fn settles_in(&self, now: u64, after: Duration) -> Duration {
+        let waited = Duration::from_millis(self.waited(now));
+        MOST_SETTLING.min(after / 4).saturating_sub(waited)
+    }
+
+    /// Until something is to be done about it.
+    fn due(&self, now: u64, after: Duration) -> Duration {
+        match self.settled {
+            Some(_) => self.left(now, after),
+            None => self.settles_in(now, after),
+        }
     }
 
     fn waited(&self, now: u64) -> u64 {
@@ -146,7 +172,8 @@ impl Window {
     /// What the socket took may still be with us: the kernel holds megabytes for a client that takes hardly anything.
     fn is_too_slow(&self, rate: u64, now: u64, queued: u64) -> bool {
         let moved = (self.moved + self.queued).saturating_sub(queued);
-        u128::from(moved) * 1000 < u128::from(rate) * u128::from(self.waited(now))
+        let counted = self.waited(now) - self.settled.unwrap_or_default();
+        u128::from(moved) * 1000 < u128::from(rate) * u128::from(counted)
     }
 }
 
@@ -173,12 +200,27 @@ mod tests {
 
     #[test]
     fn only_waiting_counts() {
-        let mut window = Window { moved: 100, waited: 500, since: Some(1000), queued: 0 };
+        let mut window =
+            Window { moved: 100, waited: 500, since: Some(1000), queued: 0, settled: Some(0) };
         assert_eq!(window.left(1200, Duration::from_secs(1)), Duration::from_millis(300));
         assert!(window.is_too_slow(101, 1500, 0) && !window.is_too_slow(100, 1500, 0));
         // Of what was written, and what was queued before, 60 bytes have not left.
         window.queued = 10;
         assert!(window.is_too_slow(51, 1500, 60) && !window.is_too_slow(50, 1500, 60));
+    }
+
+    #[test]
+    fn what_moves_at_first_may_only_fill_buffers() {
+        let after = Duration::from_secs(20);
+        let mut window = Window { moved: 9000, ..Window::default() };
+        window.wait(1000);
+        assert_eq!(window.due(1000, after), MOST_SETTLING);
+        assert_eq!(window.due(1000, Duration::from_secs(2)), Duration::from_millis(500));
+        window.settle(2000, 70);
+        window.settle(9000, 1);
+        assert_eq!(window.due(2000, after), Duration::from_secs(19));
+        // Nothing but 19 bytes has moved in 19 seconds.
+        assert!(window.is_too_slow(2, 21_000, 51) && !window.is_too_slow(1, 21_000, 51));
     }
 
     #[test]

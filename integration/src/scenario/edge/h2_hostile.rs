@@ -180,7 +180,7 @@ impl Hostile {
     }
 }
 
-/// So many hostile connections, [`CROWD`] alike at a time, from this seed on.
+/// So many hostile connections, `CROWD` alike at a time, from this seed on.
 ///
 /// # Panics
 /// When the proxy does not start, or does not serve others in between.

@@ -89,7 +89,7 @@ fn a_small_configuration_takes_all_defaults() {
     assert_eq!(listener.timeouts.keepalive, Duration::from_secs(75));
     assert_eq!((listener.limits.target, listener.limits.headers), (8 * 1024, 32 * 1024));
     assert_eq!((listener.limits.fields, listener.limits.keepalive_requests), (128, 1000));
-    assert_eq!((listener.http2.max_streams, listener.http2.first_streams), (100, 32));
+    assert_eq!((listener.http2.max_streams, listener.http2.first_streams), (100, 2));
     assert_eq!((listener.http2.early_resets, listener.http2.frames), (50, 10_000));
     let site = &plan.sites[0];
     assert_eq!(

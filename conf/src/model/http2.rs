@@ -9,8 +9,11 @@ model! {
     pub struct Http2: Default {
         /// Requests at once; further ones are refused (REFUSED_STREAM), and clients send them again.
         pub max_streams: Count<1, 10_000> = Count::clamped(100),
-        /// Requests at once until the first answer has gone out in full; further ones wait, for a second at most.
-        pub first_streams: Count<1, 10_000> = Count::clamped(32),
+        /// Requests that are begun at once on a new connection; four more for each answer taken in full, one more for each
+        /// 4 MiB. Further ones begin one by one after a fifth of a second, but none while as many answers as this, and one
+        /// for each 4 MiB taken, wait for the client to take them: such a connection is closed when it takes nothing for 5 s
+        /// or half of `timeouts.write`.
+        pub first_streams: Count<1, 10_000> = Count::clamped(2),
         /// CONTINUATION frames of one request.
         pub continuations: Count<0, 1_000> = Count::clamped(20),
         /// Requests cancelled in a second (RST_STREAM).

@@ -294,4 +294,5 @@ fn hostile_grammars_cost_little() {
     assert_eq!((found.connections, found.cut), (64, 64), "{found:#?}");
     // A debug build; the show holds a release build to 1 MiB.
     assert!(found.worst_kib < 4096, "{found:#?}");
+    assert!(found.stalled_kib <= 1024, "{found:#?}");
 }

@@ -59,6 +59,8 @@ mod http2_conformance;
 #[cfg(test)]
 mod http2_floods;
 #[cfg(test)]
+mod http2_stalls;
+#[cfg(test)]
 mod idle_connections;
 #[cfg(test)]
 mod leaks;

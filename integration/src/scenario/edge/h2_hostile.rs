@@ -206,7 +206,7 @@ pub fn h2_hostile(count: usize, seed: u64) -> H2Hostile {
 
 /// Memory for each connection that asks a hundred times and opens no window.
 fn stalled(proxy: &Proxy) -> u64 {
-    const CONNECTIONS: usize = 4;
+    const CONNECTIONS: usize = 8;
     let before = proxy.stats().resident_kib;
     let greet = |_| FrameClient::greet(proxy.address("web"), &[(4, 0)]);
     let mut clients: Vec<_> = (0..CONNECTIONS).map(greet).collect();

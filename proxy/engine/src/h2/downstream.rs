@@ -17,7 +17,7 @@ use pingora_core::protocols::http::date::get_cached_date;
 use pingora_error::ErrorType::{H2Error, InternalError, ReadError, WriteError};
 use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::exchange::{Demand, Exchange};
 use super::open::Open;
@@ -29,6 +29,9 @@ const REPLAY_LIMIT: usize = 64 * 1024;
 
 /// How many 1xx responses one request may get; further ones are dropped.
 const MAX_INFORMATIONAL: u8 = 32;
+
+/// How long a request that was reset before its turn keeps its place among those of its connection.
+const GONE: Duration = Duration::from_secs(1);
 
 /// One request of a client over HTTP/2, and the response to it.
 ///
@@ -94,9 +97,19 @@ impl Session {
         }
     }
 
-    /// Waits until it may be worked for: the first requests of a connection are not all begun at once.
-    pub async fn turn(&self) {
-        self.open.turn().await;
+    /// Waits until it may be worked for: a connection's requests are begun as their answers are taken. `false` when the
+    /// client has gone before.
+    pub async fn turn(&mut self) -> bool {
+        let turn = self.open.turn();
+        let response = &mut self.response;
+        tokio::select! {
+            biased;
+            _ = std::future::poll_fn(|cx| response.poll_reset(cx)) => {}
+            () = turn => return true,
+        }
+        // Its place is not free at once, else requests could be reset as fast as they are sent.
+        sleep(GONE).await;
+        false
     }
 
     /// Turns the request away without an answer, as what is malformed has to be.
@@ -252,7 +265,11 @@ impl Session {
         let stream = self.response.send_response(head, ends).map_err(|cause| {
             failure::downstream(WriteError, "writing the response header", cause)
         })?;
-        let outflow = if ends { Outflow::ended(stream) } else { Outflow::new(stream) };
+        let outflow = if ends {
+            Outflow::ended(stream)
+        } else {
+            Outflow::accounted(stream, Some(self.open.ledger()))
+        };
         self.exchange.begin_response(outflow.clone());
         self.outflow = Some(outflow);
         self.written = Some(response);

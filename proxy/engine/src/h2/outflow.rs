@@ -11,6 +11,8 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::open::Ledger;
+
 /// Bytes that may wait for the peer's window before a writer has to wait too. Holds what Pingora's queue between the
 /// two directions can release at once (five frames of 16 KiB), so that a gated reader never makes a writer wait.
 const MAX_WAITING: usize = 128 * 1024;
@@ -64,10 +66,17 @@ struct Flow {
     is_driven: bool,
     /// Who else waits for a window: that task is woken in its place.
     waker: Option<Waker>,
+    /// Where the connection keeps account of it, if it does.
+    ledger: Option<Ledger>,
 }
 
 impl Outflow {
     pub(super) fn new(stream: SendStream<Bytes>) -> Self {
+        Self::accounted(stream, None)
+    }
+
+    /// What waits and what is taken is told to `ledger`.
+    pub(super) fn accounted(stream: SendStream<Bytes>, ledger: Option<Ledger>) -> Self {
         let now = Instant::now();
         Self(Arc::new(Mutex::new(Flow {
             stream,
@@ -80,6 +89,7 @@ impl Outflow {
             is_whole: false,
             is_driven: false,
             waker: None,
+            ledger,
         })))
     }
 
@@ -236,7 +246,16 @@ impl Flow {
         Poll::Ready(self.send(chunk))
     }
 
+    /// Tells the connection whether bytes wait.
+    fn account(&mut self) {
+        let waits = self.pending() > 0 && !self.is_over();
+        if let Some(ledger) = &mut self.ledger {
+            ledger.waits(waits);
+        }
+    }
+
     fn remember(&mut self, cx: &Context<'_>, waits: bool) {
+        self.account();
         if waits {
             self.waker = Some(cx.waker().clone());
         }
@@ -295,6 +314,9 @@ impl Flow {
         }
         (self.end, self.is_whole) = (End::Over, true);
         self.last_write = Instant::now();
+        if let Some(ledger) = &self.ledger {
+            ledger.taken(data.len());
+        }
         self.stream.send_data(data.clone(), true).is_ok()
     }
 
@@ -314,6 +336,7 @@ impl Flow {
 
     fn send_end(&mut self, trailers: Option<HeaderMap>) -> Result<(), Refusal> {
         (self.end, self.is_whole) = (End::Over, true);
+        self.account();
         match trailers {
             Some(trailers) => self.stream.send_trailers(trailers),
             None => self.stream.send_data(Bytes::new(), true),
@@ -368,6 +391,9 @@ impl Flow {
     }
 
     fn all_sent(&mut self) {
+        if let Some(ledger) = &self.ledger {
+            ledger.taken(self.waiting);
+        }
         self.waiting = 0;
         // An idle stream keeps nothing of the window its siblings need.
         self.stream.reserve_capacity(0);
@@ -376,6 +402,7 @@ impl Flow {
     fn close(&mut self) -> Refusal {
         self.end = End::Over;
         (self.kept, self.kept_bytes) = (VecDeque::new(), 0);
+        self.account();
         Refusal::Closed
     }
 }

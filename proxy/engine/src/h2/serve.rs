@@ -30,12 +30,20 @@ const LEAST_WINDOW: u32 = 65_535;
 /// messages, after which `h2` ends the connection. Its own default of 2,000 is little for a call that streams.
 const FRAME_BUDGET: usize = 4 * 1024 * 1024;
 
+/// How long a connection may take nothing while it asks for more than may wait for it: at most this, and half of what one
+/// stream has, so that those that wait are not reset one after the other to let the next begin.
+const CRAMMED: Duration = Duration::from_secs(5);
+
+/// Bytes of one answer that may wait for the client's socket, beside those that wait for its window. `h2` keeps 400 KiB.
+const SEND_BUFFER: usize = 32 * 1024;
+
 /// Limits of a client's connection. The defaults are Pingora's where it has one.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Streams a client may have open at once. One that was reset counts until nobody works for it any more.
     pub max_streams: u32,
-    /// Requests that are begun at once until the first answer has gone out in full; the others wait, for a second at most.
+    /// Requests that are begun at once until answers are taken. The others wait: a fifth of a second and their turn, or
+    /// until a window moves if as many answers wait for theirs.
     pub first_streams: u32,
     /// Requests after which the client is told to open another connection.
     pub max_requests: u64,
@@ -65,7 +73,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             max_streams: 100,
-            first_streams: 32,
+            first_streams: 2,
             max_requests: u64::MAX,
             bounds: Bounds::default(),
             max_stalled: 4,
@@ -89,6 +97,7 @@ impl Options {
             .enable_connect_protocol()
             .max_header_list_size(self.max_header_bytes)
             .data_frame_budget(FRAME_BUDGET)
+            .max_send_buffer_size(SEND_BUFFER)
             .max_pending_accept_reset_streams(self.max_pending_resets)
             .initial_window_size(self.stream_window.max(LEAST_WINDOW))
             .initial_connection_window_size(self.connection_window.max(LEAST_WINDOW));
@@ -145,8 +154,14 @@ where
     let Ok(Ok(connection)) = timeout(options.handshake_timeout, handshake).await else {
         return Closed::Handshake;
     };
-    let streams =
-        Streams { digest, options, open: Arc::default(), requests: 0, malformed: 0, on_request };
+    let streams = Streams {
+        digest,
+        options,
+        open: Arc::new(OpenStreams::new(options.first_streams)),
+        requests: 0,
+        malformed: 0,
+        on_request,
+    };
     accept(connection, options, shutdown, streams).await
 }
 
@@ -160,6 +175,8 @@ where
     IO: AsyncRead + AsyncWrite + Unpin + Send,
     F: FnMut(Arrival) + Send,
 {
+    let open = Arc::clone(&streams.open);
+    let mut crammed = std::pin::pin!(open.crammed(CRAMMED.min(options.stream_timeout / 2)));
     loop {
         let accepted = tokio::select! {
             biased;
@@ -167,6 +184,7 @@ where
             accepted = connection.accept() => accepted,
             () = streams.open.idle(options.idle_timeout) => return Closed::Idle,
             () = streams.open.stalled(options.max_stalled) => return Closed::Stalled,
+            () = crammed.as_mut() => return Closed::Stalled,
         };
         if let Some(closed) = streams.take(accepted) {
             return closed;
@@ -236,7 +254,7 @@ impl<F: FnMut(Arrival) + Send> Streams<'_, F> {
         }
         let admitted = fields::admit(&mut request, &self.options.bounds);
         let (digest, timeout) = (self.digest.clone(), self.options.stream_timeout);
-        let open = Open::new(&self.open, fields, self.options.first_streams);
+        let open = Open::new(&self.open, fields);
         let session = Session::new(Accepted { request, body, response, digest, timeout, open });
         match admitted {
             Ok(()) => (self.on_request)(Arrival::Request(session)),

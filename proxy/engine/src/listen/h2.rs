@@ -53,28 +53,32 @@ pub(crate) async fn serve(
     }
 }
 
-/// Has a request served by a task of its own.
+/// Has a request served by a task of its own, which is small until the request has its turn.
 fn begin(worker: &Arc<Worker>, connection: &Arc<Connection>, arrival: Arrival) {
     let (worker, connection) = (Arc::clone(worker), Arc::clone(connection));
     tokio::spawn(async move {
         let _in_flight = worker.shared.resident.metrics.in_flight.hold();
         match arrival {
             Arrival::Refused(session, refused) => {
-                refuse(&worker, connection, session, refused).await;
+                Box::pin(refuse(&worker, connection, session, refused)).await;
             }
-            Arrival::Request(session) if session.protocol().is_some() => {
-                session.turn().await;
-                let work = tunnel(&worker, &connection, session);
-                serving(Entry::New(Arc::clone(&connection)), work).await;
-            }
-            Arrival::Request(session) => {
-                session.turn().await;
-                let session = ServerSession::new_custom(Box::new(session));
-                let work = worker.proxy.process_new_http(session, &worker.drain);
-                drop(serving(Entry::New(connection), work).await);
+            Arrival::Request(mut session) => {
+                if session.turn().await {
+                    Box::pin(serve_stream(&worker, connection, session)).await;
+                }
             }
         }
     });
+}
+
+async fn serve_stream(worker: &Arc<Worker>, connection: Arc<Connection>, session: Session) {
+    if session.protocol().is_some() {
+        let work = tunnel(worker, &connection, session);
+        return serving(Entry::New(Arc::clone(&connection)), work).await;
+    }
+    let session = ServerSession::new_custom(Box::new(session));
+    let work = worker.proxy.process_new_http(session, &worker.drain);
+    drop(serving(Entry::New(connection), work).await);
 }
 
 /// Serves an extended CONNECT (RFC 8441): a WebSocket, if the route is for that.

@@ -13,7 +13,7 @@ const WINDOW: u16 = 4;
 const LARGE: usize = 2 * 1024 * 1024;
 
 fn h2c_site(keys: &str) -> Config {
-    config().web(&format!("h2c = true\n{keys}")).site("")
+    config().web(format!("h2c = true\n{keys}")).site("")
 }
 
 fn open_window(client: &mut FrameClient, stream: u32, bytes: u32) {

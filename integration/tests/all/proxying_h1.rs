@@ -212,3 +212,16 @@ fn a_stale_pooled_connection_is_not_the_clients_problem() {
         origin.wait_for_open_connections(0);
     }
 }
+
+#[test]
+fn a_client_that_names_no_host_is_passed_on_with_one() {
+    let origin = Origin::start();
+    let proxy = through(&origin);
+    for head in ["GET /a HTTP/1.0\r\n\r\n", "POST /a HTTP/1.0\r\nContent-Length: 1\r\n\r\nx"] {
+        let mut client = proxy.client();
+        client.send(head);
+        client.response().expect_status(200);
+        let received = origin.requests("*").pop().unwrap();
+        assert_eq!(received.headers.get("host"), Some("app"), "{head}");
+    }
+}

@@ -121,17 +121,57 @@ fn run(plan: &SlowPlan, proxy: &Proxy) -> SlowRun {
     let idle = p99(address, || Instant::now() < until_idle);
     let folder = tempfile::tempdir().expect("a temporary folder");
     let attacking = AtomicBool::new(true);
-    let (attacked, printed) = thread::scope(|scope| {
+    let (attacked, watched, printed) = thread::scope(|scope| {
         let prober = scope.spawn(|| p99(address, || attacking.load(Ordering::Acquire)));
+        let watcher = scope.spawn(|| watch(address, || attacking.load(Ordering::Acquire)));
         let printed = attack(plan, address, folder.path());
         attacking.store(false, Ordering::Release);
-        (prober.join().unwrap_or(Duration::MAX), printed)
+        let watched = watcher.join().unwrap_or_default();
+        (prober.join().unwrap_or(Duration::MAX), watched, printed)
     });
     let figures = fs::read_to_string(folder.path().join("slow.csv"));
     let figures = figures.expect("slowhttptest writes what it saw");
     let all_cut = printed.expect("slowhttptest can be started").contains(ALL_CUT);
-    let (opened, late) = judge(&figures, all_cut, plan.deadline.as_secs() + 2);
+    let deadline = plan.deadline.as_secs() + 2;
+    let (opened, late) = match plan.slow {
+        // slowhttptest reads so seldom that it does not notice.
+        Slow::Read => (judge(&figures, all_cut, deadline).0, still_open(&watched, deadline)),
+        Slow::Header | Slow::Body => judge(&figures, all_cut, deadline),
+    };
     SlowRun { opened, late, idle, attacked }
+}
+
+/// Once a second, how many connections to `address` the kernel has something to do for, but for one or two of the prober.
+fn watch(address: SocketAddr, go_on: impl Fn() -> bool) -> Vec<(Duration, u64)> {
+    const PROBERS: u64 = 2;
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    while go_on() {
+        seen.push((began.elapsed(), open_at(address.port()).saturating_sub(PROBERS)));
+        thread::park_timeout(Duration::from_secs(1));
+    }
+    seen
+}
+
+/// Connections of a local port that are established, or still have to send.
+fn open_at(port: u16) -> u64 {
+    let table = fs::read_to_string("/proc/net/tcp").unwrap_or_default();
+    let port = format!(":{port:04X}");
+    let is_open = |line: &&str| {
+        let mut fields = line.split_ascii_whitespace();
+        let is_ours = fields.nth(1).is_some_and(|local| local.ends_with(&port));
+        is_ours && matches!(fields.nth(1), Some("01" | "04" | "08" | "09" | "0B"))
+    };
+    table.lines().skip(1).filter(is_open).count() as u64
+}
+
+/// The most that were open so many seconds after all were.
+fn still_open(seen: &[(Duration, u64)], deadline: u64) -> u64 {
+    let most = seen.iter().map(|(_, open)| *open).max().unwrap_or(0);
+    let full = seen.iter().find(|(_, open)| *open == most).map_or(Duration::ZERO, |(at, _)| *at);
+    let late = seen.iter().filter(|(at, _)| *at >= full + Duration::from_secs(deadline));
+    // Whoever was not watched for long enough was not seen to be cut.
+    late.map(|(_, open)| *open).max().unwrap_or(most)
 }
 
 /// How slowhttptest says that it ended because every connection did.
@@ -215,7 +255,21 @@ fn judge(figures: &str, all_cut: bool, deadline: u64) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use std::time::Duration;
+
+    use super::{judge, still_open};
+
+    #[test]
+    fn connections_are_late_from_when_all_were_open() {
+        let seen: Vec<_> = [0, 50, 100, 60, 7, 0]
+            .into_iter()
+            .zip(0..)
+            .map(|(open, second)| (Duration::from_secs(second), open))
+            .collect();
+        assert_eq!(still_open(&seen, 3), 0);
+        assert_eq!(still_open(&seen, 2), 7);
+        assert_eq!(still_open(&seen, 9), 100);
+    }
 
     const FIGURES: &str = "Seconds,Closed,Pending,Connected,Service Available\n\
                            0,0,1,0,500\n1,0,1,163,500\n2,0,1,323,500\n3,0,1,499,500\n\

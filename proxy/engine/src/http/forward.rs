@@ -28,7 +28,19 @@ pub(crate) fn forward(
     }
     rewrite(head, client, context)?;
     forwarded(head, context).map_err(Fault::internal)?;
-    rules::apply(head, changes)
+    rules::apply(head, changes)?;
+    name_host(head, context).map_err(Fault::internal)
+}
+
+/// A client over HTTP/1.0 may name no host, but over HTTP/1.1, which the upstream speaks, there is one (RFC 9112, 3.2). As with
+/// nginx it is the upstream's name.
+fn name_host(head: &mut RequestHeader, context: &Context) -> pingora_error::Result<()> {
+    if head.headers.contains_key(header::HOST) || head.uri.authority().is_some() {
+        return Ok(());
+    }
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let name = upstream.map_or("", |upstream| &upstream.plan.name);
+    head.insert_header(header::HOST, name)
 }
 
 /// Puts the route's path and query in place of those received.

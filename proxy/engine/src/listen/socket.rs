@@ -267,7 +267,12 @@ impl Sockets {
 
     /// Has nothing new come in.
     pub(crate) fn mute(&self) -> io::Result<()> {
-        self.listening.iter().try_for_each(|listening| match self.place {
+        if self.place.is_tcp() && self.listening.len() > 1 {
+            // As long as one of them is not muted the kernel may choose any for a SYN, and has no way to answer by one that is:
+            // the client would send it again a second later. So it chooses the first, which is muted last.
+            let _ = self.steer(Some(1));
+        }
+        self.listening.iter().rev().try_for_each(|listening| match self.place {
             Place::Unix(_) => {
                 listening.is_closing.store(true, Ordering::Release);
                 Ok(())

@@ -150,7 +150,7 @@ tls = { self_signed = ["localhost"] }
 
 [[listeners]]
 name = "plain"
-address = "127.0.0.1:0"
+address = "127.0.0.2:0"
 
 [[sites]]
 

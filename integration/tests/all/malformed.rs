@@ -82,6 +82,14 @@ const REFUSED: &[(&str, &str)] = &[
     ("a field name with a space", "GET / HTTP/1.1\r\nHost: a\r\nX Y: b\r\n\r\n"),
     ("a field name with a slash", "GET / HTTP/1.1\r\nHost: a\r\nX/Y: b\r\n\r\n"),
     ("no host", "GET / HTTP/1.1\r\nX: b\r\n\r\n"),
+    (
+        "a Connection that takes the length away",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: close, Content-Length\r\nContent-Length: 1\r\n\r\nx",
+    ),
+    (
+        "a Connection that takes the host away",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: Host\r\n\r\n",
+    ),
     ("two hosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n"),
     ("the same host twice", "GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n"),
     ("a host with a path", "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n"),

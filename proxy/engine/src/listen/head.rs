@@ -277,6 +277,9 @@ struct Fields<'h> {
     expects_continue: bool,
 }
 
+/// What `Connection` may not have taken away on the next hop (RFC 9110, 7.6.1): who reads the request without them reads another.
+const NEVER_OF_A_HOP: [&[u8]; 3] = [b"host", b"content-length", b"transfer-encoding"];
+
 impl<'h> Fields<'h> {
     fn read(request: &httparse::Request<'_, 'h>) -> Result<Self, Fault> {
         let mut fields = Self::default();
@@ -300,6 +303,12 @@ impl<'h> Fields<'h> {
                 fields.expects_continue = value.eq_ignore_ascii_case(b"100-continue");
             } else if name.eq_ignore_ascii_case("connection") {
                 fields.connection_upgrade |= has_token(value, b"upgrade");
+                if NEVER_OF_A_HOP.iter().any(|name| has_token(value, name)) {
+                    return Err(Fault::client(
+                        Kind::BadRequest,
+                        "Connection names a header that frames or addresses the request",
+                    ));
+                }
             }
         }
         Ok(fields)

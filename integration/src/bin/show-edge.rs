@@ -91,6 +91,7 @@ impl Edge {
                 connections: 5000 / self.divisor as usize,
                 deadline: Duration::from_secs(seconds),
                 runs: 3,
+                grace: Duration::from_secs(2),
             };
             match slow_clients(&plan) {
                 Ok(runs) => self.slow_runs(&plan, &runs),

@@ -11,7 +11,8 @@ fn slow_clients_are_cut_and_another_site_answers_meanwhile() {
         return;
     }
     for slow in Slow::ALL {
-        let plan = SlowPlan { slow, connections: 100, deadline: Duration::from_secs(2), runs: 1 };
+        let (deadline, grace) = (Duration::from_secs(2), Duration::from_secs(10));
+        let plan = SlowPlan { slow, connections: 100, deadline, grace, runs: 1 };
         match slow_clients(&plan) {
             Ok(runs) => {
                 assert!(runs.iter().all(|run| run.opened == 100), "{slow:?}: {runs:?}");

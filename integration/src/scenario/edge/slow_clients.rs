@@ -42,6 +42,8 @@ pub struct SlowPlan {
     pub connections: usize,
     /// When each must have been cut: the deadline of heads, or the time after which bodies must keep the least rate.
     pub deadline: Duration,
+    /// How much later than that a connection may still be there, for those that are busy.
+    pub grace: Duration,
     /// How often the whole is played.
     pub runs: usize,
 }
@@ -51,7 +53,7 @@ pub struct SlowPlan {
 pub struct SlowRun {
     /// Slow connections that were opened.
     pub opened: u64,
-    /// Those that were still open two seconds after their deadline.
+    /// Those that were still open when their deadline and the grace were over.
     pub late: u64,
     /// 99 of 100 requests to the other site were answered sooner, before the attack.
     pub idle: Duration,
@@ -132,7 +134,7 @@ fn run(plan: &SlowPlan, proxy: &Proxy) -> SlowRun {
     let figures = fs::read_to_string(folder.path().join("slow.csv"));
     let figures = figures.expect("slowhttptest writes what it saw");
     let all_cut = printed.expect("slowhttptest can be started").contains(ALL_CUT);
-    let deadline = plan.deadline.as_secs() + 2;
+    let deadline = (plan.deadline + plan.grace).as_secs();
     let (opened, late) = match plan.slow {
         // slowhttptest reads so seldom that it does not notice.
         Slow::Read => (judge(&figures, all_cut, deadline).0, still_open(&watched, deadline)),

@@ -83,14 +83,17 @@ fn an_answer_that_is_no_http_is_a_bad_gateway_with_the_reason_in_the_log() {
 
 #[test]
 fn a_client_that_goes_away_takes_its_upstream_connection_with_it() {
-    let origin = Origin::start().serve("*", [Step::ReadBody, Step::Stall]);
+    let origin = Origin::start().serve("/stalled", [Step::ReadBody, Step::Stall]);
     let proxy = Proxy::start(&site().proxy_to(&origin));
-    let mut client = proxy.client();
-    client.send(get("/").to_bytes());
-    origin.wait_for_requests("*", 1);
-    client.reset();
-    let idle = Proxy::start(&site().proxy_to(&origin)).stats().descriptors;
-    proxy.wait_for_descriptors(idle);
+    proxy.get("/warm").expect_status(200);
+    let before = proxy.stats().descriptors;
+    let mut clients: Vec<_> = (0..10).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(get("/stalled").to_bytes());
+    }
+    origin.wait_for_requests("/stalled", clients.len());
+    clients.into_iter().for_each(|client| client.reset());
+    proxy.wait_for_descriptors(before);
 }
 
 /// Every prefix of an answer, and then the end.

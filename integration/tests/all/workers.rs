@@ -26,8 +26,9 @@ fn at(web: impl std::fmt::Display, workers: usize, lines: &str) -> Config {
         .respond("/*", "x")
 }
 
-fn workers(proxy: &Proxy) -> u64 {
-    proxy.status()["workers"].as_u64().expect("the status tells the workers")
+fn workers(proxy: &Proxy) -> usize {
+    let said = proxy.status()["workers"].as_u64().expect("the status tells the workers");
+    usize::try_from(said).expect("they are few")
 }
 
 /// Threads of the process that are workers, leaving ones included.
@@ -36,6 +37,14 @@ fn worker_threads(proxy: &Proxy) -> usize {
     let names =
         tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|name| name.starts_with("worker-")).count()
+}
+
+/// A thread has its name a moment after it began, and ends when its connections have.
+#[track_caller]
+fn wait_for_worker_threads(proxy: &Proxy, count: usize) {
+    eventually("there are as many worker threads", Deadline::soon(), || {
+        (worker_threads(proxy) == count).then_some(())
+    });
 }
 
 /// What a crowd of clients has seen.
@@ -168,15 +177,13 @@ fn no_connection_is_lost_while_workers_and_addresses_change() {
 #[test]
 fn workers_are_as_many_as_the_reload_says_and_the_others_end() {
     let (proxy, address, unix) = started(|web| at(web, 1, ""));
-    assert_eq!((workers(&proxy), worker_threads(&proxy)), (1, 1));
-    proxy.reload(&at(address, 3, "")).expect_accepted();
-    assert_eq!((workers(&proxy), worker_threads(&proxy)), (3, 3));
-    proxy.reload(&at(address, 2, "")).expect_accepted();
-    assert_eq!(workers(&proxy), 2);
-    proxy.get("/").expect_body("x");
-    eventually("the worker too many ends", Deadline::soon(), || {
-        (worker_threads(&proxy) == 2).then_some(())
-    });
+    wait_for_worker_threads(&proxy, 1);
+    for count in [3, 2] {
+        proxy.reload(&at(address, count, "")).expect_accepted();
+        assert_eq!(workers(&proxy), count);
+        proxy.get("/").expect_body("x");
+        wait_for_worker_threads(&proxy, count);
+    }
     for _ in 0..50 {
         proxy.get("/").expect_body("x");
     }
@@ -267,9 +274,7 @@ fn a_process_that_has_nothing_to_do_does_nothing_after_many_changes() {
     proxy.reload(&at(&anywhere[0], 2, "")).expect_accepted();
     let seen = crowd.stop();
     assert!(seen.failures.lock().is_empty(), "{:?}", seen.failures.lock());
-    eventually("workers that are too many have ended", Deadline::soon(), || {
-        (worker_threads(&proxy) == 2).then_some(())
-    });
+    wait_for_worker_threads(&proxy, 2);
     let spent = spent_idle(&proxy, address);
     assert!(spent <= Duration::from_millis(100), "{spent:?} in two seconds");
 }

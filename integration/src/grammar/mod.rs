@@ -35,7 +35,7 @@ impl ByteStream {
         let mut bytes = Vec::new();
         let mut intended = Vec::new();
         for index in 0..=random.below(6).saturating_sub(3) {
-            let request = sound::request(random, &format!("{number}-{index}"));
+            let request = sound::request(random, &mark(number, index));
             bytes.extend_from_slice(&request.bytes);
             intended.push(request.intended);
         }
@@ -49,7 +49,7 @@ impl ByteStream {
         let requests = 1 + random.below(3);
         let broken = random.below(requests);
         for index in 0..requests {
-            let mut request = sound::request(random, &format!("{number}-{index}")).bytes;
+            let mut request = sound::request(random, &mark(number, index)).bytes;
             if index == broken {
                 for _ in 0..=random.below(3) / 2 {
                     hostile::break_somehow(random, &mut request);
@@ -59,6 +59,14 @@ impl ByteStream {
         }
         Self { bytes, intended: None }
     }
+}
+
+/// What no other request has in its target. With the numbers alone, one byte that was tampered with would make the target of
+/// another one.
+fn mark(number: u64, index: usize) -> String {
+    let plain = format!("{number}-{index}");
+    let check = fingerprint(plain.as_bytes());
+    format!("{plain}-{check:016x}")
 }
 
 /// A number that stands for these bytes (FNV-1a).
@@ -86,6 +94,26 @@ mod tests {
                 rest = &rest[found.length..];
             }
             assert!(rest.is_empty());
+        }
+    }
+
+    #[test]
+    fn no_tampered_digit_makes_the_mark_of_another_request() {
+        for number in [1, 1_687_700] {
+            let whole = mark(number, 0);
+            for at in 0..whole.len() {
+                for digit in b'0'..=b'9' {
+                    let mut tampered = whole.clone().into_bytes();
+                    tampered[at] = digit;
+                    let tampered = String::from_utf8(tampered).unwrap();
+                    let mut parts = tampered.split('-').map(str::parse::<u64>);
+                    let Some((Ok(number), Ok(index))) = parts.next().zip(parts.next()) else {
+                        continue;
+                    };
+                    let other = mark(number, usize::try_from(index).unwrap());
+                    assert!(tampered == whole || tampered != other, "{tampered}");
+                }
+            }
         }
     }
 

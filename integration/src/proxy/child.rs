@@ -98,6 +98,8 @@ impl Child {
             "USR1" => Signal::USR1,
             "USR2" => Signal::USR2,
             "KILL" => Signal::KILL,
+            "STOP" => Signal::STOP,
+            "CONT" => Signal::CONT,
             other => panic!("no test sends {other}"),
         };
         kill_process(self.kernel_pid(), signal).expect("a running process takes signals");

@@ -303,7 +303,7 @@ impl Proxy {
         });
     }
 
-    /// Sends a signal: `HUP`, `QUIT`, `TERM`, `INT`, `USR1`.
+    /// Sends a signal: `HUP`, `QUIT`, `TERM`, `INT`, `USR1`, `STOP`, `CONT`.
     ///
     /// # Panics
     /// When the process is gone.

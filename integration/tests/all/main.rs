@@ -109,6 +109,8 @@ mod send_proxy;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]
+mod slow_lane;
+#[cfg(test)]
 mod smuggling;
 #[cfg(test)]
 mod socket_activation;

@@ -114,8 +114,9 @@ fn wrk_and_h2load_see_no_failure() {
 
 #[test]
 fn slow_heads_do_not_keep_others_out() {
-    let proxy =
-        Proxy::start(&config().web("timeouts = { header = \"2s\" }").site("").respond("/*", "x"));
+    // Another worker would take descriptors whenever it has started.
+    let config = config().top("workers = 1").web("timeouts = { header = \"2s\" }").site("");
+    let proxy = Proxy::start(&config.respond("/*", "x"));
     let Some(mut slow) = Tool::Slowhttptest.command() else { return };
     let url = format!("http://{}/", proxy.address("web"));
     proxy.get("/").expect_status(200);

@@ -63,8 +63,10 @@ fn a_certificate_is_required_and_told_of() {
     told.expect(&format!("from={};", openssl("-startdate")));
     told.expect(&format!("to={};", openssl("-enddate")));
     told.expect("c=-----BEGIN%20CERTIFICATE-----%0A");
-    let text = proxy.control("GET", "/metrics", None).text();
-    assert!(text.contains("tls_handshakes_total{reason=\"client_certificate\"} 3"), "{text}");
+    eventually("the three are counted", Deadline::soon(), || {
+        let text = proxy.control("GET", "/metrics", None).text();
+        text.contains("tls_handshakes_total{reason=\"client_certificate\"} 3").then_some(())
+    });
 }
 
 #[test]
@@ -154,4 +156,50 @@ fn a_connection_from_before_certificates_were_asked_for_is_misdirected() {
     proxy.reload(&with(&authority, certificates)).expect_accepted();
     before.ask(&get("/")).expect_status(421);
     show(&proxy, &authority.identity(&["alice"]), &[]).expect_status(200);
+}
+
+#[test]
+fn a_connection_of_a_removed_listener_does_not_get_round_client_certificates() {
+    let authority = Authority::new();
+    let required = with(&authority, ", client = { ca = \"ca.pem\" }");
+    let beside = |number: u8, name: &str, client: &str| {
+        format!(
+            "name = \"{name}\"\naddress = \"127.0.0.{number}:0\"\n\
+             tls = {{ certificate = \"edge.pem\", key = \"edge.key\"{client} }}"
+        )
+    };
+    let open = beside(2, "open", "");
+    let lax = beside(3, "lax", ", client = { ca = \"ca.pem\", verify = \"optional\" }");
+    let proxy = Proxy::start(&required.clone().listener(&open).listener(&lax));
+    let mut kept = ["open", "lax"].map(|name| {
+        let address = proxy.address(name);
+        Client::tls(address, "edge.example", &Trust::Authority(&authority))
+    });
+    for client in &mut kept {
+        client.ask(&get("/")).expect_status(200).expect_text("verify=NONE");
+    }
+    proxy.reload(&required).expect_accepted();
+    for client in &mut kept {
+        client.ask(&get("/")).expect_status(421).expect_header("connection", "close");
+        client.expect_close();
+    }
+}
+
+#[test]
+fn a_connection_of_a_removed_listener_is_as_good_as_one_of_another_that_asks_for_nothing() {
+    let authority = Authority::new();
+    let open = |number: u8, name: &str| {
+        format!(
+            "name = \"{name}\"\naddress = \"127.0.0.{number}:0\"\n\
+             tls = {{ certificate = \"edge.pem\", key = \"edge.key\" }}"
+        )
+    };
+    let required = with(&authority, ", client = { ca = \"ca.pem\" }").listener(open(2, "other"));
+    let proxy = Proxy::start(&required.clone().listener(open(3, "open")));
+    let trust = Trust::Authority(&authority);
+    let mut kept = Client::tls(proxy.address("open"), "edge.example", &trust);
+    kept.ask(&get("/")).expect_status(200);
+    proxy.reload(&required).expect_accepted();
+    kept.ask(&get("/")).expect_status(200).expect_header("connection", "close");
+    kept.expect_close();
 }

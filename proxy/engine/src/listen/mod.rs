@@ -13,6 +13,7 @@ pub(crate) mod handover;
 pub(crate) mod head;
 mod in_use;
 pub mod judge;
+mod lane;
 mod lent;
 mod mend;
 pub(crate) mod option;

@@ -4,12 +4,13 @@
 use std::io;
 use std::os::fd::RawFd;
 use std::sync::Arc;
-use std::task::Context;
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use switchback_conf::plan::MinRate;
 
 use super::connection::Connection;
+use super::lane::Slow;
 use super::seats::{Seat, Waits};
 
 /// How fast a client has to be while a request of its is served, and how it does.
@@ -33,6 +34,15 @@ pub(crate) enum Way {
 struct Meter {
     receive: Window,
     send: Window,
+    crumbs: Crumbs,
+}
+
+/// Whether a body comes in pieces that are hardly worth reading one by one.
+#[derive(Debug, Default)]
+struct Crumbs {
+    /// The last one was such a piece.
+    is_one: bool,
+    slow: Option<Arc<Slow>>,
 }
 
 /// A time spent waiting, and what moved meanwhile. Milliseconds by the clock of the seats.
@@ -50,6 +60,8 @@ struct Window {
 
 /// A client's kernel takes kilobytes for it within a moment. They say nothing of how fast the client reads.
 const MOST_SETTLING: Duration = Duration::from_secs(1);
+/// A piece of a body is a crumb below this. What an ordinary link carries comes in packets that are larger.
+const CRUMB: usize = 1024;
 
 impl Pace {
     /// Expects from now on what the listener of `connection` does.
@@ -74,11 +86,11 @@ impl Pace {
     ) -> io::Result<()> {
         let Some(connection) = &self.of else { return Ok(()) };
         let least = connection.listener.plan.min_rate;
+        let meter = self.meter.get_or_insert_default();
         if way.of(&least) == 0 {
             return Ok(());
         }
         let (seat, socket) = client;
-        let meter = self.meter.get_or_insert_default();
         let now = seat.now();
         let window = meter.window(way);
         if window.since.is_some() && !seat.is_over(cx) {
@@ -103,11 +115,31 @@ impl Pace {
     /// Notes that so many bytes moved.
     pub(crate) fn moved(&mut self, way: Way, bytes: usize, seat: &Seat) {
         let Some(meter) = &mut self.meter else { return };
+        if way == Way::Receive {
+            meter.crumbs.note(bytes);
+        }
         let window = meter.window(way);
         window.moved += bytes as u64;
         if let Some(since) = window.since.take() {
             window.waited += seat.now() - since;
         }
+    }
+
+    /// What the kernel is to wake in the place of the task in hand when there is more of a body, if that comes in crumbs: others
+    /// go first then.
+    pub(crate) fn lane(&mut self, seat: &Seat, cx: &Context<'_>) -> Option<Waker> {
+        let crumbs = &mut self.meter.as_mut()?.crumbs;
+        if !crumbs.is_one {
+            return None;
+        }
+        let new = || Slow::new(Arc::clone(seat.lane()), cx);
+        Some(crumbs.slow.get_or_insert_with(new).waker(cx))
+    }
+}
+
+impl Crumbs {
+    fn note(&mut self, bytes: usize) {
+        self.is_one = bytes < CRUMB;
     }
 }
 
@@ -196,6 +228,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
     use std::os::fd::AsRawFd;
 
+    use super::super::seats::Seats;
     use super::*;
 
     #[test]
@@ -207,6 +240,22 @@ mod tests {
         // Of what was written, and what was queued before, 60 bytes have not left.
         window.queued = 10;
         assert!(window.is_too_slow(51, 1500, 60) && !window.is_too_slow(50, 1500, 60));
+    }
+
+    #[test]
+    fn a_piece_worth_reading_is_no_crumb() {
+        let seats = Seats::new();
+        let seat = seats.take();
+        let cx = Context::from_waker(Waker::noop());
+        let mut pace = Pace { of: None, meter: Some(Box::default()) };
+        let mut is_slow = |bytes| {
+            pace.moved(Way::Receive, bytes, &seat);
+            pace.lane(&seat, &cx).is_some()
+        };
+        assert!(is_slow(1) && is_slow(CRUMB - 1) && !is_slow(CRUMB) && is_slow(1));
+        // What goes to a client says nothing of what comes.
+        pace.moved(Way::Send, CRUMB, &seat);
+        assert!(pace.lane(&seat, &cx).is_some());
     }
 
     #[test]

@@ -9,11 +9,14 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::drain::Window;
+use super::lane::Lane;
 
 /// The rows of one worker's connections.
 #[derive(Debug)]
 pub(crate) struct Seats {
     rows: Mutex<Rows>,
+    /// Where those take turns who could keep others waiting.
+    pub(crate) lane: Arc<Lane>,
     /// Told when the next walk has to be earlier than was thought.
     earlier: Notify,
     epoch: Instant,
@@ -85,7 +88,12 @@ impl Seats {
     /// An empty table.
     pub(crate) fn new() -> Arc<Self> {
         let rows = Rows { next: NEVER, ..Rows::default() };
-        Arc::new(Self { rows: Mutex::new(rows), earlier: Notify::new(), epoch: Instant::now() })
+        Arc::new(Self {
+            rows: Mutex::new(rows),
+            lane: Arc::default(),
+            earlier: Notify::new(),
+            epoch: Instant::now(),
+        })
     }
 
     /// A row for one more connection.
@@ -142,6 +150,7 @@ impl Seats {
         rows.next = next;
         if rows.tidy_at.is_some_and(|at| at <= now) {
             rows.tidy();
+            self.lane.tidy();
             walked.is_burst_over = true;
         }
         walked
@@ -244,6 +253,11 @@ impl Seat {
         if let Some(row) = self.seats.rows.lock().rows.get_mut(self.row as usize) {
             (row.waits, row.deadline, row.is_over) = (Waits::No, NEVER, false);
         }
+    }
+
+    /// Where its worker's connections take turns.
+    pub(crate) fn lane(&self) -> &Arc<Lane> {
+        &self.seats.lane
     }
 
     /// The time by the table's clock, in milliseconds.

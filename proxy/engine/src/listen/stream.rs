@@ -77,7 +77,11 @@ impl ClientStream {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let filled = buf.filled().len();
-        let polled = Pin::new(&mut self.io).poll_read(cx, buf);
+        let io = Pin::new(&mut self.io);
+        let polled = match self.pace.lane(&self.seat, cx) {
+            Some(lane) => io.poll_read(&mut Context::from_waker(&lane), buf),
+            None => io.poll_read(cx, buf),
+        };
         let polled = polled.map_ok(|()| buf.filled().len() - filled);
         self.paced(Way::Receive, cx, polled).map_ok(|_| ())
     }

@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
-use std::task::Waker;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -260,7 +259,8 @@ impl Worker {
                 }
             }
             let walked = self.seats.walk();
-            walked.over.into_iter().for_each(Waker::wake);
+            // Those who came together are late together.
+            self.seats.lane.queue(walked.over);
             if let Some(burst_over) = self.shared.burst_over.get().filter(|_| walked.is_burst_over)
             {
                 burst_over();
@@ -272,6 +272,8 @@ impl Worker {
     async fn run(self: Arc<Self>, mut inbox: mpsc::UnboundedReceiver<Order>) {
         tokio::spawn(Arc::clone(&self).drain_with_all());
         tokio::spawn(Arc::clone(&self).watch());
+        let lane = Arc::clone(&self.seats.lane);
+        tokio::spawn(async move { lane.let_go_on().await });
         let mut accepting: Vec<(Weak<Listening>, oneshot::Sender<Farewell>)> = Vec::new();
         while let Some(order) = inbox.recv().await {
             match order {

@@ -7,8 +7,9 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// A package may import only from lower rows.
-const ROWS: [(&str, usize); 18] = [
+const ROWS: [(&str, usize); 19] = [
     ("switchback-value", 0),
+    ("switchback-representation", 0),
     ("switchback-plugin", 0),
     ("switchback-abi", 0),
     ("switchback-conf", 1),

@@ -1,12 +1,15 @@
 //! A stored response.
 
+use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 
+use crate::disk::DiskBody;
 use crate::key::Key;
 use crate::policy::Freshness;
+use crate::serve::Wire;
 
 /// Status and fields of a response, without those of a single hop (RFC 9111, 3.1).
 #[derive(Clone, Debug)]
@@ -50,12 +53,14 @@ pub struct Meta {
 /// The bytes of a stored response.
 #[derive(Clone, Debug)]
 pub enum Body {
-    /// In memory: pieces of at most 1 MiB, none empty.
+    /// In memory: pieces of at most 1 MiB, none empty, and none part of a buffer that is larger than they are together.
     Memory(Box<[Bytes]>),
+    /// On disk, read piece by piece.
+    Disk(DiskBody),
 }
 
 /// A stored response.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Entry {
     /// All but its body.
     pub meta: Meta,
@@ -63,12 +68,39 @@ pub struct Entry {
     pub body: Body,
     /// The length of the body in bytes.
     pub length: u64,
+    wire: OnceLock<Wire>,
+}
+
+impl Entry {
+    /// Of its parts.
+    #[must_use]
+    pub fn new(meta: Meta, body: Body, length: u64) -> Self {
+        Self { meta, body, length, wire: OnceLock::new() }
+    }
+
+    /// Its head as HTTP/1.1 writes it, made when it is first asked for.
+    pub fn wire(&self) -> &Wire {
+        self.wire.get_or_init(|| Wire::of(&self.meta.head))
+    }
+}
+
+impl Clone for Entry {
+    /// The head of the copy may be changed, so it is not written yet.
+    fn clone(&self) -> Self {
+        Self::new(self.meta.clone(), self.body.clone(), self.length)
+    }
 }
 
 impl Body {
-    /// Of bytes at hand.
+    /// A copy of bytes at hand.
     #[must_use]
-    pub fn of(bytes: Bytes) -> Self {
-        if bytes.is_empty() { Self::Memory(Box::new([])) } else { Self::Memory(Box::new([bytes])) }
+    pub fn of(bytes: impl AsRef<[u8]>) -> Self {
+        Self::Memory(bytes.as_ref().chunks(1024 * 1024).map(Bytes::copy_from_slice).collect())
+    }
+
+    /// Whether it is in memory.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self, Self::Memory(_))
     }
 }

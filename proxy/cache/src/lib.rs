@@ -4,11 +4,24 @@
 //! response may be used for (RFC 9111). Plain parameters in, decisions out: nothing here knows configuration or Pingora, and
 //! time is handed in.
 
+mod compact;
+pub mod disk;
 mod entry;
+pub mod fill;
 mod key;
+mod listing;
+mod marks;
+mod memory;
 pub mod policy;
+mod purge;
+pub mod serve;
+#[cfg(test)]
+mod testing;
+mod variants;
 mod zone;
 
 pub use entry::{Body, Entry, Head, Meta, Times};
-pub use key::{Key, KeyBuilder};
-pub use zone::{Found, Limits, Zone};
+pub use key::{Address, Key, KeyBuilder};
+pub use listing::{Listed, Page};
+pub use purge::{Manner, Scope, Standing};
+pub use zone::{Found, Limits, Statistics, Zone};

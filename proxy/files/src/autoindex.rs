@@ -9,10 +9,11 @@ use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use rustix::fs::{AtFlags, Dir, FileType, Stat};
+use switchback_representation::number;
 
 use crate::beneath::{Refusal, Root, modified_of, size_of};
 use crate::candidate::is_served;
-use crate::{Answer, Asked, Autoindex, Body, short};
+use crate::{Answer, Asked, Autoindex, Body};
 
 /// How many names of a directory are looked at, with one system call each (three for a link, and its closing). A page says
 /// at its end that there are more; for programs `X-Listing-Truncated` says it.
@@ -92,10 +93,10 @@ impl Listing {
         };
         let mut headers = vec![
             (CONTENT_TYPE, HeaderValue::from_static(content_type)),
-            (CONTENT_LENGTH, short::number(text.len() as u64)),
+            (CONTENT_LENGTH, number(text.len() as u64)),
         ];
         if let Some(limit) = self.truncated {
-            headers.push((TRUNCATED, short::number(limit as u64)));
+            headers.push((TRUNCATED, number(limit as u64)));
         }
         let body = match *asked.method == Method::HEAD {
             true => Body::Empty,

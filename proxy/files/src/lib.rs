@@ -12,19 +12,15 @@ mod answer;
 mod autoindex;
 mod beneath;
 mod candidate;
-mod conditions;
-mod date;
-mod ranges;
+mod entity_tag;
 mod reply;
 mod root;
 mod search;
-mod short;
 mod slash;
 mod types;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
@@ -34,8 +30,8 @@ pub use answer::answer;
 pub use autoindex::LISTING_LIMIT;
 pub use beneath::Symlinks;
 pub use candidate::{Candidate, Kind};
-pub use ranges::{MAX_RANGES, Ranges};
 pub use root::RootDirectory;
+pub use switchback_representation::{MAX_RANGES, Part, Ranges};
 pub use types::{BadType, Types};
 
 /// How files of one route are served.
@@ -129,13 +125,4 @@ pub enum Body {
         /// In the order in which they are sent. A whole file is one [`Part::Range`].
         parts: Vec<Part>,
     },
-}
-
-/// A piece of a body.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// What stands between ranges.
-    Bytes(Bytes),
-    /// A piece of the file, never empty, within the size the file had when it was opened.
-    Range(Range<u64>),
 }

@@ -1,20 +1,16 @@
 //! The answer that a file makes: status, headers, and which of its bytes.
 
-use std::hash::{BuildHasher, Hasher, RandomState};
-use std::ops::Range;
-
-use bytes::{BufMut, Bytes, BytesMut};
 use http::header::{
     ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG,
     LAST_MODIFIED, RANGE, VARY,
 };
 use http::{HeaderName, HeaderValue, Method, StatusCode};
+use switchback_representation::{Multipart, Validators, Verdict, content_range, date, number};
 
 use crate::beneath::RegularFile;
-use crate::conditions::{EntityTag, Validators, Verdict};
+use crate::entity_tag::EntityTag;
 use crate::search::Representation;
-use crate::short::{self, Short};
-use crate::{Answer, Asked, Body, Part, Ranges, Settings, date};
+use crate::{Answer, Asked, Body, Part, Ranges, Settings};
 
 /// As many headers as a 206 of a coded file has.
 const MOST_HEADERS: usize = 8;
@@ -23,7 +19,11 @@ const MOST_HEADERS: usize = 8;
 pub(crate) fn of_file(settings: &Settings, asked: &Asked<'_>, found: Representation<'_>) -> Answer {
     let RegularFile { file, size, modified } = found.opened;
     let etag = settings.etag.then(|| EntityTag::of(modified, size));
-    let validators = Validators { etag, modified };
+    let validators = Validators {
+        etag: etag.as_ref().map(EntityTag::as_bytes),
+        modified: Some(modified),
+        sent: None,
+    };
 
     let mut head = Head { headers: Vec::with_capacity(MOST_HEADERS) };
     if !settings.precompressed.is_empty() {
@@ -32,7 +32,7 @@ pub(crate) fn of_file(settings: &Settings, asked: &Asked<'_>, found: Representat
     match validators.judge(asked.headers) {
         Verdict::Failed => return head.refuse(StatusCode::PRECONDITION_FAILED),
         Verdict::NotModified => {
-            head.push_validators(&validators);
+            head.push_validators(etag, modified);
             return head.answer(StatusCode::NOT_MODIFIED, Body::Empty);
         }
         Verdict::Proceed => {}
@@ -48,7 +48,7 @@ pub(crate) fn of_file(settings: &Settings, asked: &Asked<'_>, found: Representat
         head.push(CONTENT_RANGE, content_range(None, size).to_value());
         return head.refuse(StatusCode::RANGE_NOT_SATISFIABLE);
     }
-    head.push_validators(&validators);
+    head.push_validators(etag, modified);
     if let Some(coding) = found.coding {
         head.push(CONTENT_ENCODING, coding.name());
     }
@@ -68,11 +68,11 @@ impl Head {
         self.headers.push((name, value));
     }
 
-    fn push_validators(&mut self, validators: &Validators) {
-        if let Some(value) = date::last_modified(validators.modified) {
+    fn push_validators(&mut self, etag: Option<EntityTag>, modified: i64) {
+        if let Some(value) = date::last_modified(modified) {
             self.push(LAST_MODIFIED, value);
         }
-        if let Some(etag) = validators.etag {
+        if let Some(etag) = etag {
             self.push(ETAG, etag.to_value());
         }
     }
@@ -93,20 +93,20 @@ impl Head {
         match ranges {
             [] => {
                 self.push(CONTENT_TYPE, content_type.clone());
-                self.push(CONTENT_LENGTH, short::number(size));
+                self.push(CONTENT_LENGTH, number(size));
                 self.push(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
                 (StatusCode::OK, vec![Part::Range(0..size)])
             }
             [range] => {
                 self.push(CONTENT_TYPE, content_type.clone());
-                self.push(CONTENT_LENGTH, short::number(range.end - range.start));
+                self.push(CONTENT_LENGTH, number(range.end - range.start));
                 self.push(CONTENT_RANGE, content_range(Some(range), size).to_value());
                 (StatusCode::PARTIAL_CONTENT, vec![Part::Range(range.clone())])
             }
             ranges => {
-                let multipart = Multipart::of(ranges, content_type, size);
+                let multipart = Multipart::of(ranges, Some(content_type), size);
                 self.push(CONTENT_TYPE, multipart.content_type);
-                self.push(CONTENT_LENGTH, short::number(multipart.length));
+                self.push(CONTENT_LENGTH, number(multipart.length));
                 (StatusCode::PARTIAL_CONTENT, multipart.parts)
             }
         }
@@ -121,57 +121,4 @@ impl Head {
     fn answer(self, status: StatusCode, body: Body) -> Answer {
         Answer { status, headers: self.headers, body }
     }
-}
-
-/// `bytes 0-9/20`, or `bytes */20` of what cannot be had.
-fn content_range(range: Option<&Range<u64>>, size: u64) -> Short {
-    match range {
-        Some(range) => Short::of(format_args!("bytes {}-{}/{size}", range.start, range.end - 1)),
-        None => Short::of(format_args!("bytes */{size}")),
-    }
-}
-
-/// Several ranges in one body (RFC 9110 section 14.6), line by line as nginx writes it.
-struct Multipart {
-    content_type: HeaderValue,
-    parts: Vec<Part>,
-    length: u64,
-}
-
-impl Multipart {
-    fn of(ranges: &[Range<u64>], content_type: &HeaderValue, size: u64) -> Self {
-        let boundary = boundary();
-        let boundary = boundary.as_bytes();
-        let mut parts = Vec::with_capacity(2 * ranges.len() + 1);
-        let mut length = 0;
-        let mut text = BytesMut::new();
-        for range in ranges {
-            for piece in [b"\r\n--", boundary, b"\r\nContent-Type: "] {
-                text.put_slice(piece);
-            }
-            text.put_slice(content_type.as_bytes());
-            text.put_slice(b"\r\nContent-Range: ");
-            text.put_slice(content_range(Some(range), size).as_bytes());
-            text.put_slice(b"\r\n\r\n");
-            length += text.len() as u64 + (range.end - range.start);
-            parts.push(Part::Bytes(text.split().freeze()));
-            parts.push(Part::Range(range.clone()));
-        }
-        for piece in [b"\r\n--", boundary, b"--\r\n"] {
-            text.put_slice(piece);
-        }
-        length += text.len() as u64;
-        parts.push(Part::Bytes(text.freeze()));
-
-        let content_type = [b"multipart/byteranges; boundary=", boundary].concat();
-        let content_type = HeaderValue::from_maybe_shared(Bytes::from(content_type));
-        let fallback = || HeaderValue::from_static("multipart/byteranges");
-        Self { content_type: content_type.unwrap_or_else(|_| fallback()), parts, length }
-    }
-}
-
-/// Twenty digits, as many as any 64 bits need, that no file can foresee.
-fn boundary() -> Short {
-    let chance = RandomState::new().build_hasher().finish();
-    Short::of(format_args!("{chance:020}"))
 }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use switchback_representation::date::Date;
+
 use super::{Entry, EntryKind, Listing};
-use crate::date::Date;
 use crate::slash::push_encoded;
 
 /// How many characters of a name are shown.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write;
 
+use switchback_representation::date::Date;
+
 use super::{EntryKind, Listing};
-use crate::date::Date;
 
 /// An array of objects with `name`, `type`, `mtime` and, of files, `size`.
 pub(super) fn array(listing: &Listing) -> String {

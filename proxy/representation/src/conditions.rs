@@ -1,22 +1,26 @@
 //! Whether what is asked for is still wanted (RFC 9110 section 13).
 
 use http::header::{IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName};
 
 use crate::date;
-use crate::short::{self, Short};
 
-/// What tells one state of a file from another.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Validators {
-    pub(crate) etag: Option<EntityTag>,
-    /// Seconds since 1970.
-    pub(crate) modified: i64,
+/// What tells one state of a representation from another.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Validators<'a> {
+    /// Its `ETag` as it is written, with quotes and `W/`.
+    pub etag: Option<&'a [u8]>,
+    /// Its `Last-Modified`, in seconds since 1970.
+    pub modified: Option<i64>,
+    /// When another server sent it, likewise. It stands in for a missing [`Validators::modified`] (RFC 9111 section 4.3.2), and a
+    /// change in that same second makes the date a weak validator (RFC 9110 section 8.8.2.2). `None` where the state is our own.
+    pub sent: Option<i64>,
 }
 
 /// What the conditions of a request come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub enum Verdict {
+    /// None stands in the way.
     Proceed,
     /// 304.
     NotModified,
@@ -24,67 +28,85 @@ pub(crate) enum Verdict {
     Failed,
 }
 
-impl Validators {
-    /// Conditions in the order of RFC 9110 section 13.2.2. Dates that cannot be read are ignored.
-    pub(crate) fn judge(&self, headers: &HeaderMap) -> Verdict {
+impl Validators<'_> {
+    /// Conditions in the order of RFC 9110 section 13.2.2, for GET and what is answered like it. Dates that cannot be read, or are
+    /// several, are ignored.
+    #[must_use]
+    pub fn judge(&self, headers: &HeaderMap) -> Verdict {
         if headers.contains_key(IF_MATCH) {
             if !self.is_named(headers, &IF_MATCH, Comparison::Strong) {
                 return Verdict::Failed;
             }
-        } else if date_of(headers, &IF_UNMODIFIED_SINCE).is_some_and(|date| self.modified > date) {
+        } else if let Some(modified) = self.modified
+            && date_of(headers, &IF_UNMODIFIED_SINCE).is_some_and(|date| modified > date)
+        {
             return Verdict::Failed;
         }
         if headers.contains_key(IF_NONE_MATCH) {
             if self.is_named(headers, &IF_NONE_MATCH, Comparison::Weak) {
                 return Verdict::NotModified;
             }
-        } else if date_of(headers, &IF_MODIFIED_SINCE).is_some_and(|date| self.modified <= date) {
+        } else if let Some(modified) = self.modified.or(self.sent)
+            && date_of(headers, &IF_MODIFIED_SINCE).is_some_and(|date| modified <= date)
+        {
             return Verdict::NotModified;
         }
         Verdict::Proceed
     }
 
     /// Whether ranges may be sent: there is no `If-Range`, or it names exactly this state.
-    pub(crate) fn allow_ranges(&self, headers: &HeaderMap) -> bool {
+    #[must_use]
+    pub fn allow_ranges(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(IF_RANGE) else { return true };
         match value.as_bytes() {
-            [b'"', ..] | [b'W', b'/', ..] => {
-                self.etag.is_some_and(|own| own.as_bytes() == value.as_bytes())
-            }
-            _ => date::parse(value) == Some(self.modified),
+            tag @ [b'"', ..] => self.etag == Some(tag),
+            _ => self.strong_date().is_some_and(|own| date::parse(value) == Some(own)),
         }
     }
 
-    /// Whether any line of this name is `*` or lists the tag.
+    /// The date of the last change, where no two states can share it.
+    fn strong_date(&self) -> Option<i64> {
+        self.modified.filter(|&modified| self.sent.is_none_or(|sent| modified < sent))
+    }
+
+    /// Whether any line of this name is `*` or lists the tag. One that is no tag as the RFC writes them is named by a line that
+    /// says just the same.
     fn is_named(&self, headers: &HeaderMap, name: &HeaderName, comparison: Comparison) -> bool {
-        headers.get_all(name).iter().map(HeaderValue::as_bytes).any(|line| {
-            line.trim_ascii() == b"*"
-                || self.etag.is_some_and(|own| {
-                    Tags(line).any(|tag| {
-                        (comparison == Comparison::Weak || !tag.is_weak)
-                            && tag.opaque == own.as_bytes()
-                    })
+        headers.get_all(name).iter().map(|line| line.as_bytes().trim_ascii()).any(|line| {
+            line == b"*"
+                || self.etag.is_some_and(|own| match Tags(own).next() {
+                    Some(own) => Tags(line).any(|tag| tag.is_same(&own, comparison)),
+                    None => line == own,
                 })
         })
     }
 }
 
-/// The date of the first line of this name.
+/// The date of the one line of this name.
 fn date_of(headers: &HeaderMap, name: &HeaderName) -> Option<i64> {
-    headers.get(name).and_then(date::parse)
+    let mut lines = headers.get_all(name).iter();
+    let date = lines.next().and_then(date::parse)?;
+    lines.next().is_none().then_some(date)
 }
 
-/// RFC 9110 section 8.8.3.2. Our own tags are never weak.
+/// RFC 9110 section 8.8.3.2.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Comparison {
     Strong,
     Weak,
 }
 
-/// A tag that a client names; `opaque` has its quotes.
+/// An entity tag; `opaque` has its quotes.
 struct Tag<'a> {
     is_weak: bool,
     opaque: &'a [u8],
+}
+
+impl Tag<'_> {
+    fn is_same(&self, other: &Self, comparison: Comparison) -> bool {
+        self.opaque == other.opaque
+            && (comparison == Comparison::Weak || !(self.is_weak || other.is_weak))
+    }
 }
 
 /// The tags of a list, up to the first thing that is none.
@@ -108,26 +130,10 @@ impl<'a> Iterator for Tags<'a> {
     }
 }
 
-/// An `ETag` as nginx makes them: time of the last change and size, both hexadecimal.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct EntityTag(Short);
-
-impl EntityTag {
-    pub(crate) fn of(modified: i64, size: u64) -> Self {
-        Self(short::quoted_pair(modified.cast_unsigned(), size))
-    }
-
-    pub(crate) fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-
-    pub(crate) fn to_value(self) -> HeaderValue {
-        self.0.to_value()
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     /// `Sun, 06 Nov 1994 08:49:37 GMT`
@@ -146,16 +152,8 @@ mod tests {
         lines.iter().map(line).collect()
     }
 
-    fn validators() -> Validators {
-        Validators { etag: Some(EntityTag::of(MODIFIED, 20)), modified: MODIFIED }
-    }
-
-    #[test]
-    fn tags_are_those_of_nginx() {
-        assert_eq!(EntityTag::of(MODIFIED, 20).as_bytes(), OWN.as_bytes());
-        assert_eq!(EntityTag::of(0, 0).as_bytes(), br#""0-0""#);
-        let longest = br#""ffffffffffffffff-ffffffffffffffff""#;
-        assert_eq!(EntityTag::of(-1, u64::MAX).as_bytes(), longest);
+    fn validators() -> Validators<'static> {
+        Validators { etag: Some(OWN.as_bytes()), modified: Some(MODIFIED), sent: None }
     }
 
     #[test]
@@ -191,6 +189,7 @@ mod tests {
             (&[("if-modified-since", SAME_ASCTIME)], NotModified),
             (&[("if-modified-since", AFTER)], NotModified),
             (&[("if-modified-since", "soon")], Proceed),
+            (&[("if-modified-since", AFTER), ("if-modified-since", AFTER)], Proceed),
             (&[("if-match", OWN), ("if-none-match", OWN)], NotModified),
             (&[("if-match", "\"x\""), ("if-none-match", OWN)], Failed),
             (&[("if-unmodified-since", BEFORE), ("if-none-match", OWN)], Failed),
@@ -200,8 +199,8 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_a_tag_is_named_by_the_star_alone() {
-        let validators = Validators { etag: None, modified: MODIFIED };
+    fn what_has_no_tag_is_named_by_the_star_alone() {
+        let validators = Validators { etag: None, ..validators() };
         assert_eq!(validators.judge(&headers(&[("if-match", OWN)])), Verdict::Failed);
         assert_eq!(validators.judge(&headers(&[("if-match", "*")])), Verdict::Proceed);
         assert_eq!(validators.judge(&headers(&[("if-none-match", OWN)])), Verdict::Proceed);
@@ -225,5 +224,48 @@ mod tests {
             assert_eq!(validators().allow_ranges(&headers), allowed, "{value}");
         }
         assert!(validators().allow_ranges(&HeaderMap::new()));
+    }
+
+    #[test]
+    fn a_weak_tag_is_named_weakly_alone() {
+        let weak = format!("W/{OWN}");
+        let own = Validators { etag: Some(weak.as_bytes()), ..validators() };
+        for named in [OWN, &weak] {
+            assert_eq!(own.judge(&headers(&[("if-none-match", named)])), Verdict::NotModified);
+            assert_eq!(own.judge(&headers(&[("if-match", named)])), Verdict::Failed);
+            assert!(!own.allow_ranges(&headers(&[("if-range", named)])));
+        }
+    }
+
+    #[test]
+    fn what_is_no_tag_is_named_by_its_own_words_alone() {
+        for tag in ["abc", "w/\"abc\"", "W\"abc\""] {
+            let own = Validators { etag: Some(tag.as_bytes()), ..Validators::default() };
+            assert_eq!(own.judge(&headers(&[("if-none-match", tag)])), Verdict::NotModified);
+            assert_eq!(own.judge(&headers(&[("if-none-match", "\"abc\"")])), Verdict::Proceed);
+        }
+    }
+
+    #[test]
+    fn the_time_of_sending_stands_in_for_a_missing_date_of_change() {
+        let own = Validators { sent: Some(MODIFIED), ..Validators::default() };
+        for (since, expected) in [
+            (BEFORE, Verdict::Proceed),
+            (SAME, Verdict::NotModified),
+            (AFTER, Verdict::NotModified),
+        ] {
+            assert_eq!(own.judge(&headers(&[("if-modified-since", since)])), expected, "{since}");
+            assert_eq!(own.judge(&headers(&[("if-unmodified-since", since)])), Verdict::Proceed);
+            assert!(!own.allow_ranges(&headers(&[("if-range", since)])), "{since}");
+        }
+    }
+
+    #[test]
+    fn a_change_in_the_second_of_sending_allows_no_ranges() {
+        for (sent, allowed) in [(MODIFIED, false), (MODIFIED + 1, true), (MODIFIED - 1, false)] {
+            let own = Validators { sent: Some(sent), ..validators() };
+            assert_eq!(own.allow_ranges(&headers(&[("if-range", SAME)])), allowed, "{sent}");
+            assert!(own.allow_ranges(&headers(&[("if-range", OWN)])), "{sent}");
+        }
     }
 }

@@ -10,19 +10,32 @@ const LONGEST: usize = 68;
 
 /// Text of a few numbers.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Short {
+pub struct Short {
     bytes: [u8; LONGEST],
     length: usize,
 }
 
 impl Short {
     /// What does not fit is cut off.
-    pub(crate) fn of(text: Arguments<'_>) -> Self {
+    #[must_use]
+    pub fn of(text: Arguments<'_>) -> Self {
         let mut bytes = [0; LONGEST];
         let mut left = bytes.as_mut_slice();
         let _ = left.write_fmt(text);
         let length = LONGEST - left.len();
         Self { bytes, length }
+    }
+
+    /// Two numbers in hexadecimal digits, between quotes. For each answer: formatting costs five times as much.
+    #[must_use]
+    pub fn quoted_pair(first: u64, second: u64) -> Self {
+        let mut short = Self { bytes: [0; LONGEST], length: 0 };
+        short.push(b'"');
+        short.push_hex(first);
+        short.push(b'-');
+        short.push_hex(second);
+        short.push(b'"');
+        short
     }
 
     fn push(&mut self, byte: u8) {
@@ -41,30 +54,23 @@ impl Short {
         }
     }
 
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    /// What was written.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         self.bytes.get(..self.length).unwrap_or_default()
     }
 
     /// Asks the heap once, where a value made of a number asks twice. Empty if no header can carry it.
-    pub(crate) fn to_value(self) -> HeaderValue {
+    #[must_use]
+    pub fn to_value(self) -> HeaderValue {
         let empty = HeaderValue::from_static("");
         HeaderValue::from_bytes(self.as_bytes()).unwrap_or(empty)
     }
 }
 
-/// Two numbers in hexadecimal digits, between quotes. For each answer: formatting costs five times as much.
-pub(crate) fn quoted_pair(first: u64, second: u64) -> Short {
-    let mut short = Short { bytes: [0; LONGEST], length: 0 };
-    short.push(b'"');
-    short.push_hex(first);
-    short.push(b'-');
-    short.push_hex(second);
-    short.push(b'"');
-    short
-}
-
 /// A number in digits.
-pub(crate) fn number(mut number: u64) -> HeaderValue {
+#[must_use]
+pub fn number(mut number: u64) -> HeaderValue {
     let mut digits = [b'0'; 20];
     let mut length = 0;
     // From the last to the first. Formatting costs ten times as much, for each answer.
@@ -90,7 +96,7 @@ mod tests {
         for (first, second) in [(0, 0), (1, 15), (16, 255), (u64::MAX, 1 << 60), (0x2eb_c98a1, 20)]
         {
             let expected = format!("\"{first:x}-{second:x}\"");
-            assert_eq!(quoted_pair(first, second).as_bytes(), expected.as_bytes());
+            assert_eq!(Short::quoted_pair(first, second).as_bytes(), expected.as_bytes());
         }
     }
 

@@ -12,11 +12,12 @@ const END: i64 = 253_402_300_800;
 
 /// A date of the form that HTTP prefers (RFC 9110 section 5.6.7).
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Date([u8; LENGTH]);
+pub struct Date([u8; LENGTH]);
 
 impl Date {
     /// `None` before 1970 and after 9999, which this form cannot say.
-    pub(crate) fn of(seconds: i64) -> Option<Self> {
+    #[must_use]
+    pub fn of(seconds: i64) -> Option<Self> {
         let since = u64::try_from(seconds).ok().filter(|_| seconds < END)?;
         let mut text = [0; LENGTH];
         let date = HttpDate::from(UNIX_EPOCH + Duration::from_secs(since));
@@ -24,23 +25,28 @@ impl Date {
         Some(Self(text))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0).unwrap_or_default()
     }
 
     /// Day, month, year, and hours with minutes.
-    pub(crate) fn parts(&self) -> [&str; 4] {
+    #[must_use]
+    pub fn parts(&self) -> [&str; 4] {
         [5..7, 8..11, 12..16, 17..22].map(|part| self.as_str().get(part).unwrap_or_default())
     }
 }
 
 /// `Last-Modified`, where a date can say it.
-pub(crate) fn last_modified(seconds: i64) -> Option<HeaderValue> {
+#[must_use]
+pub fn last_modified(seconds: i64) -> Option<HeaderValue> {
     HeaderValue::from_str(Date::of(seconds)?.as_str()).ok()
 }
 
 /// Seconds since 1970 of any of the three forms.
-pub(crate) fn parse(value: &HeaderValue) -> Option<i64> {
+#[must_use]
+pub fn parse(value: &HeaderValue) -> Option<i64> {
     let date: SystemTime = httpdate::parse_http_date(value.to_str().ok()?).ok()?;
     i64::try_from(date.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()
 }

@@ -1,0 +1,264 @@
+//! The head of an answer made of a stored response.
+
+use std::io::Write;
+use std::ops::Range;
+
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use switchback_representation::{content_range, number};
+
+use crate::entry::Head;
+use crate::policy::CacheStatus;
+use crate::serve::wire::{Form, Wire};
+
+/// What an answer says beside what is stored.
+#[derive(Clone, Debug)]
+pub struct Reply {
+    /// What of the stored head is sent.
+    pub form: Form,
+    /// `Age`, in seconds; `None` where the origin has just made or validated it (RFC 9111, 5.1).
+    pub age: Option<u64>,
+    /// `Content-Length`; `None` where nobody knows it, and of a 304.
+    pub length: Option<u64>,
+    /// `Content-Range`: one range of a whole of so many bytes.
+    pub range: Option<(Range<u64>, u64)>,
+    /// The type of a body of several ranges, which names their boundary.
+    pub content_type: Option<HeaderValue>,
+    /// `Cache-Status`, behind those of caches nearer to the origin.
+    pub cache_status: Option<CacheStatus<'static>>,
+}
+
+/// What an answer over HTTP/1 says of its own hop.
+#[derive(Clone, Copy, Debug)]
+pub struct Hop<'h> {
+    /// What becomes of the connection.
+    pub connection: &'h str,
+    /// Whether the client takes that for granted: a 304 does not say it then.
+    pub is_granted: bool,
+    /// Whether the body is in chunks.
+    pub is_chunked: bool,
+}
+
+/// A 304 is shorter than this: `Cache-Status` is left out where it would make it longer.
+const NOT_MODIFIED_LIMIT: usize = 200;
+
+impl Reply {
+    /// 304.
+    #[must_use]
+    pub fn not_modified(age: Option<u64>, cache_status: Option<CacheStatus<'static>>) -> Self {
+        Self { cache_status, ..Self::whole(age, None) }.of(Form::NotModified)
+    }
+
+    /// The stored response as it is.
+    #[must_use]
+    pub fn whole(age: Option<u64>, length: Option<u64>) -> Self {
+        let form = Form::Whole;
+        Self { form, age, length, range: None, content_type: None, cache_status: None }
+    }
+
+    fn of(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
+    /// The status.
+    #[must_use]
+    pub fn status(&self, stored: StatusCode) -> StatusCode {
+        self.form.status(stored)
+    }
+
+    /// Appends the head as HTTP/1.1 writes it.
+    pub fn write(&self, wire: &Wire, hop: Hop<'_>, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.reserve(wire.length(self.form) + 192);
+        wire.write(self.form, out);
+        // Nothing that is written to a vector fails.
+        if let Some(age) = self.age {
+            let _ = write!(out, "Age: {age}\r\n");
+        }
+        if let Some(length) = self.length {
+            let _ = write!(out, "Content-Length: {length}\r\n");
+        }
+        if let Some((range, size)) = &self.range {
+            put(out, b"Content-Range: ", content_range(Some(range), *size).as_bytes());
+        }
+        if let Some(content_type) = &self.content_type {
+            put(out, b"Content-Type: ", content_type.as_bytes());
+        }
+        if hop.is_chunked {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if self.form != Form::NotModified || !hop.is_granted {
+            put(out, b"Connection: ", hop.connection.as_bytes());
+        }
+        if let Some(status) = self.said_status() {
+            let before = out.len();
+            out.extend_from_slice(b"Cache-Status: ");
+            status.write(out);
+            out.extend_from_slice(b"\r\n");
+            if self.form == Form::NotModified && out.len() + 2 - start >= NOT_MODIFIED_LIMIT {
+                out.truncate(before);
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+    }
+
+    /// The same as a map, for those who work on it or write it otherwise.
+    #[must_use]
+    pub fn to_headers(&self, head: &Head) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
+        for (name, value) in &head.headers {
+            if self.form.sends(name, head) {
+                headers.append(name, value.clone());
+            }
+        }
+        if let Some(age) = self.age {
+            headers.insert(header::AGE, number(age));
+        }
+        if let Some(length) = self.length {
+            headers.insert(header::CONTENT_LENGTH, number(length));
+        }
+        if let Some((range, size)) = &self.range {
+            headers.insert(header::CONTENT_RANGE, content_range(Some(range), *size).to_value());
+        }
+        if let Some(content_type) = &self.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        if let Some(status) = self.said_status() {
+            headers.append("cache-status", status.to_value());
+        }
+        headers
+    }
+
+    /// A 304 tells that it is a hit and no more: that is the same each time, so that HTTP/2 sends it once.
+    fn said_status(&self) -> Option<CacheStatus<'static>> {
+        let status = self.cache_status?;
+        if self.form != Form::NotModified {
+            return Some(status);
+        }
+        Some(CacheStatus { ttl: None, ..status })
+    }
+}
+
+fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    for part in [name, value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::*;
+
+    fn head(lines: &[(&'static str, &'static str)]) -> Head {
+        let line =
+            |&(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+        Head { status: StatusCode::OK, headers: lines.iter().map(line).collect() }
+    }
+
+    fn hit(ttl: i64) -> Option<CacheStatus<'static>> {
+        Some(CacheStatus { ttl: Some(ttl), ..CacheStatus::hit("switchback") })
+    }
+
+    const OPEN: Hop<'_> = Hop { connection: "keep-alive", is_granted: true, is_chunked: false };
+
+    fn written(reply: &Reply, head: &Head, hop: Hop<'_>) -> String {
+        let mut out = Vec::new();
+        reply.write(&Wire::of(head), hop, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    /// What an ordinary page says, and some more that a 304 need not.
+    const ORDINARY: [(&str, &str); 9] = [
+        ("cache-control", "public, max-age=3600"),
+        ("content-type", "text/html; charset=utf-8"),
+        ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ("etag", "\"33a64df551425fcc\""),
+        ("last-modified", "Sun, 06 Nov 1994 08:49:36 GMT"),
+        ("server", "Apache/2.4.62 (Unix)"),
+        ("vary", "Accept-Encoding"),
+        ("x-request-id", "0123456789abcdef"),
+        ("cache-status", "\"Far\"; hit"),
+    ];
+
+    #[test]
+    fn the_range_that_a_whole_response_says_goes_with_it_and_not_with_its_parts() {
+        let stored = head(&[("content-range", "bytes 4-8/10"), ("x-a", "1")]);
+        let whole = Reply::whole(None, Some(5));
+        assert!(written(&whole, &stored, OPEN).contains("\r\nContent-Range: bytes 4-8/10\r\n"));
+        assert_eq!(whole.to_headers(&stored)[header::CONTENT_RANGE], "bytes 4-8/10");
+        let part =
+            Reply { range: Some((4..6, 10)), ..Reply::whole(None, Some(2)) }.of(Form::Partial);
+        let sent = written(&part, &stored, OPEN);
+        assert_eq!(sent.matches("Content-Range").count(), 1, "{sent}");
+        assert!(sent.contains("\r\nX-A: 1\r\n"), "{sent}");
+        assert_eq!(part.to_headers(&stored)[header::CONTENT_RANGE], "bytes 4-5/10");
+    }
+
+    #[test]
+    fn an_ordinary_304_is_shorter_than_200_bytes() {
+        let reply = Reply::not_modified(Some(31_536_000), hit(3600));
+        let short = written(&reply, &head(&ORDINARY), OPEN);
+        assert!(short.len() < 200, "{}: {short}", short.len());
+        assert!(short.contains("Cache-Status: switchback"), "{short}");
+        let closing = Hop { connection: "close", is_granted: false, is_chunked: false };
+        let closing = written(&reply, &head(&ORDINARY), closing);
+        assert!(closing.len() < 200 && closing.contains("Connection: close\r\n"), "{closing}");
+    }
+
+    #[test]
+    fn a_304_that_would_be_long_leaves_out_what_a_client_can_do_without() {
+        let long = ("etag", "\"33a64df551425fcc55e4d42a148795d9f25f89d4\"");
+        let mut fields = ORDINARY.to_vec();
+        fields[3] = long;
+        let short = written(&Reply::not_modified(Some(100), hit(3600)), &head(&fields), OPEN);
+        assert!(short.len() < 200, "{}: {short}", short.len());
+        assert!(short.contains(long.1) && !short.contains("Cache-Status"), "{short}");
+    }
+
+    #[test]
+    fn a_hit_is_what_is_stored_and_what_is_its_own() {
+        let reply = Reply { cache_status: hit(9), ..Reply::whole(Some(7), Some(12)) };
+        let head = head(&[("content-type", "text/plain"), ("cache-status", "far; hit")]);
+        let mut status = Vec::new();
+        reply.cache_status.unwrap().write(&mut status);
+        let status = String::from_utf8(status).unwrap();
+        assert_eq!(
+            written(&reply, &head, OPEN),
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Status: far; hit\r\nAge: 7\r\n\
+                 Content-Length: 12\r\nConnection: keep-alive\r\nCache-Status: {status}\r\n\r\n"
+            )
+        );
+    }
+
+    #[test]
+    fn both_ways_to_write_a_reply_say_the_same() {
+        let several = HeaderValue::from_static("multipart/byteranges; boundary=b");
+        let replies = [
+            Reply { cache_status: hit(9), ..Reply::whole(Some(7), Some(12)) },
+            Reply { range: Some((2..5, 12)), ..Reply::whole(Some(7), Some(3)) }.of(Form::Partial),
+            Reply { content_type: Some(several), ..Reply::whole(Some(7), Some(90)) }
+                .of(Form::Multipart),
+            Reply::not_modified(None, None),
+            Reply::whole(None, None),
+        ];
+        for reply in replies {
+            let head = head(&ORDINARY);
+            let text = written(&reply, &head, OPEN);
+            let fields = text.trim_end().lines().skip(1);
+            let fields = fields.filter(|line| !line.starts_with("Connection: "));
+            let mut lines: Vec<_> = fields.map(str::to_lowercase).collect();
+            let map = reply.to_headers(&head);
+            let line = |(name, value): (&HeaderName, &HeaderValue)| {
+                format!("{name}: {}", value.to_str().unwrap()).to_lowercase()
+            };
+            let mut mapped: Vec<_> = map.iter().map(line).collect();
+            lines.sort();
+            mapped.sort();
+            assert_eq!(lines, mapped);
+            let status = format!("HTTP/1.1 {} ", reply.status(head.status).as_str());
+            assert!(text.starts_with(&status), "{text}");
+        }
+    }
+}

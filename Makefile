@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -55,3 +55,8 @@ show-everyday:
 show-edge:
 	@integration/setup.sh test
 	@integration/show/edge.sh
+
+# The cache: conformance, case by case, beside nginx and Varnish.
+show-cache:
+	@integration/setup.sh test
+	@integration/show/cache.sh

@@ -24,6 +24,7 @@ pub fn reference() -> String {
     tables(&schema, &mut page);
     page += VALUES;
     page += LOGS;
+    page += CACHING;
     page += "\n## Variables\n\n| variable | meaning |\n| --- | --- |\n";
     for known in Known::ALL {
         let _ = writeln!(page, "| `${}` | {} |", known.name(), cell(known.doc()));
@@ -38,6 +39,9 @@ pub fn reference() -> String {
     }
     page
 }
+
+/// Caching, beside nginx's words for it.
+const CACHING: &str = include_str!("reference/caching.md");
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -77,6 +81,7 @@ Whole files stand in `examples/`:
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
+| `edge-cache.toml` | zones in memory and on disk, lifetimes, keys, what is not kept, purging |
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 

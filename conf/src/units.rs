@@ -89,6 +89,17 @@ impl Size {
         Self(Bytes::kib(if count == 0 { 1 } else { count }))
     }
 
+    /// So many MiB, at least one.
+    pub(crate) const fn mib(count: u32) -> Self {
+        Self(Bytes::mib(if count == 0 { 1 } else { count }))
+    }
+
+    /// The size that `text` says: `"256MiB"`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::from_text(text).ok()
+    }
+
     /// The number of bytes.
     #[must_use]
     pub const fn bytes(self) -> u64 {

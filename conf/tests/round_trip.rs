@@ -11,14 +11,15 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, Bandwidth, BindAddress, Certificate, ClientCertificates, ClientVerify,
-    Concurrency, Connections, Control, CookieRule, CookieText, Count, Endpoint, ErrorAnswer,
-    ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules,
-    Http2, Keepalive, Limits, Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name,
-    OneOrMany, OrOff, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond,
-    Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, Syslog, Table,
-    TemplateText, Text, Tickets, Timeouts, Tolerance, UnknownName, Upgrade, Upstream,
-    UpstreamTimeouts, UpstreamTls, Workers,
+    Access, AccessLog, Bandwidth, BindAddress, Cache, CacheKey, CacheLock, CacheOrOff, Certificate,
+    ClientCertificates, ClientVerify, Concurrency, Connections, Control, CookieRule, CookieText,
+    Count, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
+    Forwarding, HeaderRules, Heuristic, Http2, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits,
+    Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrText, Owner,
+    Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
+    SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText, Text, Tickets,
+    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
+    Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
@@ -274,10 +275,11 @@ fn limits() -> impl Strategy<Value = Route> {
 
 fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), errors());
-    let rest = (at(any::<i32>()), any::<bool>(), option::of(any::<u64>().prop_map(Bytes)));
+    let limit = option::of(any::<u64>().prop_map(Bytes));
+    let rest = (at(any::<i32>()), any::<bool>(), limit, option::of(at(cache_or_off())));
     (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
         |((name, errors), matcher, actions, rules, rest)| {
-            let (priority, internal, body_limit) = rest;
+            let (priority, internal, body_limit, cache) = rest;
             let ([request_headers, response_headers], response_cookies) = rules;
             Route {
                 name,
@@ -289,6 +291,7 @@ fn route() -> impl Strategy<Value = Route> {
                 response_cookies,
                 errors,
                 body_limit,
+                cache,
                 ..actions
             }
         },
@@ -311,6 +314,7 @@ fn site() -> impl Strategy<Value = Site> {
             option::of(at(concurrency())),
             errors(),
             option::of(at(site_tls())),
+            option::of(at(cache_or_off())),
         ),
     )
         .prop_map(
@@ -329,10 +333,134 @@ fn site() -> impl Strategy<Value = Site> {
                     request_headers,
                     response_headers,
                     response_cookies,
+                    cache: rest.4,
                     routes,
                 }
             },
         )
+}
+
+fn zone() -> impl Strategy<Value = Zone> {
+    let disk = (at(path()), size(), any::<u64>().prop_map(Bytes))
+        .prop_map(|(path, size, min_free)| ZoneDisk { path, size, min_free });
+    let purge = vec(network(), 0..3).prop_map(|allow| ZonePurge { allow });
+    let variants = any::<u32>().prop_map(Count::clamped);
+    (at(size()), option::of(at(disk)), option::of(at(size())), variants, option::of(at(purge)))
+        .prop_map(|(memory, disk, max_object, variants, purge)| Zone {
+            memory,
+            disk,
+            max_object,
+            variants,
+            purge,
+        })
+}
+
+/// A zone called `off` cannot be told apart from none.
+fn cache_or_off() -> impl Strategy<Value = CacheOrOff> {
+    prop_oneof![Just(OrOff::Off), cache().prop_map(|cache| OrOff::On(OrText(cache)))]
+}
+
+fn cache() -> impl Strategy<Value = Cache> {
+    (cache_stored(), cache_stale(), cache_rest()).prop_map(|(stored, stale, rest)| Cache {
+        key: stored.key,
+        ttl: stored.ttl,
+        override_origin: stored.override_origin,
+        ignore: stored.ignore,
+        store_cookies: stored.store_cookies,
+        obey_client: stored.obey_client,
+        heuristic: stored.heuristic,
+        min_uses: stored.min_uses,
+        lock: stale.lock,
+        stale_while_revalidate: stale.stale_while_revalidate,
+        stale_if_error: stale.stale_if_error,
+        stale_on: stale.stale_on,
+        background_update: stale.background_update,
+        always_online: stale.always_online,
+        ..rest
+    })
+}
+
+fn milliseconds() -> impl Strategy<Value = Duration> {
+    (0_u64..100_000_000).prop_map(|ms| std::time::Duration::from_millis(ms).into())
+}
+
+fn cache_key() -> impl Strategy<Value = CacheKey> {
+    let arguments = (vec(at(text()), 0..3), vec(at(text()), 0..3))
+        .prop_map(|(only, except)| KeyQuery::Some(KeyArguments { only, except }));
+    let query = prop_oneof![Just(KeyQuery::All), Just(KeyQuery::None), arguments];
+    let parts = (vec(at(template()), 0..3), at(query), any::<bool>(), any::<bool>())
+        .prop_map(|(parts, query, host, scheme)| KeyParts { parts, query, host, scheme });
+    prop_oneof![template().prop_map(CacheKey::Whole), parts.prop_map(CacheKey::Parts)]
+}
+
+fn cache_stored() -> impl Strategy<Value = Cache> {
+    let status = prop_oneof![Just(TtlKey::Any), status().prop_map(TtlKey::Status)];
+    let heuristic = prop_oneof![
+        Just(OrOff::Off),
+        (1_u8..=100).prop_map(|part| OrOff::On(Heuristic::percent(part).unwrap()))
+    ];
+    let flags = (at(any::<bool>()), at(any::<bool>()), any::<bool>());
+    let lists = (table(status, at(milliseconds())), vec(at(header()), 0..3));
+    let uses = any::<u32>().prop_map(Count::clamped);
+    (option::of(at(cache_key())), lists, flags, heuristic, uses).prop_map(
+        |(key, (ttl, ignore), flags, heuristic, min_uses)| Cache {
+            key,
+            ttl,
+            ignore,
+            override_origin: flags.0,
+            store_cookies: flags.1,
+            obey_client: flags.2,
+            heuristic,
+            min_uses,
+            ..Cache::of(Name::new("-").unwrap())
+        },
+    )
+}
+
+fn cache_stale() -> impl Strategy<Value = Cache> {
+    let lock =
+        (milliseconds(), timeout()).prop_map(|(wait, age)| OrOff::On(CacheLock { wait, age }));
+    let lock = at(prop_oneof![Just(OrOff::Off), lock]);
+    let status = select(vec![403, 404, 429, 500, 503, 599]);
+    let status = status.prop_map(|status| StaleOn::Status(StatusCode::from_u16(status).unwrap()));
+    let on = prop_oneof![Just(StaleOn::Error), Just(StaleOn::Timeout), status];
+    let flags = (any::<bool>(), any::<bool>());
+    (lock, at(milliseconds()), at(milliseconds()), vec(at(on), 0..3), flags).prop_map(
+        |(lock, while_revalidate, if_error, stale_on, flags)| Cache {
+            lock,
+            stale_while_revalidate: while_revalidate,
+            stale_if_error: if_error,
+            stale_on,
+            background_update: flags.0,
+            always_online: flags.1,
+            ..Cache::of(Name::new("-").unwrap())
+        },
+    )
+}
+
+fn cache_rest() -> impl Strategy<Value = Cache> {
+    let condition = || option::of(at(text()));
+    let bytes = || option::of(at(size()));
+    let method = select(vec![Method::GET, Method::HEAD, Method::from_bytes(b"QUERY").unwrap()]);
+    let zone = at(name().prop_filter("that is no cache at all", |name| &**name != "off"));
+    let lists = (vec(at(header()), 0..3), vec(header(), 0..3), at(vec(method, 0..3)));
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    (zone, condition(), condition(), (bytes(), bytes(), bytes()), lists, flags).prop_map(
+        |(zone, bypass, no_store, sizes, (vary, targeted, methods), flags)| Cache {
+            bypass,
+            no_store,
+            max_range_offset: sizes.0,
+            slice: sizes.1,
+            max_object: sizes.2,
+            vary,
+            targeted,
+            methods: At::from(OneOrMany(methods.value)),
+            early_hints: flags.0,
+            status_header: flags.1,
+            groups: flags.2,
+            ..Cache::of(zone)
+        },
+    )
 }
 
 fn certificates() -> impl Strategy<Value = Vec<At<OrText<Certificate>>>> {
@@ -653,10 +781,11 @@ fn config() -> impl Strategy<Value = Config> {
     let upgrade = (0_u64..100_000).prop_map(move |ms| Upgrade { timeout: duration(ms) });
     let spread = option::of(at((0_u64..100_000).prop_map(duration)));
     let ends = (shutdown, spread, upgrade);
-    let tables = (table(name(), at(upstream())), table(name(), at(map())));
+    let tables =
+        (table(name(), at(upstream())), table(name(), at(map())), table(name(), at(zone())));
     let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
     (process, ends, forwarding(), log(), lists).prop_map(
-        |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps)))| {
+        |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps, zones)))| {
             let (workers, pid_file, socket, trusted_proxies, connections) = process;
             let (shutdown_timeout, drain_spread, upgrade) = ends;
             let control = Control { socket };
@@ -675,6 +804,7 @@ fn config() -> impl Strategy<Value = Config> {
                 sites,
                 upstreams,
                 maps,
+                zones,
                 ..Config::default()
             }
         },

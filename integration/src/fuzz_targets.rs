@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 11] = [
+pub const TARGETS: [Target; 12] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -40,6 +40,8 @@ pub const TARGETS: [Target; 11] = [
     Target { name: "proxy_header", run: switchback_engine::check_proxy_header },
     Target { name: "request_head", run: request_head },
     Target { name: "chunked_body", run: chunked_body },
+    // The head of a file of the cache: what is read of it is what is written of that.
+    Target { name: "cache_file", run: switchback_cache::disk::check_file_head },
 ];
 
 /// Runs the target of this name.

@@ -50,20 +50,26 @@ pub use load::{Load, Seen, generation};
 pub use message::{Reply, Request, Response, get, pattern, post, request};
 pub use mutation::{Mutation, mutations};
 pub use openssl::{OpenSsl, Session};
-pub use origin::{Answer, Endpoint, Origin, Received, Step};
+pub use origin::{Answer, Choice, Endpoint, Origin, Received, Step};
 pub use patience::{Deadline, eventually};
 pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Change, ChangePlan, Changes, Cost, Downloads, Effort, Escapes, Everyday, Feature, Filtered,
-    Fit, Fragments, GIVEN_BACK, H2Conformance, H2Hostile, H2spec, IdleFound, IdleOne, IdleOnePlan,
-    IdlePlan, IdleStep, Latency, LogTools, Mutated, Need, NotPlayed, Positions, ReadLog, Reloads,
-    Sites, Slow, SlowLogs, SlowPlan, SlowRun, Smuggling, Successor, Tally, Traffic, changes,
-    cut_everywhere, escapes, everyday, fragments, h2_conformance, h2_hostile, h2spec, hold,
-    idle_connections, idle_in_one_process, latency, many_sites, many_sites_config, median, mutated,
-    needs, nginx_twice, open_websocket, positions, reloads, report, rotation, slow_clients,
-    slow_logs, smuggling, traffic,
+    Cache, CacheTests, CaseVerdict, Change, ChangePlan, Changes, ComparePlan, Compared, Cost,
+    Count, Downloads, Effort, Escapes, Everyday, Feature, Filtered, Fit, Fragments, GIVEN_BACK,
+    H2Conformance, H2Hostile, H2spec, Herd, IdleFound, IdleOne, IdleOnePlan, IdlePlan, IdleStep,
+    Kind, Latency, List, LogTools, Mutated, Need, NotPlayed, Outage, OutagePlan, Played, Positions,
+    ReadLog, Reloads, Sites, Slow, SlowLogs, SlowPlan, SlowRun, Smuggling, Successor, Tally,
+    Traffic, cache_tests, case_faults, changes, compare, cut_everywhere, escapes, everyday,
+    fragments, h2_conformance, h2_hostile, h2spec, herd, hold, idle_connections,
+    idle_in_one_process, latency, many_sites, many_sites_config, median, mutated, needs,
+    nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
+    slow_clients, slow_logs, smuggling, traffic,
+};
+pub use scenario::{
+    KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
+    power_cuts, tier_process,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -189,9 +189,23 @@ impl Peer {
     /// Varnish before this backend; `None` when it is not installed.
     #[must_use]
     pub fn varnish(backend: SocketAddr) -> Option<Self> {
+        Self::varnish_with(backend, 16, &[])
+    }
+
+    /// The same with so many megabytes for what it stores, and these parameters.
+    #[must_use]
+    pub fn varnish_with(
+        backend: SocketAddr,
+        megabytes: usize,
+        parameters: &[&str],
+    ) -> Option<Self> {
         let mut command = Tool::Varnish.command()?;
+        for parameter in parameters {
+            command.args(["-p", parameter]);
+        }
         let (folder, address) = (new_folder(), free_address());
-        command.args(["-F", "-s", "malloc,16m", "-j", "none", "-b", &backend.to_string()]);
+        let store = format!("malloc,{megabytes}m");
+        command.args(["-F", "-s", &store, "-j", "none", "-b", &backend.to_string()]);
         command.arg("-n").arg(folder.path().join("work"));
         command.arg("-a").arg(socket(&folder)).arg("-a").arg(address.to_string());
         Some(Self::run(command, folder, address))

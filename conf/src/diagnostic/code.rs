@@ -84,6 +84,8 @@ codes! {
     DefaultTaken = 207,
     /// An internal route that no other route leads to.
     Unreachable = 208,
+    /// A zone that no `[zones]` table defines.
+    UnknownZone = 209,
 
     // What is said as a whole.
     /// There is no listener.
@@ -124,6 +126,8 @@ codes! {
     MapKey = 330,
     /// Maps depend on one another in a circle.
     MapCycle = 331,
+    /// Settings of a cache that exclude one another, or ask for what cannot be kept.
+    CacheUnfit = 340,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.
@@ -162,6 +166,8 @@ codes! {
     OcspAnswer = 522,
     /// The kernel refuses an option of a listener's sockets.
     SocketOption = 523,
+    /// The directory of a zone cannot be used.
+    ZoneDirectory = 530,
 }
 
 impl Code {

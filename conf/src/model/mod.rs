@@ -7,6 +7,8 @@ pub(crate) mod define;
 mod access;
 mod action;
 mod build;
+mod cache;
+mod cache_words;
 mod connections;
 mod errors;
 mod files;
@@ -29,6 +31,7 @@ mod tolerate;
 mod upgrade;
 mod upstream;
 mod words;
+mod zone;
 
 use std::path::PathBuf;
 
@@ -37,6 +40,8 @@ use ipnet::IpNet;
 pub use access::{Access, Bandwidth, Concurrency, FaultStatus, RouteTimeouts};
 pub use action::{Proxy, Respond};
 pub use build::NotAName;
+pub use cache::{Cache, CacheKey, CacheLock, CacheOrOff, KeyParts};
+pub use cache_words::{Heuristic, KeyArguments, KeyQuery, StaleOn, TtlKey};
 pub use connections::{Connections, Rate};
 pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
@@ -62,6 +67,7 @@ pub use tolerate::Tolerance;
 pub use upgrade::Upgrade;
 pub(crate) use upstream::is_host_name;
 pub use upstream::{Endpoint, Upstream, UpstreamTimeouts};
+pub use zone::{Zone, ZoneDisk, ZonePurge};
 
 use crate::at::At;
 use crate::units::Duration;
@@ -103,6 +109,8 @@ define::model! {
         pub upstreams: Table<Name, At<Upstream>> = Table::new(),
         /// Values that are looked up, each map under its name: `[maps.NAME]`. What one makes of a request is `$map_NAME`.
         pub maps: Table<Name, At<Map>> = Table::new(),
+        /// Caches, each under its name: `[zones.NAME]`.
+        pub zones: Table<Name, At<Zone>> = Table::new(),
         ..
         /// The files that were read, in the order they were.
         pub files: Vec<PathBuf>,

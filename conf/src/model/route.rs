@@ -5,6 +5,7 @@ use ipnet::IpNet;
 
 use super::access::{Access, Bandwidth, Concurrency, RouteTimeouts};
 use super::action::{Proxy, Respond};
+use super::cache::CacheOrOff;
 use super::define::model;
 use super::errors::Errors;
 use super::files::{Files, Redirect};
@@ -62,6 +63,8 @@ model! {
         pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
         /// How large a request body may be; a larger one is answered with 413. `"0"` is no limit. Without it, that of the site.
         pub body_limit: Option<Bytes> = None,
+        /// Keeps what the upstream answers: the name of a zone, a table, or `"off"`. Without it, that of the site.
+        pub cache: Option<At<CacheOrOff>> = None,
     }
 }
 

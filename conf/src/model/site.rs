@@ -1,6 +1,7 @@
 //! The hosts answered together.
 
 use super::access::{Access, Concurrency};
+use super::cache::CacheOrOff;
 use super::define::model;
 use super::errors::Errors;
 use super::route::Route;
@@ -46,6 +47,8 @@ model! {
         pub response_headers: OneOrMany<At<HeaderRules>> = OneOrMany::default(),
         /// Changes to the cookies that upstreams set on every route of the site, one after the other.
         pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
+        /// Keeps what upstreams answer, on every route that has no `cache` of its own: the name of a zone, or a table.
+        pub cache: Option<At<CacheOrOff>> = None,
         /// What is done with which request: `[[sites.routes]]`. At least one.
         pub routes: Vec<At<Route>> = Vec::new(),
     }
@@ -68,6 +71,7 @@ impl Site {
             request_headers: OneOrMany::default(),
             response_headers: OneOrMany::default(),
             response_cookies: Vec::new(),
+            cache: None,
             routes: routes.into_iter().map(At::from).collect(),
         }
     }

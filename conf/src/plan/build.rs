@@ -5,7 +5,10 @@ use std::fs::File;
 use std::path::Path;
 
 use super::maps::{self, Maps};
-use super::{ListenerId, Plan, UpstreamId, listeners, logs, process, sites, upstreams};
+use super::{
+    ListenerId, Plan, UpstreamId, ZoneId, ZonePlan, listeners, logs, process, sites, upstreams,
+    zones,
+};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Name};
@@ -32,8 +35,15 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     let maps = maps::maps(config, &mut findings);
     let (listeners, listener_names) = listeners::listeners(config, &mut findings);
     let (upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
-    let names = Names { listeners: listener_names, upstreams: upstream_names };
+    let (zones, zone_names) = zones::zones(config, &mut findings);
+    let names = Names {
+        listeners: listener_names,
+        upstreams: upstream_names,
+        zones: zone_names,
+        zone_plans: &zones,
+    };
     let (sites, routes) = sites::sites(config, &names, &mut findings);
+    zones::check_use(config, &routes, &mut findings);
     let plan = Plan {
         process: process::process(config, &mut findings),
         forwarding: process::forwarding(config, &mut findings),
@@ -43,6 +53,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         routes,
         upstreams,
         maps,
+        zones,
     };
     (plan, findings.diagnostics)
 }
@@ -51,6 +62,8 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
 pub(super) struct Names<'a> {
     pub(super) listeners: HashMap<&'a str, ListenerId>,
     pub(super) upstreams: HashMap<&'a str, UpstreamId>,
+    pub(super) zones: HashMap<&'a str, ZoneId>,
+    pub(super) zone_plans: &'a [ZonePlan],
 }
 
 /// What is wrong, as far as it has been found.

@@ -6,6 +6,8 @@
 mod access;
 mod actions;
 mod build;
+mod cache;
+mod cache_key;
 mod certificates;
 mod connections;
 mod cookies;
@@ -29,6 +31,7 @@ mod texts;
 mod tls;
 mod tolerate;
 mod upstreams;
+mod zones;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -42,6 +45,8 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use build::plan;
 pub(crate) use build::plan_with;
+pub use cache::{CacheLockPlan, CachePlan, StaleOnPlan};
+pub use cache_key::{ArgumentName, KeyPartsPlan, KeyPlan, KeyQueryPlan};
 pub use certificates::CertificatePlan;
 pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
@@ -58,6 +63,7 @@ pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyP
 pub use rules::HeaderRules;
 pub use sockets::{KeepalivePlan, SocketPlan};
 pub use tolerate::Tolerances;
+pub use zones::{ZoneDiskPlan, ZonePlan};
 
 pub use crate::model::Tolerance;
 pub use tls::{
@@ -82,6 +88,10 @@ pub struct RouteId(pub u32);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct UpstreamId(pub u32);
 
+/// Index into [`Plan::zones`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ZoneId(pub u32);
+
 /// Everything the process is to do.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -101,6 +111,8 @@ pub struct Plan {
     pub upstreams: Vec<UpstreamPlan>,
     /// What is looked up; the index in [`Variable::Map`](switchback_value::Variable::Map) counts these.
     pub maps: Vec<MapPlan>,
+    /// The named caches.
+    pub zones: Vec<ZonePlan>,
 }
 
 /// Threads, files and time-outs of the process.
@@ -332,6 +344,8 @@ pub struct RoutePlan {
     pub response_cookies: Vec<Arc<CookieRule>>,
     /// Bytes of request body; beyond it 413. `None` is no limit.
     pub body_limit: Option<u64>,
+    /// What is kept of the upstream's answers.
+    pub cache: Option<Arc<CachePlan>>,
     /// Where it stands in the configuration.
     pub at: Location,
 }

@@ -2,13 +2,17 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use switchback_value::{Condition, PathPattern};
 
 use super::build::{Findings, Names};
 use super::rules::{self, RulesPlan};
 use super::texts::Captures;
-use super::{ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, access, actions, errors, matchers};
+use super::{
+    CachePlan, ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, access, actions, cache, errors,
+    matchers,
+};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{ErrorTarget, Errors, Name, Route, Site};
@@ -22,6 +26,8 @@ pub(super) struct OfSite<'a> {
     pub(super) names: &'a Names<'a>,
     /// The rules of the site.
     pub(super) rules: &'a RulesPlan,
+    /// What the site keeps.
+    pub(super) cache: Option<&'a Arc<CachePlan>>,
 }
 
 /// The ids of the routes of a site that have a name.
@@ -86,6 +92,8 @@ fn plan(
     let concurrency = access::concurrency(route.concurrency.as_ref(), &captures, findings);
     let bandwidth = access::bandwidth(route.bandwidth.as_ref(), findings);
     let rules = of.rules.and(rules::of_route(route, &captures, findings));
+    let cache_scope = cache::Scope { names: of.names, captures: &captures };
+    let cache = cache::of_route(route, (of.site, of.cache), cache_scope, findings);
     let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
     let action = actions::action(route, scope, findings)?;
     Some(RoutePlan {
@@ -106,6 +114,7 @@ fn plan(
         response_cookies: rules.response_cookies,
         body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
             .filter(|limit| *limit > 0),
+        cache,
         at: route.at.clone(),
     })
 }

@@ -7,7 +7,7 @@ use switchback_value::HostPattern;
 use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
 use super::texts::Captures;
-use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, certificates, rules};
+use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, cache, certificates, rules};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
@@ -23,8 +23,9 @@ pub(super) fn sites(
         let listeners = plan_listeners(config, site, names, findings);
         let first_route = number(&routes);
         let rules = &rules::of_site(site, findings);
-        let errors =
-            routes::of_site(OfSite { site, id, first_route, names, rules }, &mut routes, findings);
+        let cache = cache::of_site(site, names, findings);
+        let of = OfSite { site, id, first_route, names, rules, cache: cache.as_ref() };
+        let errors = routes::of_site(of, &mut routes, findings);
         plans.push(SitePlan {
             hosts: plan_hosts(site, findings),
             name: site.hosts.first().map_or("_".into(), |host| host.value.clone()),

@@ -304,7 +304,11 @@ registry! {
     UpstreamHeaderTime "upstream_header_time" "Seconds until the head of the upstream's answer, to the millisecond.";
     UpstreamResponseTime "upstream_response_time" "Seconds until the end of the upstream's answer, to the millisecond.";
     UpstreamResponseLength "upstream_response_length" "Bytes of the body of the upstream's answer.";
-    UpstreamCacheStatus "upstream_cache_status" "What the cache did: `HIT`, `MISS`, `EXPIRED`, `STALE`, `UPDATING`, `REVALIDATED` or `BYPASS`.";
+    UpstreamCacheStatus "upstream_cache_status" "What the cache did: `HIT`, `MISS`, `EXPIRED`, `STALE`, `UPDATING`, `REVALIDATED` or `BYPASS`. Absent where there is no cache.";
+    UpstreamCacheAge "upstream_cache_age" "How old the stored response is that was answered with, in seconds.";
+    UpstreamCacheTier "upstream_cache_tier" "Where it was found: `memory` or `disk`.";
+    UpstreamCacheKeyHash "upstream_cache_key_hash" "What the cache keeps the response under: 32 hexadecimal digits, which a zone's list of keys has, too.";
+    UpstreamCacheLastModified "upstream_cache_last_modified" "The `Last-Modified` of the stored response.";
 
     // The moment and the server.
     TimeLocal "time_local" "Local time as in the common log format: `28/Jul/2026:14:03:59 +0200`.";

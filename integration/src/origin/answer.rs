@@ -1,7 +1,10 @@
 //! What an origin does when it is asked.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::received::Received;
 use crate::gate::Gate;
 use crate::message::Reply;
 
@@ -21,6 +24,8 @@ pub enum Answer {
     },
     /// Does exactly these steps; the body is read only where a step says so. The connection ends after the last.
     Script(Vec<Step>),
+    /// Reads the body and does the steps that are chosen for the request.
+    Chosen(Choice),
     /// Agrees to the upgrade and sends back every byte until the peer ends.
     Tunnel,
 }
@@ -34,6 +39,29 @@ impl From<Reply> for Answer {
 impl<const N: usize> From<[Step; N]> for Answer {
     fn from(steps: [Step; N]) -> Self {
         Self::Script(steps.into())
+    }
+}
+
+/// What is done with a request, said when it has come whole.
+#[derive(Clone)]
+pub struct Choice(Arc<Chooses>);
+
+type Chooses = dyn Fn(&Received) -> Vec<Step> + Send + Sync;
+
+impl Choice {
+    /// These steps for this request. The connection is kept where the last is [`Step::Next`].
+    pub fn new(steps: impl Fn(&Received) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(steps))
+    }
+
+    pub(super) fn steps(&self, request: &Received) -> Vec<Step> {
+        (self.0)(request)
+    }
+}
+
+impl fmt::Debug for Choice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("Choice")
     }
 }
 

@@ -71,6 +71,10 @@ impl Exchange {
     fn answer(&mut self, asked: &Asked, answer: Answer) -> Result<Then, WireError> {
         match answer {
             Answer::Script(steps) => self.script(asked, steps),
+            Answer::Chosen(choice) => {
+                let request = self.read_body(asked)?;
+                self.script(asked, choice.steps(&request))
+            }
             Answer::Tunnel => self.tunnel(asked),
             Answer::Reply(reply) => {
                 self.read_body(asked)?;

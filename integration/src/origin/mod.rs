@@ -15,7 +15,7 @@ use std::time::Instant;
 use rustls::ServerConfig;
 use tempfile::TempDir;
 
-pub use answer::{Answer, Step};
+pub use answer::{Answer, Choice, Step};
 pub use received::Received;
 
 use crate::certs::Identity;

@@ -1,5 +1,6 @@
 //! What both the tests and the shows play through: tests with little, the shows with all of it.
 
+mod cache;
 mod downloads;
 mod edge;
 mod escapes;
@@ -12,6 +13,14 @@ mod reloads;
 mod sites;
 mod slow_logs;
 
+pub use cache::{
+    Cache, CacheTests, CaseVerdict, Count, Kind, List, Played, cache_tests, case_faults, play_cases,
+};
+pub use cache::{ComparePlan, Compared, Herd, Outage, OutagePlan, compare, herd, outage};
+pub use cache::{
+    KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
+    power_cuts, tier_process,
+};
 pub use downloads::{Cost, Downloads};
 pub use edge::{
     Change, ChangePlan, Changes, Effort, Feature, Fit, GIVEN_BACK, H2Conformance, H2Hostile,

@@ -13,6 +13,28 @@ mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
 #[cfg(test)]
+mod cache_ahead;
+#[cfg(test)]
+mod cache_config;
+#[cfg(test)]
+mod cache_conformance;
+#[cfg(test)]
+mod cache_crashes;
+#[cfg(test)]
+mod cache_disk;
+#[cfg(test)]
+mod cache_fills;
+#[cfg(test)]
+mod cache_purge;
+#[cfg(test)]
+mod cache_query;
+#[cfg(test)]
+mod cache_serve;
+#[cfg(test)]
+mod cache_slices;
+#[cfg(test)]
+mod cache_stale;
+#[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]
 mod concurrency;

@@ -14,7 +14,9 @@ use thiserror::Error;
 use tokio::net::UnixStream;
 use tokio::{runtime, task, time};
 
-use crate::message::{Failure, Status, Stop, StopMode, Upgraded, Verdict, Version};
+use crate::message::{
+    Caches, Failure, Keys, Purge, Purged, Status, Stop, StopMode, Upgraded, Verdict, Version,
+};
 
 /// For a whole call. A reload reads and assembles everything before it answers.
 const DEADLINE: Duration = Duration::from_secs(120);
@@ -145,6 +147,36 @@ impl Client {
     /// See [`CallError`].
     pub fn reopen_logs(&self) -> Result<(), CallError> {
         self.accepted(&self.call(Method::POST, "/reopen-logs", Bytes::new())?)
+    }
+
+    /// Has something purged from its caches.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn purge(&self, wanted: &Purge) -> Result<Purged, CallError> {
+        let body = serde_json::to_vec(wanted).map_err(|error| self.broken(&error))?;
+        self.read(&self.call(Method::POST, "/cache/purge", body.into())?)
+    }
+
+    /// What its caches hold.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn caches(&self) -> Result<Caches, CallError> {
+        self.read(&self.call(Method::GET, "/cache", Bytes::new())?)
+    }
+
+    /// Some of the keys of a zone: those after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn keys(&self, zone: &str, after: Option<&str>, limit: u16) -> Result<Keys, CallError> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("zone", zone).append_pair("limit", &limit.to_string());
+        if let Some(after) = after {
+            query.append_pair("after", after);
+        }
+        self.read(&self.call(Method::GET, &format!("/cache?{}", query.finish()), Bytes::new())?)
     }
 
     /// The counters in the Prometheus text format.

@@ -4,6 +4,7 @@
 //! Both ends live here: [`ControlSocket`] answers, [`Client`] asks. They share the types in [`message`], which are the
 //! JSON that goes over the wire.
 
+mod caches;
 mod client;
 pub mod message;
 mod routes;

@@ -16,9 +16,10 @@ use serde::Serialize;
 use switchback_engine::control::{self, Control};
 use tokio::{task, time};
 
+use crate::caches;
 use crate::message::{Failure, Status, Stop, Upgraded, Verdict, Version};
 
-/// Bytes of a request body; the longest that means anything has about 20.
+/// Bytes of most request bodies; the longest that means anything has about 20.
 const LARGEST_BODY: usize = 64 * 1024;
 /// For a whole request body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
@@ -35,6 +36,8 @@ pub(crate) fn router(control: Arc<dyn Control>) -> Router {
         .route("/upgrade", post(upgrade))
         .route("/stop", post(stop))
         .route("/reopen-logs", post(reopen_logs))
+        .route("/cache", get(caches::list))
+        .route("/cache/purge", post(caches::purge))
         .fallback(unknown)
         .method_not_allowed_fallback(wrong_method)
         .with_state(control)
@@ -71,7 +74,7 @@ async fn upgrade(State(control): Shared) -> Response {
 }
 
 async fn stop(State(control): Shared, body: Body) -> Response {
-    let body = match receive(body).await {
+    let body = match receive(body, LARGEST_BODY).await {
         Ok(body) => body,
         Err(answer) => return answer,
     };
@@ -96,15 +99,14 @@ async fn reopen_logs(State(control): Shared) -> Response {
 }
 
 /// The whole request body, or the answer that refuses it.
-async fn receive(body: Body) -> Result<Bytes, Response> {
-    let too_large = || {
-        failure(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {LARGEST_BODY} bytes are taken"))
-    };
+pub(crate) async fn receive(body: Body, most: usize) -> Result<Bytes, Response> {
+    let too_large =
+        || failure(StatusCode::PAYLOAD_TOO_LARGE, format!("at most {most} bytes are taken"));
     // A body that is announced as too large is not waited for.
-    if body.size_hint().lower() > LARGEST_BODY as u64 {
+    if body.size_hint().lower() > most as u64 {
         return Err(too_large());
     }
-    match time::timeout(BODY_DEADLINE, Limited::new(body, LARGEST_BODY).collect()).await {
+    match time::timeout(BODY_DEADLINE, Limited::new(body, most).collect()).await {
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(_)) => Err(too_large()),
         Err(_) => {
@@ -129,11 +131,11 @@ async fn verdict(ask: impl FnOnce() -> control::Verdict + Send + 'static) -> Res
     }
 }
 
-fn failure(status: StatusCode, error: String) -> Response {
+pub(crate) fn failure(status: StatusCode, error: String) -> Response {
     json(status, &Failure { error })
 }
 
-fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
+pub(crate) fn json<T: Serialize>(status: StatusCode, body: &T) -> Response {
     match serde_json::to_string(body) {
         Ok(text) => {
             (status, [(header::CONTENT_TYPE, "application/json")], text + "\n").into_response()

@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use switchback_conf::diagnostic::Diagnostic;
 
+use crate::purge::{KeyPage, Purge, PurgeError, Purged, ZoneStatus};
+
 /// A running process, as an operator sees it. Calls may block for as long as reading a configuration takes.
 pub trait Control: Send + Sync + 'static {
     /// Which program this is.
@@ -24,6 +26,16 @@ pub trait Control: Send + Sync + 'static {
     fn metrics(&self, out: &mut String);
     /// Opens all log files again (after rotation).
     fn reopen_logs(&self);
+    /// Purges, and tells other nodes.
+    ///
+    /// # Errors
+    /// It cannot be understood, or could not be kept.
+    fn purge(&self, wanted: &Purge) -> Result<Purged, PurgeError>;
+    /// What the caches hold.
+    fn zones(&self) -> Vec<ZoneStatus>;
+    /// At most `most` keys of a zone's memory with what is stored under them, after the one with this hash; `None` where there is
+    /// no such zone.
+    fn keys(&self, zone: &str, after: Option<u128>, most: usize) -> Option<KeyPage>;
 }
 
 /// Which program this is.

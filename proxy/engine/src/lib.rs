@@ -13,6 +13,7 @@ mod listen;
 mod listeners;
 pub mod log;
 mod metrics;
+pub mod purge;
 mod request_id;
 mod resolve;
 mod snapshot;
@@ -41,8 +42,8 @@ pub use listen::handover::{Inheritance, ListeningSocket, listening_socket};
 pub use listen::prepared::Prepared;
 use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
-use log::AccessLog;
 use metrics::Gauge;
+use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
 use resolve::Resolver;
 use snapshot::assemble::assemble;
 use snapshot::resident::Resident;
@@ -109,7 +110,7 @@ impl Engine {
     /// What [`Engine::start`] and [`Engine::reload`] would find, without binding anything.
     #[must_use]
     pub fn check(plan: &Plan, actions: &Actions) -> Vec<Diagnostic> {
-        let resident = Resident::new(actions.clone());
+        let resident = Resident::only_checking(actions.clone());
         match assemble(plan.clone(), &resident, 0) {
             Ok((_, warnings)) => warnings,
             Err(diagnostics) => diagnostics,
@@ -141,7 +142,7 @@ impl Engine {
         let change = self.listeners.prepare(wanted, count, &mut Inheritance::default())?;
         self.resolve_new(&snapshot);
         self.put_workers(change, count, within, || {
-            snapshot.access_logs.iter().for_each(AccessLog::take_over);
+            snapshot.take_over();
             let old = self.shared.cell.swap(snapshot);
             self.let_go(old);
             self.resolve_now.notify_one();
@@ -229,11 +230,47 @@ impl Engine {
         }
     }
 
+    /// Purges, in memory and on disk: it holds for whatever was asked for before. Blocks until it is kept for good.
+    ///
+    /// # Errors
+    /// It cannot be understood, or could not be kept.
+    pub fn purge(&self, wanted: &Purge, heard: Heard) -> Result<Purged, PurgeError> {
+        let (done, purged) = std::sync::mpsc::sync_channel(1);
+        let (wanted, shared) = (wanted.clone(), Arc::clone(&self.shared));
+        // Not `block_on`: the caller may be inside a runtime.
+        self.control.as_ref().ok_or(PurgeError::NoZones)?.spawn(async move {
+            let snapshot = shared.cell.load();
+            let result = http::cache::purge::purge(&wanted, heard, &snapshot, &shared.resident);
+            let _ = done.send(result.await);
+        });
+        purged.recv().unwrap_or(Err(PurgeError::NoZones))
+    }
+
+    /// Has others told of what is purged here. The first that is set stays.
+    pub fn on_purge(&self, relay: Arc<dyn PurgeRelay>) {
+        let _ = self.shared.resident.relay.set(purge::Relay(relay));
+    }
+
+    /// What the caches hold.
+    #[must_use]
+    pub fn zones(&self) -> Vec<ZoneStatus> {
+        self.shared.cell.load().zones.iter().map(snapshot::zones::NamedZone::status).collect()
+    }
+
+    /// At most `most` keys of a zone's memory, after the one with this hash; `None` where there is no such zone.
+    #[must_use]
+    pub fn keys(&self, zone: &str, after: Option<u128>, most: usize) -> Option<KeyPage> {
+        let snapshot = self.shared.cell.load();
+        let zone = snapshot.zones.iter().find(|own| &*own.plan.name == zone)?;
+        Some(zone.keys(after, most))
+    }
+
     /// Appends the counters in the Prometheus text format.
     pub fn metrics(&self, out: &mut String) {
         let resident = &self.shared.resident;
         resident.metrics.render(out);
         metrics::log_losses(out, &resident.log_losses);
+        http::cache::counters::render(out, &self.shared.cell.load().zones);
         metrics::sample(
             out,
             ("generation", "Configurations put in force so far.", "gauge"),

@@ -267,7 +267,8 @@ pub(crate) fn sample(out: &mut String, metric: (&str, &str, &str), value: u64) {
     let _ = writeln!(out, "switchback_{} {value}", metric.0);
 }
 
-fn header(out: &mut String, (name, help, kind): (&str, &str, &str)) {
+/// Appends what stands before the samples of a metric.
+pub(crate) fn header(out: &mut String, (name, help, kind): (&str, &str, &str)) {
     let _ = writeln!(out, "# HELP switchback_{name} {help}\n# TYPE switchback_{name} {kind}");
 }
 

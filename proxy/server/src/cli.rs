@@ -72,6 +72,8 @@ pub(crate) enum Command {
         #[command(flatten)]
         process: Process,
     },
+    /// Has the running process forget what it has stored of answers, in memory and on disk.
+    Purge(Purge),
     /// Shows how the running process stands.
     Status {
         #[command(flatten)]
@@ -134,6 +136,40 @@ pub(crate) struct Fmt {
 }
 
 #[derive(Args, Debug)]
+#[command(group = ArgGroup::new("what").required(true).multiple(false))]
+pub(crate) struct Purge {
+    /// Pages, with all their variants: `https://shop.example/a?b`, or `shop.example/a?b` for http and https.
+    #[arg(value_name = "URL", group = "what")]
+    pub(crate) urls: Vec<String>,
+    /// Every page whose URL, up to its query, begins so.
+    #[arg(long, value_name = "URL", group = "what")]
+    pub(crate) prefix: Option<String>,
+    /// Every page of a host.
+    #[arg(long, value_name = "HOST", group = "what")]
+    pub(crate) host: Option<String>,
+    /// Everything with this tag (Surrogate-Key, Cache-Tag, xkey); may be said several times.
+    #[arg(long = "tag", value_name = "TAG", group = "what")]
+    pub(crate) tags: Vec<String>,
+    /// Everything of a group (RFC 9875) of an origin such as https://shop.example.
+    #[arg(long, num_args = 2, value_names = ["ORIGIN", "GROUP"], group = "what")]
+    pub(crate) group: Vec<String>,
+    /// Everything.
+    #[arg(long, group = "what")]
+    pub(crate) all: bool,
+    /// Only in this zone; may be said several times.
+    #[arg(long = "zone", value_name = "ZONE")]
+    pub(crate) zones: Vec<String>,
+    /// Leaves it there as stale: it is validated before it is used, and may stand in for errors.
+    #[arg(long)]
+    pub(crate) soft: bool,
+    #[command(flatten)]
+    pub(crate) process: Process,
+    /// Prints what was purged as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args, Debug)]
 pub(crate) struct Proxy {
     /// Where to listen: `127.0.0.1:8080`, `:8080` for all addresses, `unix:/path`.
     #[arg(value_name = "ADDRESS")]
@@ -147,6 +183,9 @@ pub(crate) struct Proxy {
     /// Also takes HTTP/2 without TLS.
     #[arg(long, conflicts_with = "tls_self_signed")]
     pub(crate) h2c: bool,
+    /// Keeps answers in so much memory, as RFC 9111 says of shared caches: `256MiB`.
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) cache: Option<String>,
     /// Writes a line per request to this file, `-` for standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use switchback_conf::{Config, Diagnostic};
 use switchback_engine::Drained;
 use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict};
+use switchback_engine::purge::{Heard, Purge, PurgeError, Purged};
 
 use crate::live::Live;
 
@@ -70,6 +71,15 @@ impl Handle {
     /// Appends the counters in the Prometheus text format.
     pub fn metrics(&self, out: &mut String) {
         self.live.metrics(out);
+    }
+
+    /// Purges what is stored, in memory and on disk, for whatever was asked for before; it blocks until that is kept for good. The
+    /// server's [relay](crate::Server::purge_relay) is told, unless another node has told us.
+    ///
+    /// # Errors
+    /// It cannot be understood, or could not be kept.
+    pub fn purge(&self, wanted: &Purge, heard: Heard) -> Result<Purged, PurgeError> {
+        self.live.engine().purge(wanted, heard)
     }
 
     /// Opens all log files again, after they were rotated.

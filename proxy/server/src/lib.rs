@@ -45,6 +45,8 @@ pub use switchback_engine::control::{
     ListenerStatus, State, Status, StopMode, Upgraded, Verdict, Version,
 };
 
+pub use switchback_engine::purge;
+
 /// Which program this is.
 pub const VERSION: Version = Version { name: "switchback", version: env!("CARGO_PKG_VERSION") };
 

@@ -14,6 +14,7 @@ use switchback_conf::{Code, Config, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
 use switchback_engine::action::Actions;
 use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict, Version};
+use switchback_engine::purge::{Heard, KeyPage, Purge, PurgeError, Purged, ZoneStatus};
 use tracing::{error, info, warn};
 
 use crate::VERSION;
@@ -303,6 +304,18 @@ impl Control for Live {
         out.push_str("# TYPE switchback_error_log_lines_dropped_total counter\n");
         let lost = self.lost_messages();
         out.push_str(&format!("switchback_error_log_lines_dropped_total {lost}\n"));
+    }
+
+    fn purge(&self, wanted: &Purge) -> Result<Purged, PurgeError> {
+        self.engine.purge(wanted, Heard::Here)
+    }
+
+    fn zones(&self) -> Vec<ZoneStatus> {
+        self.engine.zones()
+    }
+
+    fn keys(&self, zone: &str, after: Option<u128>, most: usize) -> Option<KeyPage> {
+        self.engine.keys(zone, after, most)
     }
 
     fn reopen_logs(&self) {

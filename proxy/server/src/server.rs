@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Environment, Outcome, ProcessEnvironment};
 use switchback_engine::Drained;
 use switchback_engine::action::{Action, Actions};
+use switchback_engine::purge::PurgeRelay;
 
 use crate::error::Error;
 use crate::error_log;
@@ -27,6 +29,7 @@ pub struct Server {
     pub(crate) actions: Actions,
     pub(crate) successor: Option<Successor>,
     pub(crate) burst_over: Option<fn()>,
+    pub(crate) relay: Option<Arc<dyn PurgeRelay>>,
     takes_over: bool,
 }
 
@@ -55,6 +58,7 @@ impl Server {
             notify_socket: None,
             actions: Actions::default(),
             burst_over: None,
+            relay: None,
             successor: None,
             takes_over: false,
         }
@@ -98,6 +102,13 @@ impl Server {
     #[must_use]
     pub fn on_burst_over(mut self, then: fn()) -> Self {
         self.burst_over = Some(then);
+        self
+    }
+
+    /// Has `relay` told of what is purged here, so that it can tell other nodes; what they purge goes to [`Handle::purge`].
+    #[must_use]
+    pub fn purge_relay(mut self, relay: impl PurgeRelay) -> Self {
+        self.relay = Some(Arc::new(relay));
         self
     }
 

@@ -12,6 +12,7 @@ use switchback_admin::ControlSocket;
 use switchback_conf::Diagnostic;
 use switchback_conf::plan::Plan;
 use switchback_engine::action::Actions;
+use switchback_engine::purge::PurgeRelay;
 use switchback_engine::{Engine, Inheritance, Prepared};
 use tracing::error;
 
@@ -37,6 +38,7 @@ pub(crate) struct Ready {
     socket: Option<ControlSocket>,
     adopted: Adopted,
     burst_over: Option<fn()>,
+    relay: Option<Arc<dyn PurgeRelay>>,
     warnings: Vec<Diagnostic>,
 }
 
@@ -67,7 +69,7 @@ impl Ready {
         let (engine, warnings) =
             prepare_engine(plan, server.actions.clone(), heritage.sockets, outcome.diagnostics)?;
         let (stopper, stops) = stop::channel();
-        let burst_over = server.burst_over;
+        let (burst_over, relay) = (server.burst_over, server.relay);
         let parts = live::Parts {
             source: Mutex::new(Arc::new(server.source)),
             actions: server.actions,
@@ -79,13 +81,34 @@ impl Ready {
             control: socket.as_ref().map(ControlSocket::share).transpose()?,
             stopper,
         };
-        Ok(Self { engine, parts, control, stops, pid_file, socket, adopted, burst_over, warnings })
+        Ok(Self {
+            engine,
+            parts,
+            control,
+            stops,
+            pid_file,
+            socket,
+            adopted,
+            burst_over,
+            relay,
+            warnings,
+        })
     }
 
     /// Accepts, when the predecessor says so, and tells everybody.
     pub(crate) fn serve(self, predecessor: Option<Predecessor>) -> Result<Handle, Error> {
-        let Self { engine, parts, control, stops, pid_file, socket, adopted, burst_over, warnings } =
-            self;
+        let Self {
+            engine,
+            parts,
+            control,
+            stops,
+            pid_file,
+            socket,
+            adopted,
+            burst_over,
+            relay,
+            warnings,
+        } = self;
         let takes_over = predecessor.is_some();
         if let Some(predecessor) = &predecessor {
             predecessor
@@ -95,6 +118,9 @@ impl Ready {
         let engine = engine.begin();
         if let Some(then) = burst_over {
             engine.on_burst_over(then);
+        }
+        if let Some(relay) = relay {
+            engine.on_purge(relay);
         }
         let live = Arc::new(Live::new(Arc::new(engine), parts));
         if let Some(predecessor) = predecessor {

@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
-use switchback_admin::message::StopMode;
+use switchback_admin::message::{self, StopMode};
 use switchback_admin::{CallError, Client, ControlSocket};
 use switchback_engine::control::{
     self, Control, ListenerStatus, State, Status, Upgraded, Verdict, Version,
+};
+use switchback_engine::purge::{
+    self, KeyPage, PurgeError, PurgeTarget, Purged, StoredKey, ZoneStatus,
 };
 use tempfile::TempDir;
 use tokio::sync::oneshot;
@@ -95,6 +98,32 @@ impl Control for FakeControl {
 
     fn reopen_logs(&self) {
         self.reopened.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn purge(&self, wanted: &purge::Purge) -> Result<Purged, PurgeError> {
+        if let Some(name) = wanted.zones.iter().find(|name| &***name != "main") {
+            return Err(PurgeError::UnknownZone(name.clone()));
+        }
+        match &wanted.target {
+            PurgeTarget::Host(host) => Err(PurgeError::BadUrl(host.clone())),
+            _ => Ok(Purged { zones: vec!["main".into()] }),
+        }
+    }
+
+    fn zones(&self) -> Vec<ZoneStatus> {
+        vec![ZoneStatus { name: "main".into(), entries: 7, ..ZoneStatus::default() }]
+    }
+
+    fn keys(&self, zone: &str, after: Option<u128>, most: usize) -> Option<KeyPage> {
+        let entry = StoredKey {
+            hash: after.unwrap_or_default() + 1,
+            url: "http://a.example/".into(),
+            status: 200,
+            length: most as u64,
+            tags: vec!["a".into()],
+            purged: false,
+        };
+        (zone == "main").then(|| KeyPage { entries: vec![entry], next: Some(2) })
     }
 }
 
@@ -284,6 +313,38 @@ fn logs_are_reopened_when_asked() {
     let running = Running::start();
     running.client().reopen_logs().unwrap();
     assert_eq!(running.control.reopened.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_is_purged_is_told_and_what_cannot_be_is_refused() {
+    let running = Running::start();
+    let purge = |wanted: message::Purge| running.client().purge(&wanted);
+    let all = message::Purge { all: true, ..message::Purge::default() };
+    assert_eq!(purge(all.clone()).unwrap().zones, ["main"]);
+    let statuses = [
+        message::Purge { zones: vec!["other".into()], ..all.clone() },
+        message::Purge { host: Some("a b".into()), ..message::Purge::default() },
+        message::Purge { host: Some("a".into()), ..all },
+        message::Purge::default(),
+    ];
+    let statuses = statuses.map(|wanted| match purge(wanted) {
+        Err(CallError::Refused { status, .. }) => status.as_u16(),
+        other => panic!("{other:?}"),
+    });
+    assert_eq!(statuses, [404, 400, 400, 400]);
+}
+
+#[test]
+fn caches_are_listed_with_their_keys_page_by_page() {
+    let running = Running::start();
+    let client = running.client();
+    let zones = client.caches().unwrap().zones;
+    assert_eq!((&*zones[0].name, zones[0].entries), ("main", 7));
+    let page = client.keys("main", None, 5).unwrap();
+    assert_eq!((page.entries[0].length, page.next.as_deref()), (5, Some(&*format!("{:032x}", 2))));
+    let next = client.keys("main", page.next.as_deref(), 5).unwrap();
+    assert_eq!(next.entries[0].hash, format!("{:032x}", 3));
+    assert!(matches!(client.keys("other", None, 5), Err(CallError::Refused { .. })));
 }
 
 #[test]

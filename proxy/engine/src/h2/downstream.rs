@@ -255,7 +255,10 @@ impl Session {
         if self.outflow.is_some() {
             return Ok(());
         }
-        response.insert_header(header::DATE, get_cached_date())?;
+        // Who made the response knows when (RFC 9110, 6.6.1).
+        if !response.headers.contains_key(header::DATE) {
+            response.insert_header(header::DATE, get_cached_date())?;
+        }
         fields::clean_response(&mut response);
         self.is_bodiless = self.request.method == Method::HEAD
             || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
+use pingora_core::protocols::http::ServerSession;
 use pingora_error::{ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
@@ -13,10 +14,17 @@ use switchback_files::Part;
 
 use super::answer_head::AnswerHead;
 use super::bandwidth::Pace;
+use super::cache::ahead::{self, Interim, Waiter};
+use super::cache::lookup::{Lookup, Wanted, lookup};
+use super::cache::wait::wait;
+use super::cache::{purge, query};
 use super::context::Context;
 use super::facts::RequestFacts;
-use super::fault::Fault;
+use super::fault::{Fault, Kind};
 use super::pieces::Pieces;
+use super::streamed::Streamed;
+use crate::purge::Purge;
+
 use super::{action, bandwidth, errors, files, redirect, reply, route, rules};
 
 /// An answer that is whole.
@@ -35,6 +43,8 @@ pub(crate) enum Body {
     Whole(Bytes),
     /// Pieces of a file, and what stands between them.
     File(Arc<File>, Vec<Part>),
+    /// Piece by piece.
+    Streamed(Box<Streamed>),
 }
 
 impl Body {
@@ -43,6 +53,7 @@ impl Body {
         match self {
             Self::Whole(bytes) => bytes.is_empty(),
             Self::File(_, parts) => parts.is_empty(),
+            Self::Streamed(body) => body.length() == Some(0),
         }
     }
 }
@@ -68,6 +79,12 @@ pub(crate) enum Made {
     Answer(Answer),
     /// An upstream has to be asked.
     Proxy,
+    /// The request's content has to be taken in before a cache can be asked.
+    Content,
+    /// Something has to be waited for that a cache is to have.
+    Cache(Box<Wanted>),
+    /// The client asks for a purge, and may.
+    Purge(Box<Purge>),
     /// The embedding program has to be asked; it may want the request's body.
     Own,
 }
@@ -75,10 +92,24 @@ pub(crate) enum Made {
 /// Does what the route says, and what the routes say to which it leads. `head` and [`Context::place`] are then those of the
 /// last one.
 pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
+    if purge::is_asked(head, context) {
+        return purge::asked(head, context).map(Box::new).map(Made::Purge);
+    }
     loop {
         let Some(plan) = context.route() else { return Ok(Made::Proxy) };
         let step = match &plan.action {
-            ActionPlan::Proxy(_) => return Ok(Made::Proxy),
+            ActionPlan::Proxy(_) => match lookup(head, context)? {
+                Lookup::Pass => return Ok(Made::Proxy),
+                Lookup::Content => return Ok(Made::Content),
+                Lookup::Wait(wanted) => return Ok(Made::Cache(wanted)),
+                Lookup::Answer(answer) => {
+                    let Some(instead) = errors::of_answer(answer.head.status(), context) else {
+                        return Ok(Made::Answer(answer));
+                    };
+                    errors::enter(instead, head, context)?;
+                    continue;
+                }
+            },
             ActionPlan::Own(_) => return Ok(Made::Own),
             ActionPlan::Respond(plan) => {
                 if let Some(fault) = errors::of_fixed(plan, context) {
@@ -108,14 +139,50 @@ pub(crate) async fn here(
     context: &mut Context,
     taken: Option<&[Bytes]>,
 ) -> Result<bool> {
-    let made = make(session.req_header_mut(), context).map_err(|fault| context.fail(fault))?;
+    let mut made = make(session.req_header_mut(), context);
+    if let Ok(Made::Content) = made {
+        query::take_in(session, taken, context).await?;
+        made = make(session.req_header_mut(), context);
+    }
+    if let Ok(Made::Cache(mut wanted)) = made {
+        // The session is the client's meanwhile.
+        let mut request = session.req_header().clone();
+        let told = wanted.told(&request);
+        let waiting = wait(wanted, &mut request, context);
+        let waited = ahead::attend(waiting, told, &mut Waiting(session)).await;
+        *session.req_header_mut() = request;
+        made = waited.unwrap_or_else(|| {
+            Err(Fault::client(Kind::ClientClosed, "the client left while it waited"))
+        });
+    }
+    if let Ok(Made::Purge(wanted)) = made {
+        made = purge::answer(&wanted, context).await.map(Made::Answer);
+    }
+    let made = made.map_err(|fault| context.fail(fault))?;
     let answer = match made {
-        Made::Proxy => return Ok(false),
+        Made::Proxy | Made::Content | Made::Cache(_) | Made::Purge(_) => return Ok(false),
         Made::Answer(answer) => answer,
         Made::Own => action::answer(session, context, taken.map(<[Bytes]>::to_vec)).await?,
     };
     send(session, answer, context).await?;
     Ok(true)
+}
+
+/// A client that waits, as Pingora knows it.
+struct Waiting<'s>(&'s mut Session);
+
+impl Waiter for Waiting<'_> {
+    async fn tell(&mut self, interim: Interim) {
+        let (Ok(()) | Err(_)) = self.0.write_response_header(interim, false).await;
+    }
+
+    async fn gone(&mut self) {
+        match &mut *self.0.downstream_session {
+            // A stream of HTTP/2.
+            ServerSession::Custom(stream) => drop(stream.read_body_or_idle(true).await),
+            _ => std::future::pending().await,
+        }
+    }
 }
 
 /// Makes the fixed answer of a route.
@@ -202,6 +269,7 @@ async fn write(
         }
         Body::Whole(bytes) => Pieces::of(bytes),
         Body::File(file, parts) => Pieces::new(file, parts),
+        Body::Streamed(streamed) => Pieces::streamed(streamed),
     };
     while let Some(piece) =
         pieces.next().await.or_err(ErrorType::FileReadError, "sending an answer")?

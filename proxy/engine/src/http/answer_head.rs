@@ -5,6 +5,7 @@ use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::ResponseHeader;
 
 use super::answer::blank;
+use super::cache::head::StoredHead;
 use super::fault::Fault;
 
 /// Status and headers of an answer.
@@ -15,6 +16,8 @@ pub(crate) enum AnswerHead {
     /// Written as it stands, if nobody wants to work on it: a map of eight headers, made and written, cost a fifth of all
     /// instructions of a request for a file. `Server` is not among the fields.
     Plain(StatusCode, Vec<(HeaderName, HeaderValue)>),
+    /// Of a stored response, which has it ready for HTTP/1.
+    Stored(Box<StoredHead>),
 }
 
 impl From<Box<ResponseHeader>> for AnswerHead {
@@ -28,7 +31,16 @@ impl AnswerHead {
     pub(crate) fn headers(&self) -> Option<&HeaderMap> {
         match self {
             Self::Whole(head) => Some(&head.headers),
-            Self::Plain(..) => None,
+            Self::Plain(..) | Self::Stored(_) => None,
+        }
+    }
+
+    /// Its status.
+    pub(crate) fn status(&self) -> StatusCode {
+        match self {
+            Self::Whole(head) => head.status,
+            Self::Plain(status, _) => *status,
+            Self::Stored(head) => head.status(),
         }
     }
 
@@ -37,6 +49,7 @@ impl AnswerHead {
         let (status, fields) = match self {
             Self::Whole(head) => return Ok(head),
             Self::Plain(status, fields) => (status, fields),
+            Self::Stored(head) => return head.whole(),
         };
         let mut head = blank(status)?;
         for (name, value) in fields {

@@ -80,7 +80,8 @@ async fn map(mut file: tokio::fs::File) -> std::io::Result<Bytes> {
     Ok(Bytes::from_owner(map))
 }
 
-fn pieces(mut whole: Bytes) -> Vec<Bytes> {
+/// What an inner request is given, one after the other.
+pub(super) fn pieces(mut whole: Bytes) -> Vec<Bytes> {
     let mut pieces = Vec::with_capacity(whole.len().div_ceil(PIECE));
     while !whole.is_empty() {
         pieces.push(whole.split_to(PIECE.min(whole.len())));

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use pingora_error::{Error, ErrorType};
@@ -14,6 +15,9 @@ use switchback_upstream::Attempt;
 use switchback_value::Memo;
 
 use super::bandwidth::Pace;
+use super::cache::CacheFacts;
+use super::cache::fetch::Fetcher;
+use super::cache::store::Fetch;
 use super::concurrency::Held;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
@@ -46,6 +50,14 @@ pub(crate) struct Context {
     pub(crate) attempt: Attempt,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
+    /// What the cache of its route has had to do with it.
+    pub(crate) cache: Option<Box<CacheFacts>>,
+    /// What it fetches for a cache, if it does.
+    pub(crate) fetch: Option<Arc<Fetch>>,
+    /// With what something is fetched for it, where there are caches.
+    pub(crate) fetcher: Option<Arc<Fetcher>>,
+    /// The content of a QUERY, once a cache has had to know it.
+    pub(crate) content: Option<Box<Bytes>>,
     /// The head that the front door has received and routed already.
     pub(crate) routed: Option<Box<RequestHeader>>,
     /// How often one route has led it to another.
@@ -193,6 +205,10 @@ impl Context {
             asked: Arc::default(),
             attempt: Attempt::default(),
             inner: false,
+            cache: None,
+            fetch: None,
+            fetcher: None,
+            content: None,
             routed: None,
             redirects: 0,
             stand_in: None,
@@ -206,6 +222,14 @@ impl Context {
         }
     }
 
+    /// With what something is fetched for it, if there are caches.
+    pub(crate) fn fetching_with(mut self, fetcher: &Arc<Fetcher>) -> Self {
+        if !self.snapshot.caches.is_empty() {
+            self.fetcher = Some(Arc::clone(fetcher));
+        }
+        self
+    }
+
     /// The route it took.
     pub(crate) fn route(&self) -> Option<&RoutePlan> {
         self.place.route.and_then(|id| self.snapshot.route(id))
@@ -217,6 +241,11 @@ impl Context {
             ActionPlan::Proxy(plan) => Some(plan),
             _ => None,
         }
+    }
+
+    /// Whether its answer comes from the cache of its route.
+    pub(crate) fn is_answered_by_cache(&self) -> bool {
+        self.cache.as_ref().is_some_and(|facts| facts.answers(self.place.route))
     }
 
     /// Keeps `fault` for the phases to come, and says it in Pingora's terms.

@@ -173,6 +173,22 @@ impl<'r> RequestFacts<'r> {
             Known::UpstreamHeaderTime => self.listed(|tried| tried.answered.map(seconds_text)),
             Known::UpstreamResponseTime => self.listed(|tried| tried.ended.map(seconds_text)),
             Known::UpstreamResponseLength => self.listed(|tried| Some(tried.received.to_string())),
+            _ => self.of_cache(known),
+        }
+    }
+
+    fn of_cache(&self, known: Known) -> Value<'_> {
+        let facts = self.context.cache.as_deref()?;
+        match known {
+            Known::UpstreamCacheStatus => Some(text(facts.outcome?.name())),
+            Known::UpstreamCacheAge => Some(number(facts.age?.as_secs())),
+            Known::UpstreamCacheTier => Some(text(facts.tier?.name())),
+            Known::UpstreamCacheKeyHash => {
+                Some(format!("{:032x}", facts.key.as_ref()?.digest()).into_bytes().into())
+            }
+            Known::UpstreamCacheLastModified => {
+                Some(Cow::Borrowed(facts.last_modified.as_ref()?.as_bytes()))
+            }
             _ => None,
         }
     }

@@ -35,6 +35,11 @@ pub(crate) fn record(request: &RequestHeader, sent: Option<&HeaderMap>, context:
     }
     let status = context.sent.status.map_or(0, |status| status.as_u16());
     context.resident.metrics.answered(status);
+    if let Some(outcome) = context.cache.as_ref().and_then(|facts| facts.outcome)
+        && let Some(settings) = context.place.route.and_then(|route| context.snapshot.cache(route))
+    {
+        settings.zone.counters.request(outcome);
+    }
     context.memos.maps.forget_passing();
     let facts = RequestFacts::new(request, context).with_sent(sent);
     for log in &context.snapshot.access_logs {

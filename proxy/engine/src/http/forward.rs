@@ -63,7 +63,7 @@ fn rewrite(
 }
 
 /// Makes `head` ask for this path and query, at the same authority. `None` when it is no path.
-pub(super) fn set_target(head: &mut RequestHeader, target: &[u8]) -> Option<()> {
+pub(crate) fn set_target(head: &mut RequestHeader, target: &[u8]) -> Option<()> {
     let target =
         http::uri::PathAndQuery::from_maybe_shared(percent::in_target(target.to_vec())).ok()?;
     let mut parts = head.uri.clone().into_parts();

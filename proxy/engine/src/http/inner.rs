@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::cache::{CacheFacts, query};
 use super::context::{Asked, Context, FirstLine, Place, Request, StandIn};
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
@@ -45,6 +46,7 @@ pub(crate) struct Inherited {
     stand_in: Option<StandIn>,
     first_line: Option<Arc<FirstLine>>,
     received: Option<Arc<RequestHeader>>,
+    cache: Option<Box<CacheFacts>>,
     /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
     head: RequestHeader,
 }
@@ -74,6 +76,7 @@ impl Inherited {
             stand_in: context.stand_in.clone(),
             first_line: context.first_line.clone(),
             received: context.received.clone(),
+            cache: context.cache.as_deref().map(CacheFacts::of_passed),
             head: session.req_header().clone(),
         }
     }
@@ -91,6 +94,7 @@ impl Inherited {
         context.stand_in = self.stand_in;
         context.first_line = self.first_line;
         context.received = self.received;
+        context.cache = self.cache;
         context.inner = true;
         context
     }
@@ -116,7 +120,10 @@ pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
 
 /// Answers the request of `session`, going from route to route as their `errors` say.
 pub(crate) async fn run(session: &mut Session, context: &mut Context) -> Result<()> {
-    let body = body::take_in(session, context).await?;
+    let body = match &context.content {
+        Some(content) => body::pieces(Bytes::clone(content)),
+        None => body::take_in(session, context).await?,
+    };
     go(session, context, body).await
 }
 
@@ -235,7 +242,7 @@ fn failed(
     if may_resend
         && stale
         && fault.side() == Side::Upstream
-        && session.req_header().method.is_idempotent()
+        && query::may_be_repeated(&session.req_header().method)
     {
         return Ok(Ended::Stale);
     }

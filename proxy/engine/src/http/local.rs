@@ -1,26 +1,23 @@
 //! Answers made here, written by the front door itself: plain requests over HTTP/1 for which nobody else is asked never see
 //! Pingora, and files go from the page cache to the socket without passing through this process.
 
-use std::fs::File;
 use std::io;
-use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, StatusCode, Version, header};
 use pingora_core::protocols::http::date::get_cached_date;
 use pingora_http::RequestHeader;
-use rustix::net::SendFlags;
-use switchback_files::Part;
-use tokio::io::AsyncWriteExt;
+use switchback_cache::serve::Hop;
 
 use super::answer::{self, Answer, Body, Made};
 use super::answer_head::{self, AnswerHead};
 use super::bandwidth::Pace;
+use super::cache::ahead::{Interim, Waiter};
+use super::cache::lookup::Wanted;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
-use super::pieces::{self, Pieces};
-use super::{access, concurrency, errors, fail, finish, receive, reply, route, upgrade};
+use super::writer::{Framing, Writer};
+use super::{access, cache, concurrency, errors, fail, finish, receive, reply, route, upgrade};
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;
 
@@ -36,11 +33,35 @@ pub(crate) enum After {
 /// Receives and routes the request, and makes its answer, or what is answered instead, if that can be done without asking an
 /// upstream.
 pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
-    let mut made = receive::receive(head, context)
+    let made = receive::receive(head, context)
         .and_then(|()| route::route(head, context))
         .and_then(|()| access::judge(head, context))
         .and_then(|()| concurrency::enter(head, context))
         .and_then(|()| answer::make(head, context));
+    or_instead(made, head, context)
+}
+
+/// Waits for what a cache is to have, and makes the answer with it. In the end no cache has to be waited for.
+pub(crate) async fn wait(
+    wanted: Box<Wanted>,
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> Result<Made, Fault> {
+    let mut made = cache::wait::wait(wanted, head, context).await;
+    loop {
+        match or_instead(made, head, context) {
+            Ok(Made::Cache(wanted)) => made = cache::wait::wait(wanted, head, context).await,
+            made => return made,
+        }
+    }
+}
+
+/// What was made, or what is answered instead of a fault.
+fn or_instead(
+    mut made: Result<Made, Fault>,
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> Result<Made, Fault> {
     // Each turn leads the request elsewhere, which may happen ten times.
     while let Err(fault) = &made
         && let Some(replacement) = errors::of_fault(fault, context)
@@ -72,19 +93,49 @@ pub(crate) async fn send(
         After::Open
     };
     let silent = request.method == Method::HEAD;
-    let (status, head) = written(&mut answer.head, after);
+    let framing = framing(&answer.body, request);
+    let after = if framing == Framing::Close { After::Close } else { after };
+    let (status, head) = written(&mut answer.head, after, framing, request.version);
     context.sent = Sent { status: Some(status), body: 0, head: head.len() as u64 };
     let patience = context.connection.listener.plan.timeouts.write;
     let pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
-    let mut writer = Writer { client, patience, pace, sent: 0 };
+    let mut writer = Writer { client, patience, pace, framing, sent: 0 };
     let written = writer.answer(head, answer.body, silent).await;
     context.sent.body = writer.sent;
     if let Err(error) = &written {
+        if framing == Framing::Close && !silent {
+            // Its end would be a clean one.
+            client.reset_at_close();
+        }
         fault = Some(broken(error));
     }
     context.fault = fault;
     finish::record(request, answer.head.headers(), context);
     if written.is_ok() { after } else { After::Close }
+}
+
+/// Closes the books on the request of a client that has left.
+pub(crate) fn left(request: &RequestHeader, context: &mut Context) {
+    let fault = Fault::client(Kind::ClientClosed, "the client left while it waited");
+    fail::log(&fault, context);
+    context.fault = Some(fault);
+    finish::record(request, None, context);
+}
+
+/// A client that waits, and how long it may take to be told something.
+pub(crate) struct Waiting<'c>(pub(crate) &'c mut ClientStream, pub(crate) Duration);
+
+impl Waiter for Waiting<'_> {
+    async fn tell(&mut self, interim: Interim) {
+        let (client, patience) = (&mut *self.0, self.1);
+        let (pace, framing) = (None, Framing::Length);
+        let mut writer = Writer { client, patience, pace, framing, sent: 0 };
+        let (Ok(()) | Err(_)) = writer.write(&upgrade::wire(&interim)).await;
+    }
+
+    async fn gone(&mut self) {
+        self.0.gone().await;
+    }
 }
 
 /// The answer as the rules of its route change it.
@@ -104,7 +155,11 @@ fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Resu
 fn is_as_it_stands(context: &Context) -> bool {
     context.stand_in.is_none()
         && !context.snapshot.asks_for_sent_headers
-        && context.route().is_none_or(|route| route.response_headers.is_empty())
+        && context.route().is_none_or(|route| {
+            let rules_cookies =
+                context.is_answered_by_cache() && !route.response_cookies.is_empty();
+            route.response_headers.is_empty() && !rules_cookies
+        })
 }
 
 /// The page of a fault. Rules that would break it too are left out: the client is told something.
@@ -139,158 +194,47 @@ fn keeps_alive(request: &RequestHeader) -> bool {
 }
 
 /// Status and bytes of a head, with what every answer over HTTP/1 says of itself and of the connection.
-fn written(head: &mut AnswerHead, after: After) -> (StatusCode, Vec<u8>) {
+fn written(
+    head: &mut AnswerHead,
+    after: After,
+    framing: Framing,
+    version: Version,
+) -> (StatusCode, Vec<u8>) {
     let connection = if after == After::Open { "keep-alive" } else { "close" };
     let head = match head {
         AnswerHead::Whole(head) => head,
         AnswerHead::Plain(status, fields) => {
             return (*status, answer_head::wire(*status, fields, connection));
         }
+        AnswerHead::Stored(head) => {
+            let hop = Hop {
+                connection,
+                is_granted: after == After::Open && version == Version::HTTP_11,
+                is_chunked: framing == Framing::Chunked,
+            };
+            return (head.status(), head.wire(hop));
+        }
     };
-    // Both values are valid.
-    let _ = head.insert_header(header::DATE, get_cached_date());
+    // All values are valid. What is stored says when the origin made it.
+    if !head.headers.contains_key(header::DATE) {
+        let _ = head.insert_header(header::DATE, get_cached_date());
+    }
+    if framing == Framing::Chunked {
+        let _ = head.insert_header(header::TRANSFER_ENCODING, "chunked");
+    }
     let _ = head.insert_header(header::CONNECTION, connection);
     (head.status, upgrade::wire(head))
 }
 
-/// Writes one answer, no slower than the client's patience.
-struct Writer<'c> {
-    client: &'c mut ClientStream,
-    patience: Duration,
-    /// Of the body.
-    pace: Option<Pace>,
-    /// Bytes of the body that are out.
-    sent: u64,
-}
-
-/// A body up to this size goes out with its head.
-const TOGETHER: usize = 16 * 1024;
-/// What the kernel is asked to send at a time, some 70 microseconds; then others have their turn. Thousands of new downloads
-/// at once would keep them waiting else, each for as much as a socket takes.
-const CHUNK: u64 = 256 * 1024;
-
-impl Writer<'_> {
-    async fn answer(&mut self, mut head: Vec<u8>, body: Body, silent: bool) -> io::Result<()> {
-        if silent || body.is_empty() {
-            return self.write(&head).await;
-        }
-        match body {
-            Body::Whole(bytes) if bytes.len() <= TOGETHER && self.pace.is_none() => {
-                head.extend_from_slice(&bytes);
-                self.write(&head).await?;
-                self.sent = bytes.len() as u64;
-                Ok(())
-            }
-            Body::Whole(bytes) => {
-                self.write(&head).await?;
-                self.body(&bytes).await
-            }
-            Body::File(file, parts) if self.client.is_bare() => {
-                self.file(&head, &file, parts).await
-            }
-            Body::File(file, parts) => {
-                self.write(&head).await?;
-                let mut pieces = Pieces::new(file, parts);
-                while let Some(piece) = pieces.next().await? {
-                    self.body(&piece).await?;
-                }
-                Ok(())
+fn framing(body: &Body, request: &RequestHeader) -> Framing {
+    match body {
+        Body::Streamed(body) if body.length().is_none() => {
+            if request.version == Version::HTTP_11 {
+                Framing::Chunked
+            } else {
+                Framing::Close
             }
         }
+        _ => Framing::Length,
     }
-
-    /// Head and parts by the kernel alone: the head waits for the first bytes of the file to share a segment with them.
-    async fn file(&mut self, head: &[u8], file: &Arc<File>, parts: Vec<Part>) -> io::Result<()> {
-        self.more(head).await?;
-        for part in parts {
-            match part {
-                Part::Bytes(bytes) => self.body(&bytes).await?,
-                Part::Range(range) => self.range(file, range).await?,
-            }
-        }
-        Ok(())
-    }
-
-    async fn range(&mut self, file: &Arc<File>, mut range: Range<u64>) -> io::Result<()> {
-        while !range.is_empty() {
-            let most = self.turn().await.unwrap_or(CHUNK);
-            let chunk = range.start..range.end.min(range.start + most);
-            pieces::into_memory(file, &chunk).await?;
-            let wanted = usize::try_from(chunk.end - chunk.start).unwrap_or(usize::MAX);
-            let mut offset = chunk.start;
-            let sending = self.client.when_writable(|socket| {
-                rustix::fs::sendfile(socket, file, Some(&mut offset), wanted).map_err(Into::into)
-            });
-            let sent = within(self.patience, sending).await?;
-            if sent == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file has become shorter",
-                ));
-            }
-            range.start += sent as u64;
-            self.count(sent);
-            if sent as u64 == CHUNK {
-                tokio::task::yield_now().await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Writes with word that more follows at once.
-    async fn more(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let sending = self.client.when_writable(|socket| {
-                rustix::net::send(socket, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)
-                    .map_err(Into::into)
-            });
-            let sent = within(self.patience, sending).await?;
-            bytes = bytes.get(sent..).unwrap_or_default();
-        }
-        Ok(())
-    }
-
-    async fn body(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while !bytes.is_empty() {
-            let most = self.turn().await.unwrap_or(u64::MAX);
-            let length = bytes.len().min(usize::try_from(most).unwrap_or(usize::MAX));
-            let (piece, rest) = bytes.split_at(length);
-            self.write(piece).await?;
-            self.count(length);
-            bytes = rest;
-        }
-        Ok(())
-    }
-
-    /// Waits until the next piece may leave, and tells how long it may be; `None` is as long as it likes.
-    async fn turn(&self) -> Option<u64> {
-        let pace = self.pace.as_ref()?;
-        let owed = pace.owed();
-        if !owed.is_zero() {
-            tokio::time::sleep(owed).await;
-        }
-        Some(pace.piece() as u64)
-    }
-
-    fn count(&mut self, length: usize) {
-        self.sent += length as u64;
-        if let Some(pace) = &mut self.pace {
-            pace.count(length);
-        }
-    }
-
-    async fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let writing = async {
-            self.client.write_all(bytes).await?;
-            self.client.flush().await
-        };
-        within(self.patience, writing).await
-    }
-}
-
-async fn within<T>(patience: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {
-    let done = tokio::time::timeout(patience, step).await;
-    done.unwrap_or_else(|_| {
-        Err(io::Error::new(io::ErrorKind::TimedOut, "the client takes nothing"))
-    })
 }

@@ -10,6 +10,7 @@ pub(crate) mod answer;
 mod answer_head;
 pub(crate) mod bandwidth;
 mod body;
+pub(crate) mod cache;
 pub(crate) mod concurrency;
 pub(crate) mod context;
 mod cookies;
@@ -34,7 +35,9 @@ pub(crate) mod route;
 mod rules;
 pub(crate) mod select;
 mod set_cookie;
+mod streamed;
 pub(crate) mod upgrade;
+mod writer;
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -50,6 +53,8 @@ use pingora_error::{Error, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
+use cache::fetch::Fetcher;
+use cache::{invalidate, query};
 use context::Context;
 use fault::{Fault, Kind};
 use inner::Inherited;
@@ -118,11 +123,15 @@ pub(crate) struct Phases {
     pub(crate) resident: Arc<Resident>,
     /// Stands in where a request has no connection, until it inherits one.
     pub(crate) nobody: Arc<Connection>,
+    /// With what it fetches for caches.
+    pub(crate) fetcher: Arc<Fetcher>,
 }
 
 impl Phases {
     fn context(&self, connection: Arc<Connection>) -> Box<Context> {
-        Box::new(Context::new(Arc::clone(&self.resident), self.cell.load(), connection))
+        let resident = Arc::clone(&self.resident);
+        let context = Context::new(resident, self.cell.load(), connection);
+        Box::new(context.fetching_with(&self.fetcher))
     }
 }
 
@@ -172,10 +181,13 @@ impl ProxyHttp for Phases {
         }
     }
 
-    fn allow_spawning_subrequest(&self, _session: &Session, context: &Self::CTX) -> bool {
+    fn allow_spawning_subrequest(&self, session: &Session, context: &Self::CTX) -> bool {
         // Whoever is not proxied at once may be led to a route that needs it.
         !context.inner
-            && (needs_inner(context) || context.proxy().is_none() || errors::may_apply(context))
+            && (needs_inner(context)
+                || context.proxy().is_none()
+                || errors::may_apply(context)
+                || query::is_query(&session.req_header().method))
     }
 
     /// 4 answer, and re-entry.
@@ -261,6 +273,10 @@ impl ProxyHttp for Phases {
     ) -> Result<Option<Duration>> {
         let length = body.as_ref().map_or(0, Bytes::len);
         context.asked.lock().current(|tried| tried.received += length as u64);
+        if context.fetch.is_some() {
+            // Its readers have paces of their own.
+            return Ok(None);
+        }
         Ok(bandwidth::delay(session, context, length))
     }
 
@@ -272,6 +288,7 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         deadlines::is_asked(session, context);
+        invalidate::by(head, session.req_header(), context).await;
         reply::proxied(head, session.req_header(), context).map_err(|fault| context.fail(fault))
     }
 
@@ -307,7 +324,7 @@ impl ProxyHttp for Phases {
             Again::No
         } else if is_refused {
             select::after_refusal(context)
-        } else if session.req_header().method.is_idempotent() {
+        } else if query::may_be_repeated(&session.req_header().method) {
             error.retry.decide_reuse(reused);
             if error.retry() { Again::SameEndpoint } else { Again::No }
         } else {
@@ -381,7 +398,9 @@ fn needs_inner(context: &Context) -> bool {
         return context.proxy().is_some();
     }
     let (Some(route), Some(proxy)) = (context.route(), context.proxy()) else { return false };
-    route.errors.own > 0 || proxy.buffer_request
+    // What a cache has read is not there to be passed on any more.
+    let is_read = context.content.as_deref().is_some_and(|content| !content.is_empty());
+    is_read || route.errors.own > 0 || proxy.buffer_request
 }
 
 /// A body that is announced as too large is refused before a byte of it is read.

@@ -14,7 +14,7 @@ pub(crate) fn in_target(text: Vec<u8>) -> Vec<u8> {
 
 /// Writes a value into an address. What was decoded, the path and what is captured of it, is encoded again, so that a `?`
 /// in it does not begin a query; a `%` in it stays, because the normal path keeps it encoded.
-pub(super) fn write_value(variable: &Variable, value: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_value(variable: &Variable, value: &[u8], out: &mut Vec<u8>) {
     if is_of_path(variable) {
         let stays = |byte: &u8| may_stand(*byte) && !matches!(byte, b'?' | b'#');
         value.iter().for_each(|byte| push(*byte, stays(byte), out));

@@ -11,6 +11,8 @@ use bytes::{Bytes, BytesMut};
 use rustix::io::ReadWriteFlags;
 use switchback_files::Part;
 
+use super::streamed::Streamed;
+
 /// What is read at a time.
 const PIECE: usize = 64 * 1024;
 
@@ -20,17 +22,25 @@ pub(crate) struct Pieces {
     file: Option<Arc<File>>,
     parts: vec::IntoIter<Part>,
     range: Range<u64>,
+    /// All there is, where it is no file.
+    streamed: Option<Box<Streamed>>,
 }
 
 impl Pieces {
     /// `parts` of `file`, in their order.
     pub(crate) fn new(file: Arc<File>, parts: Vec<Part>) -> Self {
-        Self { file: Some(file), parts: parts.into_iter(), range: 0..0 }
+        Self { file: Some(file), parts: parts.into_iter(), range: 0..0, streamed: None }
     }
 
     /// What is in memory already.
     pub(crate) fn of(bytes: Bytes) -> Self {
-        Self { file: None, parts: vec![Part::Bytes(bytes)].into_iter(), range: 0..0 }
+        let parts = vec![Part::Bytes(bytes)].into_iter();
+        Self { file: None, parts, range: 0..0, streamed: None }
+    }
+
+    /// What comes piece by piece.
+    pub(crate) fn streamed(streamed: Box<Streamed>) -> Self {
+        Self { file: None, parts: Vec::new().into_iter(), range: 0..0, streamed: Some(streamed) }
     }
 
     /// The next piece; `None` after the last.
@@ -38,6 +48,9 @@ impl Pieces {
     /// # Errors
     /// The file cannot be read, or has become shorter meanwhile.
     pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        if let Some(streamed) = &mut self.streamed {
+            return streamed.next().await;
+        }
         while self.range.is_empty() {
             match self.parts.next() {
                 Some(Part::Bytes(bytes)) => return Ok(Some(bytes)),

@@ -3,6 +3,7 @@
 use http::{HeaderName, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
@@ -24,11 +25,17 @@ pub(crate) fn proxied(
     record(head, context);
     // The version is the hop's own (RFC 9110, 2.5): an HTTP/1.0 origin does not make us one.
     head.set_version(Version::HTTP_11);
+    if let Some(fetch) = &context.fetch {
+        // What a route says to its clients is for each of them, when they have their answers.
+        fetch.judge(head, request, context);
+        return Ok(());
+    }
+    serve::tell_passed(head, context)?;
     apply(head, Whose::Upstream, request, context)
 }
 
 /// What the upstream said of its own connection ends here (RFC 9110, 7.6.1).
-fn of_its_own_hop(head: &mut ResponseHeader) {
+pub(super) fn of_its_own_hop(head: &mut ResponseHeader) {
     let options =
         head.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
     let named: Vec<HeaderName> = options
@@ -57,13 +64,14 @@ pub(crate) fn switched(
     apply(head, Whose::Upstream, request, context)
 }
 
-/// The same for an answer made here.
+/// The same for an answer made here, or stored here and the upstream's nevertheless.
 pub(crate) fn own(
     head: &mut ResponseHeader,
     request: &RequestHeader,
     context: &mut Context,
 ) -> pingora_error::Result<()> {
-    apply(head, Whose::Ours, request, context).map_err(|fault| context.fail(fault))
+    let whose = if context.is_answered_by_cache() { Whose::Upstream } else { Whose::Ours };
+    apply(head, whose, request, context).map_err(|fault| context.fail(fault))
 }
 
 /// Who made an answer.

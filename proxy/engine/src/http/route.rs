@@ -6,6 +6,7 @@ use pingora_http::RequestHeader;
 use switchback_conf::plan::{RouteId, SiteId};
 use switchback_route::Captures;
 
+use super::cache::purge;
 use super::context::{Context, Place};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
@@ -17,6 +18,9 @@ pub(crate) fn route(head: &RequestHeader, context: &mut Context) -> Result<(), F
     let site = find_site(context)?;
     context.place = Place { site: Some(site), ..Place::default() };
     receive::normal_path(head, context)?;
+    if purge::is_asked(head, context) {
+        return Ok(());
+    }
     place(head, context)
 }
 

@@ -16,6 +16,7 @@ use super::lent::{Lent, linger};
 use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::http::answer::Made;
+use crate::http::cache::{ahead, purge};
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::local::{self, After};
@@ -139,7 +140,9 @@ impl Turn {
     /// A request that nothing is known of.
     fn blank(&self) -> Context {
         let shared = &self.worker.shared;
-        Context::new(Arc::clone(&shared.resident), shared.cell.load(), Arc::clone(&self.connection))
+        let resident = Arc::clone(&shared.resident);
+        let context = Context::new(resident, shared.cell.load(), Arc::clone(&self.connection));
+        context.fetching_with(&self.worker.fetcher)
     }
 
     /// Answers without Pingora if no upstream has to be asked; else lends the stream with what is known by then.
@@ -151,8 +154,23 @@ impl Turn {
     ) -> Option<Returned> {
         let mut context = Box::new(self.context(&head));
         self.connection.count_request();
-        let made = match local::make(&mut request, &mut context) {
-            Ok(Made::Proxy | Made::Own) => {
+        let mut made = local::make(&mut request, &mut context);
+        if let Ok(Made::Cache(mut wanted)) = made {
+            let told = wanted.told(&request);
+            let patience = self.connection.listener.plan.timeouts.write;
+            let mut client = local::Waiting(&mut stream, patience);
+            let waiting = local::wait(wanted, &mut request, &mut context);
+            let Some(waited) = Box::pin(ahead::attend(waiting, told, &mut client)).await else {
+                local::left(&request, &mut context);
+                return None;
+            };
+            made = waited;
+        }
+        if let Ok(Made::Purge(wanted)) = made {
+            made = Box::pin(purge::answer(&wanted, &context)).await.map(Made::Answer);
+        }
+        let made = match made {
+            Ok(Made::Proxy | Made::Own | Made::Content | Made::Cache(_) | Made::Purge(_)) => {
                 context.routed = Some(request);
                 return self.lend(stream, &head, Some(context)).await;
             }

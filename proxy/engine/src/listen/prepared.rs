@@ -11,7 +11,6 @@ use switchback_conf::{Code, Diagnostic, Location};
 use super::handover::{Inheritance, ListeningSocket};
 use crate::action::Actions;
 use crate::listeners::{Change, Listeners};
-use crate::log::AccessLog;
 use crate::snapshot::assemble::assemble;
 use crate::snapshot::resident::Resident;
 use crate::{Engine, addresses, cannot_start, nobody, worker_count};
@@ -80,7 +79,7 @@ impl Engine {
         let resident = Arc::new(Resident::new(actions));
         let order = addresses(&plan);
         let (snapshot, mut warnings) = assemble(plan, &resident, 1)?;
-        snapshot.access_logs.iter().for_each(AccessLog::take_over);
+        snapshot.take_over();
         let (workers, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
         let wanted = snapshot.listeners_in(&order);
         let nobody = nobody(wanted.first()).map_err(|error| vec![cannot_start(&error)])?;

@@ -1,6 +1,6 @@
 //! The client's end of a connection, whatever it is made of.
 
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::pin::Pin;
@@ -60,6 +60,23 @@ impl ClientStream {
         Self { io: Io::Tls(stream), pace: Pace::default(), seat }
     }
 
+    /// Waits until the client is seen to be gone: that it has closed its end, or reset. One that has sent more, or that speaks
+    /// TLS, is not seen to be.
+    pub(crate) async fn gone(&self) {
+        let peek = |socket: BorrowedFd<'_>| {
+            let received = rustix::net::recv(socket, &mut [0], RecvFlags::PEEK);
+            received.map(|(received, _)| received).map_err(io::Error::from)
+        };
+        let received = match &self.io {
+            Io::Tcp(stream) => stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await,
+            Io::Unix(stream) => stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await,
+            Io::Tls(_) => pending().await,
+        };
+        if received.is_ok_and(|received| received > 0) {
+            pending::<()>().await;
+        }
+    }
+
     /// Expects the client to be no slower than its listener says, until told to forget it: while bodies come and answers go.
     pub(crate) fn expect(&mut self, connection: Arc<Connection>) {
         self.pace.expect(connection);
@@ -111,7 +128,7 @@ impl ClientStream {
 
     /// Has the kernel forget what it still holds for the client: else it would go on trickling that out, with megabytes of
     /// memory, long after this process has closed.
-    fn reset_at_close(&self) {
+    pub(crate) fn reset_at_close(&self) {
         // A socket that refuses closes as others do.
         let _ = rustix::net::sockopt::set_socket_linger(self.io.as_fd(), Some(Duration::ZERO));
     }

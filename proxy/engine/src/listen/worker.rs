@@ -24,6 +24,7 @@ use super::stream::PlainStream;
 use super::tls;
 use crate::h2;
 use crate::http::Phases;
+use crate::http::cache::fetch::Fetcher;
 use crate::metrics::Gauge;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Listener, SnapshotCell};
@@ -116,6 +117,8 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     /// Pingora with the phases. One for each worker: a shared pool wakes other threads about once a request.
     pub(crate) proxy: Arc<HttpProxy<Phases, h2::Connector>>,
+    /// Fetches for caches.
+    pub(crate) fetcher: Arc<Fetcher>,
     /// Dials for tunnels.
     pub(crate) connector: TransportConnector,
     /// Whose turn it is of the handshakes.
@@ -205,10 +208,13 @@ impl Worker {
             max_retries: 32,
             ..ServerConf::default()
         });
+        let (drain_own, drain) = watch::channel(false);
+        let fetcher = Fetcher::new(drain.clone());
         let phases = Phases {
             cell: Arc::clone(&shared.cell),
             resident: Arc::clone(&shared.resident),
             nobody: Arc::clone(&shared.nobody),
+            fetcher: Arc::clone(&fetcher),
         };
         let mut proxy = h2::http_proxy(
             &conf,
@@ -217,7 +223,7 @@ impl Worker {
         );
         proxy.handle_init_modules();
         let proxy = Arc::new(proxy);
-        let (drain_own, drain) = watch::channel(false);
+        fetcher.through(&proxy);
         let reserve = Reserve::default();
         reserve.fill();
         let (open, accepting) = Default::default();
@@ -226,6 +232,7 @@ impl Worker {
         Arc::new(Self {
             shared,
             proxy,
+            fetcher,
             connector,
             turns,
             drain,
@@ -324,7 +331,10 @@ impl Worker {
         tokio::time::sleep(retirement.settle).await;
         self.begin_drain();
         let idle = async {
-            while self.accepting.value() > 0 || self.open.value() > 0 {
+            while self.accepting.value() > 0
+                || self.open.value() > 0
+                || self.fetcher.running.value() > 0
+            {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };

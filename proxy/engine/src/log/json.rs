@@ -55,7 +55,7 @@ pub(super) fn line(facts: &RequestFacts<'_>, redaction: &Redaction, out: &mut Ve
     object.end();
 }
 
-const TEXTS: [(&str, Known); 15] = [
+const TEXTS: [(&str, Known); 18] = [
     ("http.request.id", Known::RequestId),
     ("client.address", Known::RemoteAddr),
     ("user.name", Known::RemoteUser),
@@ -71,15 +71,19 @@ const TEXTS: [(&str, Known); 15] = [
     ("switchback.site", Known::ServerName),
     ("switchback.route", Known::Route),
     ("switchback.upstream.name", Known::Upstream),
+    ("switchback.cache.status", Known::UpstreamCacheStatus),
+    ("switchback.cache.tier", Known::UpstreamCacheTier),
+    ("switchback.cache.key", Known::UpstreamCacheKeyHash),
 ];
 
-const NUMBERS: [(&str, Known); 6] = [
+const NUMBERS: [(&str, Known); 7] = [
     ("client.port", Known::RemotePort),
     ("server.port", Known::ServerPort),
     ("http.request.bytes", Known::RequestLength),
     ("http.response.status_code", Known::Status),
     ("http.response.bytes", Known::BytesSent),
     ("http.response.body.bytes", Known::BodyBytesSent),
+    ("switchback.cache.age", Known::UpstreamCacheAge),
 ];
 
 struct Writer<'w, 'o> {

@@ -20,7 +20,8 @@ use switchback_value::Variable;
 
 use super::map::LiveMap;
 use super::resident::Resident;
-use super::{Listener, Site, Snapshot, Upstream, limits, own_actions};
+use super::zones::NamedZone;
+use super::{Listener, Site, Snapshot, Upstream, caches, limits, own_actions};
 use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -50,6 +51,10 @@ pub(crate) fn assemble(
         .map(|upstream| assemble_upstream(upstream, resident, &mut found))
         .collect();
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
+    let mut zones: Box<[NamedZone]> =
+        plan.zones.iter().map(|zone| resident.zones.find(zone.clone(), &mut found)).collect();
+    let site_zones = caches::shapes(&plan, &mut zones);
+    let caches = caches::assemble(&plan, &zones);
     let maps: Box<[LiveMap]> = plan.maps.into_iter().map(LiveMap::new).collect();
     let access_logs = assemble_logs(plan.log.access, resident, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -73,6 +78,9 @@ pub(crate) fn assemble(
         logs_upstream_headers: is_asked_for(is_upstream_header),
         asks_for_sent_headers: is_asked_for(is_sent_header),
         maps,
+        zones,
+        site_zones,
+        caches,
         own_actions,
         access_logs,
     };
@@ -97,18 +105,21 @@ fn assemble_site(
     for (hidden, by) in table.unreachable() {
         found.extend(unreachable(plan, hidden, by));
     }
-    let encoded_slash = match site.encoded_slash {
-        plan::EncodedSlash::Keep => EncodedSlash::Keep,
-        plan::EncodedSlash::Decode => EncodedSlash::Decode,
-        plan::EncodedSlash::Refuse => EncodedSlash::Refuse,
-    };
     Site {
         name: site.name.clone(),
-        encoded_slash,
+        encoded_slash: slash(site.encoded_slash),
         access: site.access.clone(),
         concurrency,
         errors: site.errors.clone().into(),
         table,
+    }
+}
+
+pub(super) fn slash(plan: plan::EncodedSlash) -> EncodedSlash {
+    match plan {
+        plan::EncodedSlash::Keep => EncodedSlash::Keep,
+        plan::EncodedSlash::Decode => EncodedSlash::Decode,
+        plan::EncodedSlash::Refuse => EncodedSlash::Refuse,
     }
 }
 
@@ -165,7 +176,10 @@ fn has_answers(plan: &Plan, listener: ListenerId) -> bool {
     let routes = |site: &SitePlan| site.routes.start as usize..site.routes.end as usize;
     sites.any(|site| {
         let routes = plan.routes.get(routes(site)).unwrap_or_default();
-        routes.iter().any(|route| !matches!(route.action, ActionPlan::Proxy(_)))
+        let is_made_here = |route: &RoutePlan| {
+            !matches!(route.action, ActionPlan::Proxy(_)) || route.cache.is_some()
+        };
+        routes.iter().any(is_made_here)
     })
 }
 

@@ -1,10 +1,12 @@
 //! What runs: live objects made from a plan, swapped whole.
 
 pub(crate) mod assemble;
+pub(crate) mod caches;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
 pub(crate) mod resident;
+pub(crate) mod zones;
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -15,7 +17,7 @@ use arc_swap::ArcSwap;
 use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{
     AccessPlan, ErrorRule, ForwardingPlan, ListenAddress, ListenerPlan, ProcessPlan, RouteId,
-    RoutePlan, SiteId, UpstreamId, UpstreamPlan,
+    RoutePlan, SiteId, UpstreamId, UpstreamPlan, ZoneId,
 };
 use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
@@ -25,8 +27,10 @@ use crate::listen::admit::Limits;
 use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
+use caches::CacheSettings;
 use map::LiveMap;
 use own_actions::OwnAction;
+use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
 #[derive(Debug)]
@@ -54,6 +58,12 @@ pub(crate) struct Snapshot {
     pub(crate) upstreams: Box<[Upstream]>,
     /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
     pub(crate) maps: Box<[LiveMap]>,
+    /// The caches, indexed by [`ZoneId`](switchback_conf::plan::ZoneId).
+    pub(crate) zones: Box<[NamedZone]>,
+    /// Those of each site, indexed by [`SiteId`]; empty when there are no caches.
+    pub(crate) site_zones: Box<[Box<[ZoneId]>]>,
+    /// What routes keep, indexed by [`RouteId`]; empty when there are no caches.
+    pub(crate) caches: Box<[Option<Arc<CacheSettings>>]>,
     /// The embedding program's actions, for the routes that name one.
     pub(crate) own_actions: HashMap<RouteId, OwnAction>,
     /// Each gets a line per request.
@@ -154,6 +164,22 @@ impl Snapshot {
     /// How many requests of that route may be in progress at once.
     pub(crate) fn route_limit(&self, id: RouteId) -> Option<&Limit> {
         self.route_limits.get(id.0 as usize)?.as_ref()
+    }
+
+    /// What that route keeps, if it does.
+    pub(crate) fn cache(&self, id: RouteId) -> Option<&Arc<CacheSettings>> {
+        self.caches.get(id.0 as usize)?.as_ref()
+    }
+
+    /// The caches that routes of that site have.
+    pub(crate) fn zones_of(&self, id: SiteId) -> &[ZoneId] {
+        self.site_zones.get(id.0 as usize).map_or(&[], |zones| zones)
+    }
+
+    /// Has what outlives snapshots obey this one.
+    pub(crate) fn take_over(&self) {
+        self.access_logs.iter().for_each(AccessLog::take_over);
+        self.zones.iter().for_each(NamedZone::take_over);
     }
 
     /// The site of that id.

@@ -1,18 +1,22 @@
 //! What outlives snapshots, by identity: what a thing is, not how it is tuned.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
 
+use super::zones::Zones;
 use crate::action::Actions;
+use crate::http::cache::Fills;
+use crate::http::cache::origins::Origins;
 use crate::http::concurrency::Gate;
 use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
+use crate::purge::Relay;
 use crate::request_id::RequestIds;
 
 /// The one owner of everything that survives a reload.
@@ -26,6 +30,14 @@ pub(crate) struct Resident {
     pub(crate) request_ids: RequestIds,
     /// Certificates and ticket keys.
     pub(crate) tls: tls::Store,
+    /// Caches.
+    pub(crate) zones: Zones,
+    /// Who is told of purges.
+    pub(crate) relay: OnceLock<Relay>,
+    /// What is being fetched for them.
+    pub(crate) fills: Arc<Fills>,
+    /// Which origins are dead, where caches are always online.
+    pub(crate) origins: Origins,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
@@ -53,6 +65,11 @@ impl Resident {
     /// Nothing yet but what the embedding program has registered.
     pub(crate) fn new(actions: Actions) -> Self {
         Self { actions, ..Self::default() }
+    }
+
+    /// The same for plans that are only looked at.
+    pub(crate) fn only_checking(actions: Actions) -> Self {
+        Self { actions, zones: Zones::only_checking(), ..Self::default() }
     }
 
     /// The requests in progress at `key`, new or known already.
@@ -93,6 +110,7 @@ impl Resident {
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         self.tls.forget_unused();
+        self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);
         self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);

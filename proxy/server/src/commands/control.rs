@@ -1,14 +1,14 @@
-//! `switchback reload`, `upgrade`, `stop`, `reopen` and `status`: calls to the control socket.
+//! `switchback reload`, `upgrade`, `stop`, `reopen`, `purge` and `status`: calls to the control socket.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use switchback::Server;
-use switchback_admin::message::{Status, StopMode, Verdict};
+use switchback_admin::message::{Group, Purge, Status, StopMode, Verdict};
 use switchback_admin::{CallError, Client};
 use switchback_conf::{ProcessEnvironment, load_file, report};
 
-use crate::cli::Process;
+use crate::cli::{self, Process};
 use crate::config_search;
 use crate::exit::Exit;
 use crate::output::{fail, show, tell};
@@ -48,6 +48,23 @@ pub(crate) fn stop(process: Process, fast: bool) -> Exit {
 /// Has the running process open its log files again.
 pub(crate) fn reopen(process: Process) -> Exit {
     ask(process, |client| client.reopen_logs().map(|()| Exit::Done))
+}
+
+/// Has the running process purge.
+pub(crate) fn purge(wanted: cli::Purge) -> Exit {
+    let cli::Purge { urls, prefix, host, tags, group, all, zones, soft, process, json } = wanted;
+    let group = match &*group {
+        [origin, name] => Some(Group { origin: origin.clone(), name: name.clone() }),
+        _ => None,
+    };
+    let wanted = Purge { urls, prefix, host, tags, group, all, zones, soft };
+    ask(process, |client| {
+        let purged = client.purge(&wanted)?;
+        if json {
+            return Ok(show_json(&purged, true));
+        }
+        Ok(show(format_args!("purged in {}\n", purged.zones.join(", "))))
+    })
 }
 
 /// Shows how the running process stands.

@@ -29,6 +29,7 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Stop { process, fast } => control::stop(process, fast),
         Command::Upgrade { process, json } => control::upgrade(process, json),
         Command::Reopen { process } => control::reopen(process),
+        Command::Purge(wanted) => control::purge(wanted),
         Command::Status { process, json } => control::status(process, json),
         Command::Schema => schema::schema(),
         Command::Fmt(wanted) => format::format(wanted),

@@ -4,9 +4,11 @@ use std::net::SocketAddr;
 
 use switchback::Config;
 use switchback_conf::model::{
-    BindAddress, Listener, ListenerTls, Name, Proxy, Route, Site, Upstream, UpstreamTls,
+    BindAddress, Cache, Listener, ListenerTls, Name, OrOff, OrText, Proxy, Route, Site, Upstream,
+    UpstreamTls, Zone,
 };
 use switchback_conf::plan::EndpointAddress;
+use switchback_conf::units::Size;
 use thiserror::Error;
 
 use super::quick::{self, NotAnAddress};
@@ -32,7 +34,9 @@ fn introduce(wanted: &cli::Proxy) -> String {
     } else {
         "no TLS"
     };
-    format!("  {tls}\n  to {}\n", wanted.to)
+    let cache = wanted.cache.as_ref();
+    let cache = cache.map_or_else(String::new, |size| format!("  answers are kept in {size}\n"));
+    format!("  {tls}\n  to {}\n{cache}", wanted.to)
 }
 
 /// What cannot be understood of an address.
@@ -46,13 +50,22 @@ enum Misread {
     Target(String),
     #[error("`{0}` has a path; the path of each request is sent as it is, leave it out")]
     TargetPath(String),
+    #[error("`{0}` is not a size for `--cache`; write it as 256MiB")]
+    Size(String),
 }
 
 fn configure(wanted: &cli::Proxy) -> Result<Config, Misread> {
     let mut config = quick::config(wanted.workers, wanted.access_log.as_deref());
     config.listeners.push(listener(wanted)?.into());
     let target = Target::read(&wanted.to)?;
-    config.sites.push(Site::new([Route::proxy(Proxy::to(target.name.clone()))]).into());
+    let mut route = Route::proxy(Proxy::to(target.name.clone()));
+    if let Some(size) = &wanted.cache {
+        let memory = Size::parse(size).ok_or_else(|| Misread::Size(size.clone()))?;
+        let zone = Name::new("default").ok_or_else(|| Misread::Size(size.clone()))?;
+        route.cache = Some(OrOff::On(OrText(Cache::of(zone.clone()))).into());
+        config.zones.insert(zone, Zone { memory: memory.into(), ..Zone::default() }.into());
+    }
+    config.sites.push(Site::new([route]).into());
     let mut upstream = Upstream::new([target.address]);
     upstream.tls = target.tls.then(|| UpstreamTls::default().into());
     config.upstreams.insert(target.name, upstream.into());

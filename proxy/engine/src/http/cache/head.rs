@@ -1,0 +1,86 @@
+//! The head of an answer from the cache.
+
+use std::sync::Arc;
+
+use http::StatusCode;
+use pingora_http::ResponseHeader;
+use switchback_cache::fill::Arrived;
+use switchback_cache::serve::{Hop, Reply, Wire};
+use switchback_cache::{Entry, Head, Meta};
+
+use crate::http::fault::Fault;
+
+/// A stored head and what an answer adds to it. Nothing of it is a map, or is written, before it is sent.
+#[derive(Debug)]
+pub(crate) struct StoredHead {
+    pub(super) of: Of,
+    pub(super) reply: Reply,
+}
+
+/// What an answer is made of.
+#[derive(Debug)]
+pub(super) enum Of {
+    /// A response that is there.
+    Entry(Arc<Entry>),
+    /// One that is being received.
+    Arrived(Arc<Arrived>),
+    /// One of this length that is stored slice by slice; with the head of the whole.
+    Sliced(Arc<Meta>, u64),
+}
+
+impl Of {
+    /// Its head.
+    pub(super) fn head(&self) -> &Head {
+        match self {
+            Self::Entry(entry) => &entry.meta.head,
+            Self::Arrived(arrived) => arrived.to_send(),
+            Self::Sliced(meta, _) => &meta.head,
+        }
+    }
+
+    /// What it is stored with, if it is.
+    pub(super) fn meta(&self) -> Option<&Meta> {
+        match self {
+            Self::Entry(entry) => Some(&entry.meta),
+            Self::Arrived(arrived) => arrived.stored.as_deref(),
+            Self::Sliced(meta, _) => Some(meta),
+        }
+    }
+
+    /// The length of its body, where that is known.
+    pub(super) fn length(&self) -> Option<u64> {
+        match self {
+            Self::Entry(entry) => Some(entry.length),
+            Self::Arrived(arrived) => arrived.length,
+            Self::Sliced(_, length) => Some(*length),
+        }
+    }
+}
+
+impl StoredHead {
+    /// The status that is sent.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.reply.status(self.of.head().status)
+    }
+
+    /// What HTTP/1 sends.
+    pub(crate) fn wire(&self, hop: Hop<'_>) -> Vec<u8> {
+        let mut out = Vec::new();
+        match &self.of {
+            Of::Entry(entry) => self.reply.write(entry.wire(), hop, &mut out),
+            of => self.reply.write(&Wire::of(of.head()), hop, &mut out),
+        }
+        out
+    }
+
+    /// As rules and Pingora work on it.
+    pub(crate) fn whole(&self) -> Result<Box<ResponseHeader>, Fault> {
+        let fields = self.reply.to_headers(self.of.head());
+        let mut head =
+            ResponseHeader::build(self.status(), Some(fields.len())).map_err(Fault::internal)?;
+        for (name, value) in &fields {
+            head.append_header(name, value).map_err(Fault::internal)?;
+        }
+        Ok(Box::new(head))
+    }
+}

@@ -1,0 +1,340 @@
+//! What is stored for a request, and whether it may be used as it is.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use http::{HeaderValue, Method, header};
+use pingora_http::RequestHeader;
+use switchback_cache::policy::{self, Asks, Forwarded, Use};
+use switchback_cache::serve::{Asked, begins_beyond};
+use switchback_cache::{Entry, Found, Key};
+
+use super::ahead::Ahead;
+use super::counters::Outcome;
+use super::fetch::{Behalf, Order};
+use super::key::Class;
+use super::query::Content;
+use super::slices::Slice;
+use super::{CacheFacts, Source, Tier, key, query, serve, wait};
+use crate::http::answer::Answer;
+use crate::http::context::Context;
+use crate::http::facts::RequestFacts;
+use crate::http::fault::{Fault, Kind};
+use crate::snapshot::caches::CacheSettings;
+
+/// What the cache of a route makes of a request.
+pub(crate) enum Lookup {
+    /// The origin is asked, and the cache has no part in it.
+    Pass,
+    /// What is stored answers it.
+    Answer(Answer),
+    /// The content of the request has to be read first: it belongs to the key.
+    Content,
+    /// Something has to be waited for.
+    Wait(Box<Wanted>),
+}
+
+/// A response that is wanted, and not at hand.
+pub(crate) struct Wanted {
+    pub(super) settings: Arc<CacheSettings>,
+    pub(super) key: Key,
+    /// Which slice of a response it is, where they are stored in slices.
+    pub(super) slice: Option<Slice>,
+    pub(super) asks: Asks,
+    /// Whether the disk may have it.
+    pub(super) is_on_disk: bool,
+    /// Whether what is stored is not looked at.
+    pub(super) is_bypass: bool,
+    /// What is stored, and has to be validated; whether it may stand in for an error.
+    pub(super) stored: Option<(Arc<Entry>, bool)>,
+    /// Whether that may be sent while another validates it.
+    pub(super) while_revalidating: bool,
+    /// Where the client is told what precedes its answer, if it is to know.
+    pub(super) ahead: Option<Ahead>,
+}
+
+/// What was found.
+pub(super) enum Step {
+    Pass,
+    Use(Source),
+    Wait,
+}
+
+/// Looks for an answer to the request in the cache of its route, without waiting for anything.
+pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Lookup, Fault> {
+    let Some(settings) = settings(context) else { return Ok(Lookup::Pass) };
+    let class = match class(head, &settings, context) {
+        Part::Has(class) => class,
+        Part::Content => return Ok(Lookup::Content),
+        Part::None(why) => {
+            pass(why, context);
+            return Ok(Lookup::Pass);
+        }
+    };
+    let whole = key::key(&settings, class, head, context);
+    let slice = settings.slice.filter(|_| class == Class::Get);
+    let slice = slice.map(|size| Slice::first(&whole, size));
+    let key = slice.as_ref().map_or(whole, Slice::key);
+    let asks = policy::asks(&head.headers, &settings.rules);
+    context.cache = Some(Box::new(CacheFacts { key: Some(key.clone()), ..CacheFacts::default() }));
+    let is_bypass =
+        settings.bypass.as_ref().is_some_and(|when| when.holds(&RequestFacts::new(head, context)));
+    let mut wanted = Wanted {
+        settings,
+        key,
+        slice,
+        asks,
+        is_on_disk: false,
+        is_bypass,
+        stored: None,
+        while_revalidating: false,
+        ahead: None,
+    };
+    let step = if is_bypass && wanted.is_too_far(head) {
+        pass(Forwarded::Bypass, context);
+        Step::Pass
+    } else if is_bypass {
+        note(context, Outcome::Bypass, Some(Forwarded::Bypass));
+        Step::Wait
+    } else {
+        let found = wanted.settings.zone.stored.find(&wanted.key, &head.headers);
+        wanted.judge(found, Tier::Memory, head, context)?
+    };
+    Ok(match step {
+        Step::Pass => Lookup::Pass,
+        Step::Use(source) => Lookup::Answer(serve::answer(head, context, &wanted, source)?),
+        Step::Wait => Lookup::Wait(Box::new(wanted)),
+    })
+}
+
+/// Those of the route, unless its cache has let the request go already, or is who asks.
+fn settings(context: &Context) -> Option<Arc<CacheSettings>> {
+    let route = context.place.route?;
+    let settings = context.snapshot.cache(route)?;
+    let is_past = context.inner
+        || context.fetcher.is_none()
+        || context.cache.as_ref().is_some_and(|facts| facts.passed == Some(route));
+    (!is_past).then(|| Arc::clone(settings))
+}
+
+/// Which part the cache has in a request.
+enum Part<'c> {
+    /// It looks for an answer.
+    Has(Class<'c>),
+    /// It will, when it knows the content of the request.
+    Content,
+    /// None, and why.
+    None(Forwarded),
+}
+
+fn class<'c>(head: &RequestHeader, settings: &CacheSettings, context: &'c Context) -> Part<'c> {
+    if query::is_query(&head.method) && settings.query {
+        if head.headers.contains_key(header::UPGRADE) {
+            return Part::None(Forwarded::Bypass);
+        }
+        return match query::content(head, context) {
+            Content::Known(content) => Part::Has(Class::Query(content)),
+            Content::Unread => Part::Content,
+            Content::TooLarge => Part::None(Forwarded::Bypass),
+        };
+    }
+    turned_away(head, settings).map_or(Part::Has(Class::Get), Part::None)
+}
+
+/// Why the cache has no part in a request that is no QUERY.
+fn turned_away(head: &RequestHeader, settings: &CacheSettings) -> Option<Forwarded> {
+    let is_known = head.method == Method::GET || head.method == Method::HEAD && settings.head;
+    if !is_known {
+        return Some(Forwarded::Method);
+    }
+    let length = head.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
+    let has_body = length.is_some_and(|length| length != b"0")
+        || head.headers.contains_key(header::TRANSFER_ENCODING);
+    let has_expectation = head.headers.contains_key(header::EXPECT);
+    let is_upgrade = head.headers.contains_key(header::UPGRADE);
+    (has_body || has_expectation || is_upgrade).then_some(Forwarded::Bypass)
+}
+
+/// Has the origin asked the usual way.
+pub(super) fn pass(why: Forwarded, context: &mut Context) {
+    let route = context.place.route;
+    let outcome = if why == Forwarded::Bypass { Outcome::Bypass } else { Outcome::Miss };
+    let facts = context.cache.get_or_insert_default();
+    if !matches!(why, Forwarded::Method) {
+        facts.outcome.get_or_insert(outcome);
+    }
+    facts.forwarded.get_or_insert(why);
+    (facts.passed, facts.answers) = (route, None);
+}
+
+/// Notes what has become of the request, as far as that is known.
+pub(super) fn note(context: &mut Context, outcome: Outcome, forwarded: Option<Forwarded>) {
+    let facts = context.cache.get_or_insert_default();
+    facts.outcome = Some(outcome);
+    facts.forwarded = forwarded;
+}
+
+impl Wanted {
+    /// A slice of a response whose first slice there is.
+    pub(super) fn slice(settings: Arc<CacheSettings>, asks: Asks, slice: Slice) -> Self {
+        Self {
+            settings,
+            key: slice.key(),
+            slice: Some(slice),
+            asks,
+            is_on_disk: false,
+            is_bypass: false,
+            stored: None,
+            while_revalidating: false,
+            ahead: None,
+        }
+    }
+
+    /// What is to be done, with what was found.
+    pub(super) fn judge(
+        &mut self,
+        found: Found,
+        tier: Tier,
+        head: &RequestHeader,
+        context: &mut Context,
+    ) -> Result<Step, Fault> {
+        let now = SystemTime::now();
+        self.stored = None;
+        (self.is_on_disk, self.while_revalidating) = (false, false);
+        let rules = &self.settings.rules;
+        let (entry, usable) = match found {
+            Found::Entry(entry) => {
+                let usable = policy::judge(&entry.meta, &self.asks, rules, now);
+                (entry, usable)
+            }
+            Found::Purged(entry) => {
+                let usable = policy::judge_purged(&entry.meta, &self.asks, rules, now);
+                (entry, usable)
+            }
+            Found::Ask => {
+                self.is_on_disk = true;
+                return Ok(Step::Wait);
+            }
+            Found::Others => return self.missing(Forwarded::VaryMiss, now, head, context),
+            Found::Nothing => return self.missing(Forwarded::UriMiss, now, head, context),
+        };
+        context.cache.get_or_insert_default().tier = Some(tier);
+        match usable {
+            Use::Fresh => self.answer(entry, Outcome::Hit, head, context),
+            Use::Stale => self.answer(entry, Outcome::Stale, head, context),
+            Use::WhileRevalidating if self.settings.background_update => {
+                self.refresh(&entry, head, context);
+                self.answer(entry, Outcome::Updating, head, context)
+            }
+            Use::WhileRevalidating => {
+                self.while_revalidating = true;
+                Ok(self.validate(entry, true, context))
+            }
+            Use::Validate { .. } if self.asks.only_if_cached => Err(not_cached()),
+            Use::Validate { if_error: true } if self.is_dead(context) => {
+                self.probe(&entry, head, context);
+                self.answer(entry, Outcome::Stale, head, context)
+            }
+            Use::Validate { if_error } => Ok(self.validate(entry, if_error, context)),
+        }
+    }
+
+    /// Nothing is stored that the request selects.
+    fn missing(
+        &self,
+        why: Forwarded,
+        now: SystemTime,
+        head: &RequestHeader,
+        context: &mut Context,
+    ) -> Result<Step, Fault> {
+        if self.asks.only_if_cached {
+            return Err(not_cached());
+        }
+        let zone = &self.settings.zone.stored;
+        note(context, Outcome::Miss, Some(why));
+        if self.slice.as_ref().is_some_and(|slice| !slice.is_first()) {
+            // The first one was wanted.
+            return Ok(Step::Wait);
+        }
+        let is_wanted =
+            self.settings.min_uses <= 1 || zone.count_use(&self.key) >= self.settings.min_uses;
+        let is_passed = self.asks.no_store || zone.is_pass(&self.key, now);
+        if is_passed || !is_wanted || self.is_too_far(head) {
+            pass(why, context);
+            return Ok(Step::Pass);
+        }
+        Ok(Step::Wait)
+    }
+
+    /// Whether too much would have to be fetched before what is wanted.
+    fn is_too_far(&self, head: &RequestHeader) -> bool {
+        let asked = Asked { method: &head.method, headers: &head.headers };
+        let most = self.settings.max_range_offset.filter(|_| self.slice.is_none());
+        most.is_some_and(|most| begins_beyond(asked, most))
+    }
+
+    fn validate(&mut self, entry: Arc<Entry>, if_error: bool, context: &mut Context) -> Step {
+        let is_fresh = policy::age(&entry.meta, SystemTime::now()) < entry.meta.freshness.lifetime;
+        let why = if is_fresh { Forwarded::Request } else { Forwarded::Stale };
+        note(context, Outcome::Expired, Some(why));
+        if self.asks.no_store {
+            pass(why, context);
+            return Step::Pass;
+        }
+        self.stored = Some((entry, if_error));
+        Step::Wait
+    }
+
+    pub(super) fn answer(
+        &self,
+        entry: Arc<Entry>,
+        outcome: Outcome,
+        head: &RequestHeader,
+        context: &mut Context,
+    ) -> Result<Step, Fault> {
+        if serve::is_for_origin(&entry, head) {
+            pass(Forwarded::Request, context);
+            return Ok(Step::Pass);
+        }
+        note(context, outcome, None);
+        context.cache.get_or_insert_default().last_modified =
+            entry.meta.head.headers.get(header::LAST_MODIFIED).cloned();
+        Ok(Step::Use(Source::Stored(entry)))
+    }
+
+    /// Has what is stored validated while it is in use, unless that is being done.
+    fn refresh(&self, entry: &Arc<Entry>, head: &RequestHeader, context: &Context) {
+        let Some(fetcher) = &context.fetcher else { return };
+        let wish = wait::wish(self, head);
+        let Some(filling) = context.resident.fills.refresh(wish) else { return };
+        let order = Order {
+            settings: &self.settings,
+            key: &self.key,
+            slice: self.slice.as_ref(),
+            stored: Some((entry, true)),
+            behalf: Behalf::Background,
+            ahead: None,
+        };
+        fetcher.fetch(&order, filling, head, context);
+    }
+
+    /// Whether the origin is known to be dead, and what is stored is good enough until it is back.
+    fn is_dead(&self, context: &Context) -> bool {
+        self.settings.always_online && context.resident.origins.is_dead(&self.settings.upstream)
+    }
+
+    /// Looks whether a dead origin is back, if it is time for that.
+    fn probe(&self, entry: &Arc<Entry>, head: &RequestHeader, context: &Context) {
+        if context.resident.origins.may_probe(&self.settings.upstream) {
+            self.refresh(entry, head, context);
+        }
+    }
+}
+
+/// RFC 9111, 5.2.1.7.
+fn not_cached() -> Fault {
+    Fault::client(
+        Kind::Refused(http::StatusCode::GATEWAY_TIMEOUT),
+        "`only-if-cached`, and nothing stored may be used",
+    )
+}

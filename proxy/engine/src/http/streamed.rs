@@ -1,0 +1,139 @@
+//! Bodies that are not whole in one place: on their way, or stored in pieces.
+
+use std::io;
+use std::ops::Range;
+use std::vec;
+
+use bytes::Bytes;
+use switchback_cache::disk::DiskBody;
+use switchback_cache::fill::Broken;
+use switchback_cache::{Body, Entry, serve};
+use switchback_representation::Part;
+
+use super::cache::Reader;
+use super::cache::slices::Sliced;
+
+/// A body that comes piece by piece.
+#[derive(Debug)]
+pub(crate) struct Streamed {
+    source: Source,
+    length: Option<u64>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Pieces(vec::IntoIter<Bytes>),
+    Arriving(Reader),
+    Parts(Parts),
+}
+
+/// Parts of something larger.
+#[derive(Debug)]
+struct Parts {
+    of: Larger,
+    parts: vec::IntoIter<Part>,
+    /// What is left of the range in hand.
+    range: Range<u64>,
+}
+
+/// What parts are taken of.
+#[derive(Debug)]
+pub(crate) enum Larger {
+    /// What is on its way; ranges are in order and do not overlap.
+    Arriving(Reader),
+    /// What is in memory, in pieces.
+    InMemory(Box<[Bytes]>),
+    /// What lies on disk.
+    OnDisk(DiskBody),
+    /// What is stored slice by slice.
+    Sliced(Box<Sliced>),
+}
+
+impl Streamed {
+    /// Of pieces that are at hand.
+    pub(crate) fn pieces(pieces: Vec<Bytes>) -> Self {
+        let length = pieces.iter().map(|piece| piece.len() as u64).sum();
+        Self { source: Source::Pieces(pieces.into_iter()), length: Some(length) }
+    }
+
+    /// On its way, with its length where that is known.
+    pub(crate) fn arriving(reader: Reader, length: Option<u64>) -> Self {
+        Self { source: Source::Arriving(reader), length }
+    }
+
+    /// Parts of something, together of this length.
+    pub(crate) fn parts(of: Larger, parts: Vec<Part>, length: u64) -> Self {
+        let parts = Parts { of, parts: parts.into_iter(), range: 0..0 };
+        Self { source: Source::Parts(parts), length: Some(length) }
+    }
+
+    /// How many bytes there are in all, where that is known.
+    pub(crate) fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// There should be more, and is not: whoever was sent a part must see that it is one.
+    pub(crate) async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        match &mut self.source {
+            Source::Pieces(pieces) => Ok(pieces.next()),
+            Source::Arriving(reader) => reader.next().await.map_err(cut),
+            Source::Parts(parts) => parts.next().await,
+        }
+    }
+}
+
+impl Parts {
+    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+        while self.range.is_empty() {
+            match self.parts.next() {
+                Some(Part::Bytes(bytes)) => return Ok(Some(bytes)),
+                Some(Part::Range(next)) => self.range = next,
+                None => return Ok(None),
+            }
+        }
+        let mut piece = self.of.read(&self.range).await?;
+        if piece.is_empty() {
+            return Err(cut(Broken));
+        }
+        piece.truncate(length(&self.range));
+        self.range.start += piece.len() as u64;
+        Ok(Some(piece))
+    }
+}
+
+impl Larger {
+    /// What is stored.
+    pub(crate) fn of(entry: &Entry) -> Self {
+        match &entry.body {
+            Body::Memory(pieces) => Self::InMemory(pieces.clone()),
+            Body::Disk(body) => Self::OnDisk(body.clone()),
+        }
+    }
+
+    /// What is there next of this range, and perhaps of what follows it; nothing at the end.
+    pub(crate) async fn read(&mut self, range: &Range<u64>) -> io::Result<Bytes> {
+        match self {
+            Self::Arriving(reader) => {
+                reader.skip_to(range.start);
+                Ok(reader.next().await.map_err(cut)?.unwrap_or_default())
+            }
+            Self::InMemory(pieces) => {
+                Ok(serve::slices(pieces, range.clone()).next().unwrap_or_default())
+            }
+            Self::OnDisk(body) => body.read(range.start, length(range)).await.map_err(cut),
+            Self::Sliced(sliced) => Box::pin(sliced.read(range)).await,
+        }
+    }
+}
+
+fn length(range: &Range<u64>) -> usize {
+    usize::try_from(range.end - range.start).unwrap_or(usize::MAX)
+}
+
+/// What was to come does not: the client must see that.
+pub(crate) fn cut(why: impl std::error::Error + Send + Sync + 'static) -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, why)
+}

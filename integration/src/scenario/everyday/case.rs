@@ -32,6 +32,15 @@ impl Case {
         label
     }
 
+    /// Whether it asks for a range with a number of more digits than 64 bits have.
+    pub(super) fn asks_for_huge_range(&self) -> bool {
+        let text = String::from_utf8_lossy(&self.bytes).into_owned();
+        let ranges = text.lines().filter_map(|line| line.strip_prefix("Range: "));
+        ranges
+            .flat_map(|range| range.split(|it: char| !it.is_ascii_digit()))
+            .any(|it| it.len() > 19)
+    }
+
     /// Whether its request line or its `Host` is not exactly as RFC 9112 has it, or they name different hosts.
     pub(super) fn is_loose(&self) -> bool {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();

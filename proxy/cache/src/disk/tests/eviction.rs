@@ -23,6 +23,8 @@ async fn the_files_never_take_more_than_allowed() {
 #[tokio::test]
 async fn what_is_asked_for_outlives_what_passes_by() {
     let rig = Rig::with(DiskLimits { size: 20 * TAKES, ..LIMITS });
+    // What the rebuilding of the index comes upon is queued as if nobody had asked for it yet.
+    wait_until("the index is rebuilt", || rig.disk.stats().is_indexed).await;
     for number in 0..10 {
         rig.store(&meta(&format!("/hot/{number}")), &body(10_000)).await;
     }

@@ -15,7 +15,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Stat};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, Statx, StatxFlags};
 use rustix::io::Errno;
 
 use super::OpenError;
@@ -23,13 +23,13 @@ use super::name::{Name, Shard};
 use super::tier::random;
 
 /// The directory of this version of the format.
-const CURRENT: &str = "v1";
-const VERSION: u32 = 1;
+pub(super) const CURRENT: &str = "v1";
+pub(super) const VERSION: u32 = 1;
 
-const FOLDER: OFlags =
+pub(super) const FOLDER: OFlags =
     OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC).union(OFlags::NOFOLLOW);
 /// A pipe in the place of a file does not keep us waiting.
-const ENTRY: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
+pub(super) const ENTRY: OFlags = OFlags::CLOEXEC.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK);
 
 /// How often another name is tried for a file that somebody took for litter.
 const MOST_TRIES: usize = 8;
@@ -38,25 +38,44 @@ const MOST_TRIES: usize = 8;
 #[derive(Debug)]
 pub(super) struct Directory {
     /// The configured path, for old versions of the format.
-    outer: OwnedFd,
+    pub(super) outer: OwnedFd,
     /// `v1`.
     root: OwnedFd,
     shards: Vec<OwnedFd>,
     /// Keeps its lock for as long as this lives.
     _lock: OwnedFd,
     user: u32,
+    /// Files are taken for each other, as in a copy of a directory.
+    #[cfg(test)]
+    pub(super) ignores_births: std::sync::atomic::AtomicBool,
 }
 
 /// What stands under a name.
 #[derive(Debug)]
 pub(super) enum Opened {
-    /// A file of ours, of this length.
-    File(File, u64),
+    /// A file of ours.
+    File(OwnFile),
     /// Nothing.
     Nothing,
     /// Something that we did not put there.
     Foreign,
 }
+
+/// An open file of ours.
+#[derive(Debug)]
+pub(super) struct OwnFile {
+    pub(super) file: File,
+    /// In bytes.
+    pub(super) length: u64,
+    pub(super) birth: Birth,
+}
+
+/// When and as what number a file was made, folded into one; 0 where the file system does not say.
+///
+/// A power cut may leave a file whose blocks still hold what a removed one had put there (ext4 with `data=writeback`): an entry
+/// that is whole, and was purged. Its contents say of which file they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Birth(pub(super) u64);
 
 /// What stands under a name, without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,13 +103,6 @@ pub(super) enum Listed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Temporary(pub(super) u64);
 
-/// What became of the directory of an older version.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Dropped {
-    pub(super) entries: u64,
-    pub(super) foreign: u64,
-}
-
 impl Directory {
     /// Opens `path`, and makes what is missing of it.
     pub(super) fn open(path: &Path) -> Result<Self, OpenError> {
@@ -113,7 +125,15 @@ impl Directory {
             let path = path.join(CURRENT).join(&name);
             shards.push(open_folder(root.as_fd(), &name, &path, user)?);
         }
-        Ok(Self { outer, root, shards, _lock: lock, user })
+        Ok(Self {
+            outer,
+            root,
+            shards,
+            _lock: lock,
+            user,
+            #[cfg(test)]
+            ignores_births: false.into(),
+        })
     }
 
     pub(super) fn open_entry(&self, name: Name, for_writing: bool) -> io::Result<Opened> {
@@ -129,16 +149,18 @@ impl Directory {
             }
             Err(error) => return Err(error.into()),
         };
-        let facts = rustix::fs::fstat(&file)?;
-        Ok(match self.seen(&facts) {
-            Seen::File { length, .. } => Opened::File(file.into(), length),
-            _ => Opened::Foreign,
-        })
+        let facts = facts(&file)?;
+        if !self.is_own(&facts) {
+            return Ok(Opened::Foreign);
+        }
+        let birth = self.birth(&facts);
+        Ok(Opened::File(OwnFile { file: file.into(), length: facts.stx_size, birth }))
     }
 
     pub(super) fn look(&self, name: Name) -> io::Result<Seen> {
         let shard = self.shard(name.key.shard());
-        match rustix::fs::statat(shard, name.to_string(), AtFlags::SYMLINK_NOFOLLOW) {
+        let wanted = StatxFlags::BASIC_STATS;
+        match rustix::fs::statx(shard, name.to_string(), AtFlags::SYMLINK_NOFOLLOW, wanted) {
             Ok(facts) => Ok(self.seen(&facts)),
             Err(Errno::NOENT) => Ok(Seen::Nothing),
             Err(error) => Err(error.into()),
@@ -146,25 +168,43 @@ impl Directory {
     }
 
     /// A file of our own has this user, one name and no other kind.
-    fn seen(&self, facts: &Stat) -> Seen {
-        let is_file = FileType::from_raw_mode(facts.st_mode) == FileType::RegularFile;
-        if !is_file || facts.st_uid != self.user || facts.st_nlink > 1 {
+    fn is_own(&self, facts: &Statx) -> bool {
+        let mode = rustix::fs::RawMode::from(facts.stx_mode);
+        let is_file = FileType::from_raw_mode(mode) == FileType::RegularFile;
+        is_file && facts.stx_uid == self.user && facts.stx_nlink <= 1
+    }
+
+    fn birth(&self, facts: &Statx) -> Birth {
+        let is_told = StatxFlags::from_bits_retain(facts.stx_mask).contains(StatxFlags::BTIME);
+        #[cfg(test)]
+        let is_told = is_told && !self.ignores_births.load(std::sync::atomic::Ordering::Relaxed);
+        let born = facts.stx_btime;
+        match is_told {
+            true => Birth::of(facts.stx_ino, born.tv_sec, born.tv_nsec),
+            false => Birth::default(),
+        }
+    }
+
+    fn seen(&self, facts: &Statx) -> Seen {
+        if !self.is_own(facts) {
             return Seen::Foreign;
         }
-        let used = facts.st_mtime.max(facts.st_atime);
-        Seen::File { length: u64::try_from(facts.st_size).unwrap_or_default(), used }
+        let used = facts.stx_mtime.tv_sec.max(facts.stx_atime.tv_sec);
+        Seen::File { length: facts.stx_size, used }
     }
 
     /// An empty file in the directory of `shard`, locked, so that others know that its writer lives.
-    pub(super) fn create(&self, shard: Shard) -> io::Result<(Temporary, File)> {
+    pub(super) fn create(&self, shard: Shard) -> io::Result<(Temporary, OwnFile)> {
         let flags = ENTRY | OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
         for _ in 0..MOST_TRIES {
             let name = Temporary(random());
             let file = rustix::fs::openat(self.shard(shard), name.to_string(), flags, private())?;
             let locked = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
             // Whoever looks for litter may have come between the two, and taken it for that.
-            if locked.is_ok() && rustix::fs::fstat(&file)?.st_nlink == 1 {
-                return Ok((name, file.into()));
+            let facts = facts(&file)?;
+            if locked.is_ok() && facts.stx_nlink == 1 {
+                let birth = self.birth(&facts);
+                return Ok((name, OwnFile { file: file.into(), length: 0, birth }));
             }
         }
         Err(Errno::AGAIN.into())
@@ -236,67 +276,25 @@ impl Directory {
         self.root.as_fd()
     }
 
-    /// Removes the entries of older versions that no process uses any more.
-    pub(super) fn drop_older(&self) -> io::Result<Dropped> {
-        let mut dropped = Dropped::default();
-        for entry in Dir::read_from(&self.outer)? {
-            let entry = entry?;
-            let name = entry.file_name().to_bytes();
-            match name {
-                b"." | b".." => {}
-                name if name == CURRENT.as_bytes() => {}
-                name if is_older(name) => self.drop_version(name, &mut dropped)?,
-                _ => dropped.foreign += 1,
-            }
-        }
-        Ok(dropped)
-    }
-
-    /// Files with names of ours alone, two levels deep; whatever else is there keeps its place.
-    fn drop_version(&self, name: &[u8], dropped: &mut Dropped) -> io::Result<()> {
-        let folder = match rustix::fs::openat(&self.outer, name, FOLDER, Mode::empty()) {
-            Ok(folder) => folder,
-            // Another process was quicker.
-            Err(Errno::NOENT) => return Ok(()),
-            Err(_) => {
-                dropped.foreign += 1;
-                return Ok(());
-            }
-        };
-        if let Ok(lock) = rustix::fs::openat(&folder, "lock", ENTRY, Mode::empty())
-            && rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
-            return Ok(());
-        }
-        for shard in Shard::all() {
-            let Ok(inner) = rustix::fs::openat(&folder, shard.to_string(), FOLDER, Mode::empty())
-            else {
-                continue;
-            };
-            for entry in Dir::read_from(&inner)? {
-                let entry = entry?;
-                let text = entry.file_name().to_bytes();
-                let is_ours =
-                    Name::parse(text, shard).is_some() || Temporary::parse(text).is_some();
-                if is_ours
-                    && rustix::fs::unlinkat(&inner, entry.file_name(), AtFlags::empty()).is_ok()
-                {
-                    dropped.entries += 1;
-                }
-            }
-            let _ = rustix::fs::unlinkat(&folder, shard.to_string(), AtFlags::REMOVEDIR);
-        }
-        for file in ["purges", "lock"] {
-            let _ = rustix::fs::unlinkat(&folder, file, AtFlags::empty());
-        }
-        let _ = rustix::fs::unlinkat(&self.outer, name, AtFlags::REMOVEDIR);
-        Ok(())
-    }
-
     fn shard(&self, shard: Shard) -> BorrowedFd<'_> {
         // One for each shard was opened.
         self.shards.get(shard.index()).unwrap_or(&self.root).as_fd()
     }
+}
+
+impl Birth {
+    fn of(number: u64, seconds: i64, nanos: u32) -> Self {
+        let mut bytes = [0; 20];
+        bytes[..8].copy_from_slice(&number.to_le_bytes());
+        bytes[8..16].copy_from_slice(&seconds.to_le_bytes());
+        bytes[16..].copy_from_slice(&nanos.to_le_bytes());
+        Self(super::format::digest(&bytes))
+    }
+}
+
+fn facts(file: &OwnedFd) -> io::Result<Statx> {
+    let wanted = StatxFlags::BASIC_STATS | StatxFlags::BTIME;
+    Ok(rustix::fs::statx(file, c"", AtFlags::EMPTY_PATH, wanted)?)
 }
 
 impl Temporary {
@@ -315,11 +313,6 @@ impl std::fmt::Display for Temporary {
 /// For its owner alone.
 pub(super) fn private() -> Mode {
     Mode::RUSR | Mode::WUSR
-}
-
-fn is_older(name: &[u8]) -> bool {
-    let digits = name.strip_prefix(b"v").and_then(|digits| std::str::from_utf8(digits).ok());
-    digits.and_then(|digits| digits.parse::<u32>().ok()).is_some_and(|version| version < VERSION)
 }
 
 fn make_folder(beneath: impl AsFd, name: impl rustix::path::Arg) -> Result<(), Errno> {

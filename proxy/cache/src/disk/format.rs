@@ -1,7 +1,7 @@
 //! What an entry looks like in its file.
 //!
 //! ```text
-//! 0    preamble   magic, version, where the body begins, room of a tail head, identity of the file, checksum
+//! 0    preamble   magic, version, where the body begins, room of a tail head, identity of the file, checksum (of its birth too)
 //! 40   head       length, sequence, checksum; length and digest of the body, then all of `Meta`
 //!      body       as it is
 //!      digests    one for each block of 64 KiB, where there is more than one block
@@ -13,6 +13,7 @@
 
 use twox_hash::XxHash3_64;
 
+use super::directory::Birth;
 use super::meta;
 use crate::entry::Meta;
 
@@ -78,7 +79,7 @@ impl Preamble {
         Some(Self { body_at, tail_room, identity })
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, birth: Birth, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&VERSION.to_le_bytes());
@@ -86,11 +87,13 @@ impl Preamble {
         out.extend_from_slice(&self.body_at.to_le_bytes());
         out.extend_from_slice(&self.tail_room.to_le_bytes());
         out.extend_from_slice(&self.identity.to_le_bytes());
-        let checksum = XxHash3_64::oneshot(out.get(start..).unwrap_or_default());
+        let written = out.get(start..).unwrap_or_default();
+        let checksum = XxHash3_64::oneshot_with_seed(birth.0, written);
         out.extend_from_slice(&checksum.to_le_bytes());
     }
 
-    pub(super) fn read(bytes: &[u8]) -> Result<Self, Broken> {
+    /// Of a file of this birth: the same bytes in another one are none.
+    pub(super) fn read(bytes: &[u8], birth: Birth) -> Result<Self, Broken> {
         let bytes = bytes.first_chunk::<PREAMBLE>().ok_or(Broken::Corrupt)?;
         if !bytes.starts_with(&MAGIC) {
             return Err(Broken::Corrupt);
@@ -98,12 +101,12 @@ impl Preamble {
         if u16_at(bytes, 8) != Some(VERSION) {
             return Err(Broken::Version);
         }
-        Self::read_current(bytes).ok_or(Broken::Corrupt)
+        Self::read_current(bytes, birth).ok_or(Broken::Corrupt)
     }
 
-    fn read_current(bytes: &[u8; PREAMBLE]) -> Option<Self> {
+    fn read_current(bytes: &[u8; PREAMBLE], birth: Birth) -> Option<Self> {
         let (facts, checksum) = bytes.split_last_chunk::<8>()?;
-        if XxHash3_64::oneshot(facts) != u64::from_le_bytes(*checksum) {
+        if XxHash3_64::oneshot_with_seed(birth.0, facts) != u64::from_le_bytes(*checksum) {
             return None;
         }
         let found = Self {
@@ -231,7 +234,8 @@ pub(super) fn seal(digests: &[u64]) -> (u64, Vec<u8>) {
 
 /// What is read of any bytes is what is written of it. The checksums are taken to be right: they keep a fuzzer out.
 pub(super) fn check_head(bytes: &[u8]) {
-    let read = Preamble::read(bytes).and_then(|preamble| preamble.first_record(bytes));
+    let read = Preamble::read(bytes, Birth::default());
+    let read = read.and_then(|preamble| preamble.first_record(bytes));
     assert!(read.is_err() || bytes.len() > PREAMBLE + RECORD, "a head of no bytes");
     let Some(found) = meta::read(bytes) else { return };
     let mut written = Vec::new();

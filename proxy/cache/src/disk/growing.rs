@@ -9,7 +9,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 
 use super::body::{Content, DiskBody, ReadError, Span};
-use super::directory::Temporary;
+use super::directory::{Birth, OwnFile, Temporary};
 use super::format::{self, BLOCK, BodyFacts, Preamble, Record};
 use super::health::{self, Action};
 use super::name::Name;
@@ -31,12 +31,19 @@ pub(super) struct Output {
     pub(super) tier: Arc<Tier>,
     name: Name,
     preamble: Preamble,
-    file: OnceLock<Arc<File>>,
+    begun: OnceLock<Begun>,
     /// Bytes of the body in the file, all of which `progress` has digests of.
     written: AtomicU64,
     progress: Mutex<Progress>,
     /// Held through a writing.
     temporary: Mutex<Option<Temporary>>,
+}
+
+/// The file, once there is one.
+#[derive(Debug)]
+struct Begun {
+    file: Arc<File>,
+    birth: Birth,
 }
 
 #[derive(Debug, Default)]
@@ -57,7 +64,7 @@ impl Output {
             tier: Arc::clone(tier),
             name: Name::of(meta),
             preamble: Preamble::for_record(head.len(), random())?,
-            file: OnceLock::new(),
+            begun: OnceLock::new(),
             written: AtomicU64::new(0),
             progress: Mutex::default(),
             temporary: Mutex::default(),
@@ -73,7 +80,7 @@ impl Output {
             count(&self.tier.counts.refused);
             return Err(GivenUp);
         }
-        let file = self.file(&mut temporary)?;
+        let Begun { file, .. } = self.begin(&mut temporary)?;
         let bytes = joined(pieces);
         let from = self.written.load(Ordering::Relaxed);
         self.noted(file.write_all_at(&bytes, head + from))?;
@@ -86,7 +93,7 @@ impl Output {
 
     /// Writes the rest, the digests and the head, and gives the file its name.
     pub(super) fn finish(self: &Arc<Self>, last: &[Bytes], meta: Meta) -> Result<Stored, GivenUp> {
-        let is_begun = self.file.get().is_some();
+        let is_begun = self.begun.get().is_some();
         let body = joined(last);
         let finished = if is_begun || body.len() as u64 > BLOCK {
             let appended = if body.is_empty() { Ok(()) } else { self.append(&[body]) };
@@ -103,15 +110,17 @@ impl Output {
     /// All of it in one writing.
     fn finish_small(&self, body: Bytes, meta: Meta) -> Result<Stored, GivenUp> {
         let facts = BodyFacts { length: body.len() as u64, digest: format::digest(&body) };
-        let mut bytes = Vec::with_capacity(self.preamble.body_at as usize + body.len());
-        let record = self.write_head(facts, meta, &mut bytes)?;
-        bytes.extend_from_slice(&body);
+        let length = self.preamble.body_at as usize + body.len();
         let mut temporary = self.temporary.lock();
-        if !self.tier.make_room(bytes.len() as u64) {
+        if !self.tier.make_room(length as u64) {
             count(&self.tier.counts.refused);
             return Err(GivenUp);
         }
-        let file = self.file(&mut temporary)?;
+        let Begun { file, birth } = self.begin(&mut temporary)?;
+        let mut bytes = Vec::with_capacity(length);
+        let record =
+            self.write_head(Record { sequence: 0, body: facts, meta }, *birth, &mut bytes)?;
+        bytes.extend_from_slice(&body);
         self.noted(file.write_all_at(&bytes, 0))?;
         self.tier.counts.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.publish(&mut temporary, bytes.len() as u64)?;
@@ -120,14 +129,15 @@ impl Output {
 
     fn finish_large(&self, meta: Meta) -> Result<Stored, GivenUp> {
         let mut temporary = self.temporary.lock();
-        let file = self.file(&mut temporary)?;
+        let Begun { file, birth } = self.begin(&mut temporary)?;
         let length = self.written.load(Ordering::Relaxed);
         let digests: Box<[u64]> = self.progress.lock().digests.as_slice().into();
         let (digest, behind) = format::seal(&digests);
         let facts = BodyFacts { length, digest };
         self.noted(file.write_all_at(&behind, self.preamble.digests_at(facts)))?;
         let mut head = Vec::new();
-        let record = self.write_head(facts, meta, &mut head)?;
+        let record =
+            self.write_head(Record { sequence: 0, body: facts, meta }, *birth, &mut head)?;
         self.noted(file.write_all_at(&head, 0))?;
         self.tier.counts.written.fetch_add((head.len() + behind.len()) as u64, Ordering::Relaxed);
         self.publish(&mut temporary, self.preamble.tail_at(facts, 0))?;
@@ -144,12 +154,11 @@ impl Output {
 
     fn write_head(
         &self,
-        body: BodyFacts,
-        meta: Meta,
+        record: Record,
+        birth: Birth,
         out: &mut Vec<u8>,
     ) -> Result<Record, GivenUp> {
-        let record = Record { sequence: 0, body, meta };
-        self.preamble.write(out);
+        self.preamble.write(birth, out);
         record.write(self.preamble.identity, out).ok_or(GivenUp)?;
         Ok(record)
     }
@@ -197,13 +206,14 @@ impl Output {
     }
 
     /// The file, which is made for the first bytes.
-    fn file(&self, temporary: &mut Option<Temporary>) -> Result<&Arc<File>, GivenUp> {
-        if let Some(file) = self.file.get() {
-            return Ok(file);
+    fn begin(&self, temporary: &mut Option<Temporary>) -> Result<&Begun, GivenUp> {
+        if let Some(begun) = self.begun.get() {
+            return Ok(begun);
         }
-        let (name, file) = self.noted(self.tier.directory.create(self.name.key.shard()))?;
+        let (name, OwnFile { file, birth, .. }) =
+            self.noted(self.tier.directory.create(self.name.key.shard()))?;
         *temporary = Some(name);
-        Ok(self.file.get_or_init(|| Arc::new(file)))
+        Ok(self.begun.get_or_init(|| Begun { file: Arc::new(file), birth }))
     }
 
     fn noted<T>(&self, result: std::io::Result<T>) -> Result<T, GivenUp> {
@@ -224,7 +234,7 @@ impl Output {
             let digests = progress.digests.iter().skip(span.first_block()).take(blocks);
             (span, digests.copied().collect::<Vec<_>>())
         };
-        let file = self.file.get().ok_or(Error::Failed)?;
+        let Begun { file, .. } = self.begun.get().ok_or(Error::Failed)?;
         let begins = u64::from(self.preamble.body_at) + span.begins;
         let bytes = read_at(file, begins, span.length());
         let bytes = self.tier.noted(Action::Read, bytes).ok_or(Error::Failed)?;

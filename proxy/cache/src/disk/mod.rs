@@ -10,6 +10,7 @@ mod journal;
 mod keeper;
 mod meta;
 mod name;
+mod older;
 mod pool;
 #[cfg(test)]
 mod tests;

@@ -10,7 +10,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use rustix::io::Errno;
 
-use super::directory::{Directory, Listed, Opened, Seen};
+use super::directory::{Directory, Listed, Opened, OwnFile, Seen};
 use super::format::{Broken, Preamble, Record};
 use super::health::{Action, Health};
 use super::index::Index;
@@ -148,8 +148,8 @@ impl Tier {
                 self.set_aside(name);
                 None
             }
-            Opened::File(file, length) => {
-                let read = read_entry(file, length, first);
+            Opened::File(found) => {
+                let read = read_entry(found, first);
                 match self.noted(Action::Read, read)? {
                     Ok(entry) => Some(entry),
                     Err(broken) => {
@@ -272,10 +272,11 @@ pub(super) fn read_at(file: &File, offset: u64, length: usize) -> io::Result<Vec
     Ok(bytes)
 }
 
-fn read_entry(file: File, length: u64, first: usize) -> io::Result<Result<EntryFile, Broken>> {
+fn read_entry(found: OwnFile, first: usize) -> io::Result<Result<EntryFile, Broken>> {
+    let OwnFile { file, length, birth } = found;
     let first = usize::try_from(length).unwrap_or(first).min(first);
     let mut start = read_at(&file, 0, first)?;
-    let preamble = match Preamble::read(&start) {
+    let preamble = match Preamble::read(&start, birth) {
         Ok(preamble) => preamble,
         Err(broken) => return Ok(Err(broken)),
     };

@@ -50,6 +50,13 @@ impl Rig {
         Disk::open(&settings(self.folder.path(), LIMITS)).unwrap()
     }
 
+    /// From now on files are taken for each other: tests write them as nobody else does.
+    fn ignores_births(self) -> Self {
+        let directory = &self.disk.tier.directory;
+        directory.ignores_births.store(true, std::sync::atomic::Ordering::Relaxed);
+        self
+    }
+
     fn path(&self) -> PathBuf {
         self.folder.path().join("cache/v1")
     }

@@ -5,6 +5,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::disk::directory::Birth;
 use crate::disk::format::{BodyFacts, Preamble, Record};
 use crate::policy::Stale;
 
@@ -82,12 +83,14 @@ prop_compose! {
     }
 }
 
+const BIRTH: Birth = Birth(4711);
+
 fn written(record: &Record, identity: u64) -> (Preamble, Vec<u8>) {
     let mut head = Vec::new();
     record.write(identity, &mut head).unwrap();
     let preamble = Preamble::for_record(head.len(), identity).unwrap();
     let mut bytes = Vec::new();
-    preamble.write(&mut bytes);
+    preamble.write(BIRTH, &mut bytes);
     bytes.extend_from_slice(&head);
     (preamble, bytes)
 }
@@ -103,10 +106,11 @@ proptest! {
     ) {
         let record = Record { sequence, body: BodyFacts { length, digest }, meta };
         let (preamble, bytes) = written(&record, identity);
-        prop_assert_eq!(Preamble::read(&bytes), Ok(preamble));
+        prop_assert_eq!(Preamble::read(&bytes, BIRTH), Ok(preamble));
         let read = preamble.first_record(&bytes).unwrap();
         prop_assert_eq!(format!("{read:?}"), format!("{record:?}"));
-        // Under another identity it is nothing.
+        // In another file, or under another identity, it is nothing.
+        prop_assert!(Preamble::read(&bytes, Birth(4712)).is_err());
         prop_assert!(Record::read(&bytes[40..], identity ^ 1).is_none());
     }
 
@@ -120,7 +124,7 @@ proptest! {
         let (_, mut bytes) = written(&record, 7);
         let at = at.index(bytes.len());
         bytes[at] ^= by;
-        let read = Preamble::read(&bytes).and_then(|preamble| preamble.first_record(&bytes));
+        let read = Preamble::read(&bytes, BIRTH).and_then(|preamble| preamble.first_record(&bytes));
         prop_assert!(read.is_err(), "byte {at}");
     }
 

@@ -141,14 +141,19 @@ fn memory_and_descriptors_stay_flat_over_reloads() {
         proxy.reload(&numbered(number)).expect_accepted();
     }
     let before = proxy.stats();
-    for number in 60..560 {
-        proxy.reload(&numbered(number)).expect_accepted();
+    // A heap grows now and then by some megabytes, with a thread or a page that is kept; a leak grows every time.
+    let (mut least, mut last) = (u64::MAX, before);
+    for round in 0..4 {
+        for number in 0..300 {
+            proxy.reload(&numbered(60 + round * 300 + number)).expect_accepted();
+        }
+        let now = proxy.stats();
+        least = least.min(now.resident_kib.saturating_sub(last.resident_kib));
+        last = now;
     }
-    let after = proxy.stats();
-    // A pool may have got more threads, each of which keeps some 4 MiB of heap; a leak would be there without them.
-    let threads = after.threads.saturating_sub(before.threads) as u64;
-    let allowed = before.resident_kib + 4096 + threads * 5120;
-    assert!(after.resident_kib < allowed && threads < 8, "{before:?} then {after:?}");
+    let after = last;
+    assert!(least < 1024, "at least {least} KiB for 300 reloads: {before:?} then {after:?}");
+    assert!(after.threads < before.threads + 8, "{before:?} then {after:?}");
     assert!(after.descriptors <= before.descriptors + 1, "{before:?} then {after:?}");
 }
 

@@ -24,7 +24,7 @@ pub trait Control: Send + Sync + 'static {
     fn stop(&self, mode: StopMode);
     /// Appends the counters in the Prometheus text format.
     fn metrics(&self, out: &mut String);
-    /// Opens all log files again (after rotation).
+    /// Opens all log files again (after rotation). Blocks until nothing more goes to the old ones.
     fn reopen_logs(&self);
     /// Purges, and tells other nodes.
     ///

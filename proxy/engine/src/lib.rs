@@ -284,7 +284,7 @@ impl Engine {
         let _ = self.shared.burst_over.set(then);
     }
 
-    /// Opens all log files again.
+    /// Opens all log files again. Blocks until nothing more goes to the old ones, at most a second for each that takes no lines.
     pub fn reopen_logs(&self) {
         self.shared.resident.reopen_logs();
     }

@@ -82,7 +82,8 @@ impl Handle {
         self.live.engine().purge(wanted, heard)
     }
 
-    /// Opens all log files again, after they were rotated.
+    /// Opens all log files again, after they were rotated. Blocks until nothing more goes to the old ones, so that they can be
+    /// compressed or sent away; at most a second for each that takes no lines.
     pub fn reopen_logs(&self) {
         self.live.reopen_logs();
     }

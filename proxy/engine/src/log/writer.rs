@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use switchback_conf::plan::{LogTarget, RotatePlan};
 
-use super::queue::{Losses, Orders, Queue};
+use super::queue::{Losses, Queue};
 use super::rotate::{self, Rotation};
 use super::sink::{self, Piece, Sink};
 use super::trouble::Trouble;
@@ -57,7 +57,7 @@ impl LogWriter {
         self.queue.push(line);
     }
 
-    /// Has the target opened again, after a rotation by somebody else.
+    /// Has the target opened again, after a rotation by somebody else. A [`flush`](Self::flush) waits for it.
     pub fn reopen(&self) {
         self.queue.reopen();
     }
@@ -122,9 +122,12 @@ impl Thread {
             if orders.reopen && self.trouble.is_stuck() {
                 self.reopen();
             }
-            self.write_out(orders);
+            let is_settled = self.write_out();
             if orders.reopen && !self.trouble.is_stuck() {
                 self.reopen();
+            }
+            if is_settled {
+                self.queue.flushed(orders);
             }
             if orders.closed {
                 let closed_at = *closed_at.get_or_insert_with(Instant::now);
@@ -137,21 +140,24 @@ impl Thread {
         self.losses.lose(memchr::memchr_iter(b'\n', rest).count() as u64);
     }
 
-    fn write_out(&mut self, orders: Orders) {
+    /// Whether what was handed over is written, or known not to go: nobody need wait for that.
+    fn write_out(&mut self) -> bool {
         match self.empty_hand() {
             Progress::Done => {
                 self.hand.clear();
                 self.done = 0;
                 self.trouble.over(&self.target);
-                self.queue.flushed(orders);
+                true
             }
-            Progress::Blocked => self.trouble.blocked(),
+            Progress::Blocked => {
+                self.trouble.blocked();
+                false
+            }
             Progress::Failed(error) => {
                 self.losses.fail();
                 self.trouble.failed(&self.target, &error);
                 self.sink = None;
-                // Nobody need wait for what does not go.
-                self.queue.flushed(orders);
+                true
             }
         }
     }
@@ -281,6 +287,7 @@ mod tests {
         std::fs::rename(&path, &old).unwrap();
         writer.reopen();
         writer.flush();
+        assert!(path.exists(), "the flush waited for it");
         writer.write(b"two\n");
         writer.flush();
         assert_eq!((read(&old), read(&path)), ("one\n".into(), "two\n".into()));

@@ -116,11 +116,12 @@ impl Resident {
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
     }
 
-    /// Opens all log files again.
+    /// Opens all log files again; nothing more goes to the old ones.
     pub(crate) fn reopen_logs(&self) {
         for writer in self.log_writers.lock().values() {
             writer.reopen();
         }
+        self.flush_logs();
     }
 
     /// Waits until the lines handed over so far are written.

@@ -76,9 +76,10 @@ impl ErrorLog {
         drop(before);
     }
 
-    /// Opens the file again, after it was rotated.
+    /// Opens the file again, after it was rotated; nothing more goes to the old one.
     pub(crate) fn reopen(&self) {
         self.sink.0.out.read().writer.reopen();
+        self.flush();
     }
 
     /// Waits until everything said so far is written, if it can be; at most a second.

@@ -6,6 +6,7 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use switchback::{Config, Drained, Error, Handle, Server, State, StopMode, Upgraded};
@@ -144,11 +145,16 @@ fn a_log_that_was_moved_away_is_opened_again_when_asked() {
     let log = "pid_file = \"run.pid\"\n[[log.access]]\nfile = \"access.log\"\n";
     let folder = Folder::with("switchback.toml", &format!("{log}{GOOD}"));
     let handle = Server::from_file(file(&folder)).spawn().unwrap();
-    body(&handle);
-    folder.run(&["reopen"]).expect_code(0);
     let [moved, now] = ["access.log.1", "access.log"].map(|name| folder.path().join(name));
+    body(&handle);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !std::fs::read_to_string(&now).unwrap().ends_with('\n') {
+        assert!(Instant::now() < deadline, "the first line was never written");
+        std::thread::yield_now();
+    }
     std::fs::rename(&now, &moved).unwrap();
     folder.run(&["reopen"]).expect_code(0);
+    assert!(now.exists(), "the command waited for it");
     body(&handle);
     handle.stop(StopMode::Graceful);
     assert_eq!(handle.wait(), Drained::Clean);

@@ -252,9 +252,11 @@ fn its_answers_are_logged_like_others() {
     handle.stop(StopMode::Graceful);
     assert_eq!(handle.wait(), Drained::Clean);
     let lines = folder.read("access.log");
-    let statuses: Vec<_> = lines.lines().map(|line| line.split(' ').nth(3).unwrap()).collect();
+    // Each worker writes its lines when its request is over, so that those of two workers come in any order.
+    let mut statuses: Vec<_> = lines.lines().map(|line| line.split(' ').nth(3).unwrap()).collect();
+    statuses.sort_unstable();
     assert_eq!(statuses, ["202", "500", "504"], "{lines}");
-    assert!(lines.starts_with("GET /deaf /deaf 202 13\n"), "{lines}");
+    assert!(lines.lines().any(|line| line == "GET /deaf /deaf 202 13"), "{lines}");
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! - [`Template`] is literals and variables, parsed once and rendered per request: `"$scheme://$host$request_uri"`.
 //! - [`Condition`] is a predicate over variables: `$http_upgrade == "websocket" && $remote_addr in [10.0.0.0/8]`.
 //! - [`Access`] is who may ask: clients, methods, referers and conditions.
-//! - [`HostPattern`] and [`PathPattern`] are what a site and a route say about hosts and paths.
+//! - [`HostPattern`] and [`PathPattern`] are what a site and a route say about hosts and paths, [`PathGlob`] what browsers are
+//!   told about paths, [`MediaRange`] what is said about types.
 //! - [`MapTable`] turns one text into another, by key, host or regex.
 //! - [`Scope`] holds the names a text may use beside the registry, [`escape`] the forms in which values enter logs.
 //!
@@ -29,7 +30,9 @@ mod condition;
 pub mod escape;
 mod host_pattern;
 mod map_table;
+mod media_range;
 mod memo;
+mod path_glob;
 mod path_pattern;
 mod proxy_tlv;
 mod reference;
@@ -45,7 +48,9 @@ pub use access::{Access, ClientRule, ClientRuleError, RefererError, Referers};
 pub use condition::{Condition, ConditionError, ConditionErrorKind};
 pub use host_pattern::{HostPattern, HostPatternError};
 pub use map_table::{MapKeyError, MapTable, is_wildcard};
+pub use media_range::{MediaRange, MediaRangeError};
 pub use memo::Memo;
+pub use path_glob::{PathGlob, PathGlobError};
 pub use path_pattern::{
     Groups, MAX_CAPTURES, PathPattern, PathPatternError, PathRegex, Segment, Segments,
 };

@@ -25,6 +25,7 @@ pub fn reference() -> String {
     page += VALUES;
     page += LOGS;
     page += CACHING;
+    page += NEGOTIATION;
     page += "\n## Variables\n\n| variable | meaning |\n| --- | --- |\n";
     for known in Known::ALL {
         let _ = writeln!(page, "| `${}` | {} |", known.name(), cell(known.doc()));
@@ -42,6 +43,9 @@ pub fn reference() -> String {
 
 /// Caching, beside nginx's words for it.
 const CACHING: &str = include_str!("reference/caching.md");
+
+/// What is made for which clients, beside nginx's words for it.
+const NEGOTIATION: &str = include_str!("reference/negotiation.md");
 
 const INTRODUCTION: &str = "\
 # Configuration
@@ -82,6 +86,7 @@ Whole files stand in `examples/`:
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
 | `edge-cache.toml` | zones in memory and on disk, lifetimes, keys, what is not kept, purging |
+| `negotiation.toml` | Brotli, zstd and gzip, dictionaries, smaller images |
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 
@@ -100,6 +105,7 @@ const VALUES: &str = "
 | <a id=\"network\"></a>network | `\"10.0.0.0/8\"`, `\"2001:db8::/32\"`, or one address |
 | <a id=\"path\"></a>path | of a file; relative paths start from the directory of the file they stand in |
 | <a id=\"template\"></a>template | text with variables, `\"$scheme://$host$request_uri\"`, and captures, `\"/v2/{id}\"`; `$$` is a dollar sign, `{{` and `}}` are braces |
+| <a id=\"media-type\"></a>media-type | `\"text/html\"`, `\"text/*\"`, `\"application/*+json\"`, `\"*/*+xml\"`; in any case, without parameters |
 | <a id=\"method\"></a>method | in capitals, `\"GET\"` |
 | <a id=\"header\"></a>header | a name in any case |
 

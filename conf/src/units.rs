@@ -218,6 +218,16 @@ impl Timeout {
         Self(Duration::seconds(if count == 0 { 1 } else { count }))
     }
 
+    /// So many milliseconds, at least one.
+    pub(crate) const fn milliseconds(count: u32) -> Self {
+        Self(Duration { milliseconds: if count == 0 { 1 } else { count as u64 } })
+    }
+
+    /// So many days, at least one and at most a year.
+    pub(crate) const fn days(count: u32) -> Self {
+        Self::seconds(count.saturating_mul(86_400))
+    }
+
     /// The same for the standard library.
     #[must_use]
     pub const fn std(self) -> std::time::Duration {

@@ -11,23 +11,25 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, Bandwidth, BindAddress, Cache, CacheKey, CacheLock, CacheOrOff, Certificate,
-    ClientCertificates, ClientVerify, Concurrency, Connections, Control, CookieRule, CookieText,
-    Count, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus, Files, FolderText,
-    Forwarding, HeaderRules, Heuristic, Http2, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits,
-    Listener, ListenerTls, Log, Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrText, Owner,
-    Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
-    SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText, Text, Tickets,
-    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers, Zone, ZoneDisk, ZonePurge,
+    Access, AccessLog, Bandwidth, BestLevels, BindAddress, Cache, CacheKey, CacheLock, CacheOrOff,
+    Certificate, ClientCertificates, ClientVerify, Concurrency, Connections, Control, CookieRule,
+    CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode, EncodeLevels,
+    EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus,
+    Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images, ImagesOrOff,
+    Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log, Map, Matcher,
+    MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource,
+    Rate, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions,
+    StaleOn, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
+    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
-    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, KeyGroup,
-    LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite, Sample,
-    Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
+    KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite,
+    Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
+use switchback_value::{MediaRange, PathGlob};
 
 /// Text that is hard to quote, but means nothing to environment variables.
 fn text() -> impl Strategy<Value = Box<str>> {
@@ -276,10 +278,12 @@ fn limits() -> impl Strategy<Value = Route> {
 fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), errors());
     let limit = option::of(any::<u64>().prop_map(Bytes));
-    let rest = (at(any::<i32>()), any::<bool>(), limit, option::of(at(cache_or_off())));
+    let kept = (option::of(at(cache_or_off())), variants());
+    let rest = (at(any::<i32>()), any::<bool>(), limit, kept);
     (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
         |((name, errors), matcher, actions, rules, rest)| {
-            let (priority, internal, body_limit, cache) = rest;
+            let (priority, internal, body_limit, (cache, variants)) = rest;
+            let (encode, dictionary, images) = variants;
             let ([request_headers, response_headers], response_cookies) = rules;
             Route {
                 name,
@@ -292,6 +296,9 @@ fn route() -> impl Strategy<Value = Route> {
                 errors,
                 body_limit,
                 cache,
+                encode,
+                dictionary,
+                images,
                 ..actions
             }
         },
@@ -314,11 +321,12 @@ fn site() -> impl Strategy<Value = Site> {
             option::of(at(concurrency())),
             errors(),
             option::of(at(site_tls())),
-            option::of(at(cache_or_off())),
+            (option::of(at(cache_or_off())), variants()),
         ),
     )
         .prop_map(
             |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes, rest)| {
+                let (cache, (encode, dictionary, images)) = rest.4;
                 let ([request_headers, response_headers], response_cookies) = rules;
                 Site {
                     access: rest.0,
@@ -333,7 +341,10 @@ fn site() -> impl Strategy<Value = Site> {
                     request_headers,
                     response_headers,
                     response_cookies,
-                    cache: rest.4,
+                    cache,
+                    encode,
+                    dictionary,
+                    images,
                     routes,
                 }
             },
@@ -459,6 +470,89 @@ fn cache_rest() -> impl Strategy<Value = Cache> {
             status_header: flags.1,
             groups: flags.2,
             ..Cache::of(zone)
+        },
+    )
+}
+
+type Variants = (Option<At<EncodeOrOff>>, Option<At<DictionaryOrOff>>, Option<At<ImagesOrOff>>);
+
+fn variants() -> impl Strategy<Value = Variants> {
+    let encode = or_off(encode().prop_map(OrOn));
+    let dictionary = or_off(dictionary().prop_map(OrText));
+    let images = or_off(images().prop_map(OrOn));
+    (option::of(at(encode)), option::of(at(dictionary)), option::of(at(images)))
+}
+
+fn or_off<T: std::fmt::Debug + Clone>(
+    on: impl Strategy<Value = T>,
+) -> impl Strategy<Value = OrOff<T>> {
+    prop_oneof![Just(OrOff::Off), on.prop_map(OrOff::On)]
+}
+
+fn count<const MIN: u32, const MAX: u32>() -> impl Strategy<Value = At<Count<MIN, MAX>>> {
+    at(any::<u32>().prop_map(|count| Count::clamped(count % (MAX + 1))))
+}
+
+fn encode() -> impl Strategy<Value = Encode> {
+    let coding = at(select(vec![Coding::Br, Coding::Zstd, Coding::Gzip]));
+    let codings = option::of(at(vec(coding, 0..3).prop_map(OneOrMany)));
+    let range = select(vec!["text/*", "a/b", "*/*+json"]);
+    let types = at(vec(at(range.prop_map(|text| MediaRange::parse(text).unwrap())), 0..3));
+    let levels =
+        (count(), count(), count()).prop_map(|(br, zstd, gzip)| EncodeLevels { br, zstd, gzip });
+    let best = (count(), count(), count())
+        .prop_map(|(br, zstd, gzip)| OrOn(BestLevels { br, zstd, gzip }));
+    let flags = (any::<bool>(), at(any::<bool>()));
+    (codings, types, any::<u64>().prop_map(Bytes), levels, at(or_off(best)), flags).prop_map(
+        |(codings, types, min_length, levels, best, (decode, events))| Encode {
+            codings,
+            types,
+            min_length,
+            levels,
+            best,
+            decode,
+            events,
+        },
+    )
+}
+
+fn dictionary() -> impl Strategy<Value = Dictionary> {
+    let pattern = "/[a-z]{0,3}\\*?(\\.js)?".prop_map(|text| PathGlob::parse(&text).unwrap());
+    (at(pattern), timeout(), option::of(at(text()))).prop_map(|(pattern, max_age, id)| Dictionary {
+        pattern,
+        max_age,
+        id,
+    })
+}
+
+fn images() -> impl Strategy<Value = Images> {
+    let format = at(select(vec![ImageFormat::Avif, ImageFormat::Webp]));
+    let formats = at(vec(format, 0..3).prop_map(OneOrMany));
+    let mode = select(vec![ImageMode::Background, ImageMode::Inline]);
+    let sizes = (formats, vec(count(), 0..4), at(size()), count(), count());
+    let qualities = (count(), option::of(count()));
+    (sizes, qualities, mode, at(timeout()), at(any::<bool>()), at(any::<bool>())).prop_map(
+        |(
+            (formats, widths, max_bytes, pixels, max_frames),
+            qualities,
+            mode,
+            deadline,
+            hints,
+            animated,
+        )| {
+            Images {
+                formats,
+                quality: qualities.0,
+                save_data_quality: qualities.1,
+                widths,
+                mode,
+                deadline,
+                hints,
+                animated,
+                max_bytes,
+                max_pixels: pixels.value,
+                max_frames,
+            }
         },
     )
 }
@@ -781,11 +875,15 @@ fn config() -> impl Strategy<Value = Config> {
     let upgrade = (0_u64..100_000).prop_map(move |ms| Upgrade { timeout: duration(ms) });
     let spread = option::of(at((0_u64..100_000).prop_map(duration)));
     let ends = (shutdown, spread, upgrade);
-    let tables =
-        (table(name(), at(upstream())), table(name(), at(map())), table(name(), at(zone())));
+    let variants = (option::of(count()), option::of(count()), at(size())).prop_map(
+        |(threads, queue, memory)| (Encoders { threads, queue }, Dictionaries { memory }),
+    );
+    let zones = (table(name(), at(zone())), variants);
+    let tables = (table(name(), at(upstream())), table(name(), at(map())), zones);
     let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
     (process, ends, forwarding(), log(), lists).prop_map(
         |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps, zones)))| {
+            let (zones, (encoders, dictionaries)) = zones;
             let (workers, pid_file, socket, trusted_proxies, connections) = process;
             let (shutdown_timeout, drain_spread, upgrade) = ends;
             let control = Control { socket };
@@ -805,6 +903,8 @@ fn config() -> impl Strategy<Value = Config> {
                 upstreams,
                 maps,
                 zones,
+                encoders,
+                dictionaries,
                 ..Config::default()
             }
         },

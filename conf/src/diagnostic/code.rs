@@ -128,6 +128,8 @@ codes! {
     MapCycle = 331,
     /// Settings of a cache that exclude one another, or ask for what cannot be kept.
     CacheUnfit = 340,
+    /// Settings of content negotiation that exclude one another, or miss what they need.
+    VariantUnfit = 350,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.
@@ -168,6 +170,8 @@ codes! {
     SocketOption = 523,
     /// The directory of a zone cannot be used.
     ZoneDirectory = 530,
+    /// An image format that this build of the program cannot make.
+    ImageFormat = 540,
 }
 
 impl Code {

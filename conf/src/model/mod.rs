@@ -10,10 +10,14 @@ mod build;
 mod cache;
 mod cache_words;
 mod connections;
+mod dictionary;
+mod encode;
+mod encoders;
 mod errors;
 mod files;
 mod forwarding;
 mod http2;
+mod images;
 mod listener;
 mod log;
 mod map;
@@ -24,6 +28,7 @@ mod route;
 mod rules;
 mod site;
 mod socket;
+mod switch;
 mod table;
 mod text;
 mod tls;
@@ -43,10 +48,14 @@ pub use build::NotAName;
 pub use cache::{Cache, CacheKey, CacheLock, CacheOrOff, KeyParts};
 pub use cache_words::{Heuristic, KeyArguments, KeyQuery, StaleOn, TtlKey};
 pub use connections::{Connections, Rate};
+pub use dictionary::{Dictionaries, Dictionary, DictionaryOrOff};
+pub use encode::{BestLevels, Encode, EncodeLevels, EncodeOrOff};
+pub use encoders::Encoders;
 pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
 pub use http2::Http2;
+pub use images::{ImageMode, Images, ImagesOrOff};
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log, Rotate, Syslog, SyslogTag};
 pub use map::Map;
@@ -57,6 +66,7 @@ pub use route::{Matcher, Route};
 pub use rules::{CookieRule, CookieText, HeaderRules};
 pub use site::Site;
 pub use socket::{Keepalive, Owner, SocketOptions};
+pub use switch::OrOn;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};
 pub use tls::{
@@ -111,6 +121,10 @@ define::model! {
         pub maps: Table<Name, At<Map>> = Table::new(),
         /// Caches, each under its name: `[zones.NAME]`.
         pub zones: Table<Name, At<Zone>> = Table::new(),
+        /// The threads that encode in the background what `encode` and `images` make.
+        pub encoders: Encoders = Encoders::default(),
+        /// What is kept to encode against, where a route has `dictionary`.
+        pub dictionaries: Dictionaries = Dictionaries::default(),
         ..
         /// The files that were read, in the order they were.
         pub files: Vec<PathBuf>,

@@ -7,8 +7,11 @@ use super::access::{Access, Bandwidth, Concurrency, RouteTimeouts};
 use super::action::{Proxy, Respond};
 use super::cache::CacheOrOff;
 use super::define::model;
+use super::dictionary::DictionaryOrOff;
+use super::encode::EncodeOrOff;
 use super::errors::Errors;
 use super::files::{Files, Redirect};
+use super::images::ImagesOrOff;
 use super::rules::{CookieRule, HeaderRules};
 use super::table::{OneOrMany, Table};
 use super::text::{Name, OrText, TemplateText};
@@ -65,6 +68,14 @@ model! {
         pub body_limit: Option<Bytes> = None,
         /// Keeps what the upstream answers: the name of a zone, a table, or `"off"`. Without it, that of the site.
         pub cache: Option<At<CacheOrOff>> = None,
+        /// Encodes answers for clients that can decode them: `"on"`, a table, or `"off"`. Without it, that of the site.
+        pub encode: Option<At<EncodeOrOff>> = None,
+        /// Encodes answers against earlier versions of themselves: the paths that are versions of one thing, a table, or `"off"`.
+        /// Needs `encode` and `cache`. Without it, that of the site.
+        pub dictionary: Option<At<DictionaryOrOff>> = None,
+        /// Makes smaller images of those that the upstream answers with: `"on"`, a table, or `"off"`. Needs `cache`. Without it,
+        /// that of the site.
+        pub images: Option<At<ImagesOrOff>> = None,
     }
 }
 

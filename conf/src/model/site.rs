@@ -3,7 +3,10 @@
 use super::access::{Access, Concurrency};
 use super::cache::CacheOrOff;
 use super::define::model;
+use super::dictionary::DictionaryOrOff;
+use super::encode::EncodeOrOff;
 use super::errors::Errors;
+use super::images::ImagesOrOff;
 use super::route::Route;
 use super::rules::{CookieRule, HeaderRules};
 use super::table::OneOrMany;
@@ -49,6 +52,14 @@ model! {
         pub response_cookies: Vec<At<CookieRule>> = Vec::new(),
         /// Keeps what upstreams answer, on every route that has no `cache` of its own: the name of a zone, or a table.
         pub cache: Option<At<CacheOrOff>> = None,
+        /// Encodes answers for clients that can decode them, on every route that has no `encode` of its own: `"on"`, or a table.
+        pub encode: Option<At<EncodeOrOff>> = None,
+        /// Encodes answers against earlier versions of themselves, on every route that has `encode` and `cache` and no `dictionary` of
+        /// its own: the paths that are versions of one thing, or a table.
+        pub dictionary: Option<At<DictionaryOrOff>> = None,
+        /// Makes smaller images of those that upstreams answer with, on every route that has `cache` and no `images` of its own:
+        /// `"on"`, or a table.
+        pub images: Option<At<ImagesOrOff>> = None,
         /// What is done with which request: `[[sites.routes]]`. At least one.
         pub routes: Vec<At<Route>> = Vec::new(),
     }
@@ -72,6 +83,9 @@ impl Site {
             response_headers: OneOrMany::default(),
             response_cookies: Vec::new(),
             cache: None,
+            encode: None,
+            dictionary: None,
+            images: None,
             routes: routes.into_iter().map(At::from).collect(),
         }
     }

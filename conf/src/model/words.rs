@@ -8,12 +8,14 @@ use ipnet::IpNet;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
-use crate::model::{ClientVerify, UnknownName};
+use switchback_value::{MediaRange, PathGlob};
+
+use crate::model::{ClientVerify, ImageMode, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, CipherSuite, Coding, EncodedSlash, Facility, KeyGroup, LogEscape, LogLevel,
-    MessageFormat, OtherPeers, ProxyVersion, SameSite, Symlinks, SyslogSeverity, TlsVersion,
-    UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, Facility, ImageFormat, KeyGroup, LogEscape,
+    LogLevel, MessageFormat, OtherPeers, ProxyVersion, SameSite, Symlinks, SyslogSeverity,
+    TlsVersion, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -55,6 +57,8 @@ words!(Facility, "a facility": "kern" = Kern, "user" = User, "mail" = Mail, "dae
 words!(EncodedSlash, "what to do with `%2f`": "keep" = Keep, "decode" = Decode, "refuse" = Refuse);
 words!(Autoindex, "how to list a directory": "off" = Off, "html" = Html, "json" = Json);
 words!(Coding, "an encoding": "br" = Br, "zstd" = Zstd, "gzip" = Gzip);
+words!(ImageFormat, "a format that images are made in": "avif" = Avif, "webp" = Webp);
+words!(ImageMode, "when images are made": "background" = Background, "inline" = Inline);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
 words!(OtherPeers, "what to do with other connections": "close" = Close, "plain" = Plain);
@@ -122,6 +126,38 @@ impl FromText for HeaderName {
 
     fn schema() -> Schema {
         json_schema!({ "type": "string", "format": "header" })
+    }
+}
+
+impl FromText for MediaRange {
+    const EXPECTED: &'static str = "a media type such as \"text/html\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        Self::parse(text).map_err(|error| {
+            Problem::new(format!("`{text}` is no media type: {error}"))
+                .hint("one type, \"text/*\", or \"application/*+json\"")
+        })
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        self.to_string().into()
+    }
+
+    fn schema() -> Schema {
+        json_schema!({ "type": "string", "format": "media-type" })
+    }
+}
+
+impl FromText for PathGlob {
+    const EXPECTED: &'static str = "a path such as \"/assets/app.*.js\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        Self::parse(text)
+            .map_err(|error| Problem::new(format!("`{text}` is no such path: {error}")))
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        Cow::Borrowed(self.as_str())
     }
 }
 

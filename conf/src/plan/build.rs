@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::maps::{self, Maps};
 use super::{
-    ListenerId, Plan, UpstreamId, ZoneId, ZonePlan, listeners, logs, process, sites, upstreams,
-    zones,
+    ListenerId, Plan, UpstreamId, ZoneId, ZonePlan, dictionary, encoders, listeners, logs, process,
+    sites, upstreams, zones,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -54,7 +54,11 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         upstreams,
         maps,
         zones,
+        encoders: encoders::encoders(config),
+        dictionaries: encoders::dictionaries(config),
     };
+    encoders::check_use(config, &plan, &mut findings);
+    dictionary::check_use(&plan, &mut findings);
     (plan, findings.diagnostics)
 }
 

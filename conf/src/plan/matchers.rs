@@ -114,9 +114,16 @@ pub(super) fn is_of_answer(variable: &Variable) -> bool {
     match variable {
         Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
         Variable::Known(known) => {
+            const OTHERS: [&str; 6] = [
+                "status",
+                "bytes_sent",
+                "body_bytes_sent",
+                "content_coding",
+                "image_format",
+                "image_width",
+            ];
             let name = known.name();
-            name.starts_with("upstream")
-                || ["status", "bytes_sent", "body_bytes_sent"].contains(&name)
+            name.starts_with("upstream") || OTHERS.contains(&name)
         }
         Variable::Capture(_)
         | Variable::Header(_)

@@ -11,8 +11,12 @@ mod cache_key;
 mod certificates;
 mod connections;
 mod cookies;
+mod dictionary;
+mod encode;
+mod encoders;
 mod errors;
 mod files;
+mod images;
 mod listeners;
 mod log;
 mod logs;
@@ -31,6 +35,7 @@ mod texts;
 mod tls;
 mod tolerate;
 mod upstreams;
+mod variants;
 mod zones;
 
 use std::net::{IpAddr, SocketAddr};
@@ -50,8 +55,14 @@ pub use cache_key::{ArgumentName, KeyPartsPlan, KeyPlan, KeyQueryPlan};
 pub use certificates::CertificatePlan;
 pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
+pub use dictionary::DictionaryPlan;
+pub use encode::{CodingLevels, EncodePlan};
+pub use encoders::{DictionariesPlan, EncodersPlan};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
+};
+pub use images::{
+    ImageFormat, ImageModePlan, ImagesPlan, missing_formats as missing_image_formats,
 };
 pub use log::{
     AccessLogPlan, Facility, LogEscape, LogFormat, LogLevel, LogPlan, LogTarget, MessageFormat,
@@ -63,6 +74,7 @@ pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyP
 pub use rules::HeaderRules;
 pub use sockets::{KeepalivePlan, SocketPlan};
 pub use tolerate::Tolerances;
+pub use variants::VariantsPlan;
 pub use zones::{ZoneDiskPlan, ZonePlan};
 
 pub use crate::model::Tolerance;
@@ -113,6 +125,10 @@ pub struct Plan {
     pub maps: Vec<MapPlan>,
     /// The named caches.
     pub zones: Vec<ZonePlan>,
+    /// The threads that encode in the background.
+    pub encoders: EncodersPlan,
+    /// What is kept to encode against.
+    pub dictionaries: DictionariesPlan,
 }
 
 /// Threads, files and time-outs of the process.
@@ -292,6 +308,8 @@ pub struct SitePlan {
     pub concurrency: Option<ConcurrencyPlan>,
     /// What is answered instead of errors where there is no route.
     pub errors: Vec<ErrorRule>,
+    /// Whether its pages ask browsers what they have room for (`Accept-CH`): some route of it makes images by that.
+    pub client_hints: bool,
     /// Its routes in written order.
     pub routes: std::ops::Range<u32>,
     /// Where it stands in the configuration.
@@ -346,6 +364,8 @@ pub struct RoutePlan {
     pub body_limit: Option<u64>,
     /// What is kept of the upstream's answers.
     pub cache: Option<Arc<CachePlan>>,
+    /// What is made of the answers for clients that can do more.
+    pub variants: VariantsPlan,
     /// Where it stands in the configuration.
     pub at: Location,
 }
@@ -412,14 +432,14 @@ pub enum Autoindex {
     Json,
 }
 
-/// An encoding of a file's copy.
+/// A way to encode bodies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Coding {
-    /// Brotli, in a file that ends with `.br`.
+    /// Brotli; in copies of files that end with `.br`.
     Br,
-    /// Zstandard, `.zst`.
+    /// Zstandard; `.zst`.
     Zstd,
-    /// Gzip, `.gz`.
+    /// Gzip; `.gz`.
     Gzip,
 }
 

@@ -10,8 +10,8 @@ use super::build::{Findings, Names};
 use super::rules::{self, RulesPlan};
 use super::texts::Captures;
 use super::{
-    CachePlan, ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, access, actions, cache, errors,
-    matchers,
+    CachePlan, ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, VariantsPlan, access, actions,
+    cache, errors, matchers, variants,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
@@ -28,6 +28,8 @@ pub(super) struct OfSite<'a> {
     pub(super) rules: &'a RulesPlan,
     /// What the site keeps.
     pub(super) cache: Option<&'a Arc<CachePlan>>,
+    /// What it makes of answers.
+    pub(super) variants: &'a VariantsPlan,
 }
 
 /// The ids of the routes of a site that have a name.
@@ -94,6 +96,7 @@ fn plan(
     let rules = of.rules.and(rules::of_route(route, &captures, findings));
     let cache_scope = cache::Scope { names: of.names, captures: &captures };
     let cache = cache::of_route(route, (of.site, of.cache), cache_scope, findings);
+    let variants = variants::of_route(route, (of.site, of.variants), cache.as_deref(), findings);
     let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
     let action = actions::action(route, scope, findings)?;
     Some(RoutePlan {
@@ -115,6 +118,7 @@ fn plan(
         body_limit: Some(route.body_limit.unwrap_or(of.site.body_limit).0)
             .filter(|limit| *limit > 0),
         cache,
+        variants,
         at: route.at.clone(),
     })
 }

@@ -7,7 +7,9 @@ use switchback_value::HostPattern;
 use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
 use super::texts::Captures;
-use super::{ListenerId, RoutePlan, SiteId, SitePlan, access, cache, certificates, rules};
+use super::{
+    ListenerId, RoutePlan, SiteId, SitePlan, access, cache, certificates, rules, variants,
+};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
@@ -24,7 +26,8 @@ pub(super) fn sites(
         let first_route = number(&routes);
         let rules = &rules::of_site(site, findings);
         let cache = cache::of_site(site, names, findings);
-        let of = OfSite { site, id, first_route, names, rules, cache: cache.as_ref() };
+        let variants = &variants::of_site(site, cache.as_deref(), findings);
+        let of = OfSite { site, id, first_route, names, rules, cache: cache.as_ref(), variants };
         let errors = routes::of_site(of, &mut routes, findings);
         plans.push(SitePlan {
             hosts: plan_hosts(site, findings),
@@ -41,6 +44,7 @@ pub(super) fn sites(
                 findings,
             ),
             errors,
+            client_hints: routes.iter().skip(first_route as usize).any(asks_for_hints),
             routes: first_route..number(&routes),
             at: site.at.clone(),
         });
@@ -53,6 +57,10 @@ pub(super) fn sites(
     check_listeners(config, &plans, findings);
     certificates::check(config, &plans, findings);
     (plans, routes)
+}
+
+fn asks_for_hints(route: &RoutePlan) -> bool {
+    route.variants.images.as_ref().is_some_and(|images| images.hints)
 }
 
 /// Ids count routes in 32 bits; a file of 64 MiB has far fewer.

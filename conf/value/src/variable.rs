@@ -256,6 +256,8 @@ registry! {
     RequestLength "request_length" "Bytes of the request: line, headers and body.";
     ContentLength "content_length" "The request's `Content-Length` header.";
     ContentType "content_type" "The request's `Content-Type` header.";
+    Segment "segment" "What scripts the client runs, as its cookie `switchback-segment` or else its headers tell: `modern`, `legacy` or `none`.";
+    SegmentWorker "segment_worker" "What works behind the client's pages, likewise: `service`, `shared` or `none`.";
     RemoteUser "remote_user" "The user name of the request's Basic credentials.";
 
     // The connection and its two ends.
@@ -295,6 +297,10 @@ registry! {
     BytesSent "bytes_sent" "Bytes of the answer sent to the client, head included.";
     RequestTime "request_time" "Seconds since the first byte of the request, to the millisecond.";
     Route "route" "The name of the route that was taken.";
+
+    ContentCoding "content_coding" "How the answer's body is encoded: `br`, `zstd`, `gzip`, `dcb`, `dcz` or `identity`, which is not at all. Absent where `encode` is off.";
+    ImageFormat "image_format" "The format of the image that was sent: `avif`, `webp` or `original`. Absent where `images` is off, and for what is no image.";
+    ImageWidth "image_width" "The width in pixels that the image was made in. Absent where it has its own.";
 
     // The upstream. Of several attempts all are listed, separated by comma and space.
     Upstream "upstream" "The name of the upstream.";

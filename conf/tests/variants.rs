@@ -42,13 +42,9 @@ fn images(text: &str) -> Arc<ImagesPlan> {
 /// Which of the three a route has.
 fn has(route: &RoutePlan) -> [bool; 3] {
     let variants = &route.variants;
-    assert_eq!(variants.is_none(), has_none(route));
-    [variants.encode.is_some(), variants.dictionary.is_some(), variants.images.is_some()]
-}
-
-fn has_none(route: &RoutePlan) -> bool {
-    let variants = &route.variants;
-    variants.encode.is_none() && variants.dictionary.is_none() && variants.images.is_none()
+    let has = [variants.encode.is_some(), variants.dictionary.is_some(), variants.images.is_some()];
+    assert_eq!(variants.is_none(), has == [false; 3]);
+    has
 }
 
 #[test]
@@ -136,7 +132,9 @@ fn routes_have_from_their_site_what_they_do_not_say_themselves() {
     let mut routes = texts.map(route).concat();
     routes += "[[sites.routes]]\nmatch = { path = \"/hi\" }\nrespond = {}\n\
                [[sites.routes]]\nmatch = { path = \"/there\" }\nredirect = \"/\"\n\
-               [[sites.routes]]\nmatch = { path = \"/again\" }\nrewrite = \"/\"\n";
+               [[sites.routes]]\nmatch = { path = \"/again\" }\nrewrite = \"/\"\n\
+               [[sites.routes]]\nmatch = { path = \"/files/*\" }\nfiles = \"/\"\n\
+               [[sites.routes]]\nmatch = { path = \"/mine\" }\naction = \"mine\"\n";
     let plan = planned(head, &routes);
     let found: Vec<_> = plan.routes.iter().map(has).collect();
     let expected = [
@@ -149,6 +147,8 @@ fn routes_have_from_their_site_what_they_do_not_say_themselves() {
         [true, false, false],
         [false, false, false],
         [false, false, false],
+        [true, false, false],
+        [true, false, false],
     ];
     assert_eq!(found, expected);
     let encode = |index: usize| plan.routes[index].variants.encode.as_ref().unwrap();

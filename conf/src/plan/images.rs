@@ -14,7 +14,7 @@ use crate::units::Bytes;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ImagesPlan {
     /// The formats, with their places; of those that a client likes alike, the first is taken. Never empty. Whether the program can
-    /// make them is found when the plan is assembled: [`missing_formats`].
+    /// make them is found when the plan is assembled: [`missing_image_formats`].
     pub formats: Vec<At<ImageFormat>>,
     /// How like the original, 1 to 100.
     pub quality: u8,
@@ -70,7 +70,7 @@ pub enum ImageModePlan {
 
 /// That a build makes only `made`, and `plan` asks for more: one error for each place.
 #[must_use]
-pub fn missing_formats(plan: &Plan, made: &[ImageFormat]) -> Vec<Diagnostic> {
+pub fn missing_image_formats(plan: &Plan, made: &[ImageFormat]) -> Vec<Diagnostic> {
     let mut seen: Vec<*const ImagesPlan> = Vec::new();
     let mut found = Vec::new();
     for images in plan.routes.iter().filter_map(|route| route.variants.images.as_ref()) {

@@ -61,9 +61,7 @@ pub use encoders::{DictionariesPlan, EncodersPlan};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
 };
-pub use images::{
-    ImageFormat, ImageModePlan, ImagesPlan, missing_formats as missing_image_formats,
-};
+pub use images::{ImageFormat, ImageModePlan, ImagesPlan, missing_image_formats};
 pub use log::{
     AccessLogPlan, Facility, LogEscape, LogFormat, LogLevel, LogPlan, LogTarget, MessageFormat,
     RotatePlan, Sample, SyslogAddress, SyslogPlan, SyslogSeverity,

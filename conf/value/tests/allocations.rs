@@ -1,4 +1,4 @@
-//! Conditions and templates ask and compare without allocating.
+//! Conditions, templates and patterns ask and compare without allocating.
 #![expect(
     unsafe_code,
     reason = "allocations can only be counted in a global allocator, which is an unsafe trait"
@@ -10,7 +10,9 @@ use std::cell::Cell;
 use std::net::IpAddr;
 
 use http::Method;
-use switchback_value::{Condition, Facts, Known, MapTable, Scope, Template, Variable, escape};
+use switchback_value::{
+    Condition, Facts, Known, MapTable, MediaRange, PathGlob, Scope, Template, Variable, escape,
+};
 
 thread_local! {
     static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
@@ -134,4 +136,15 @@ fn a_key_in_small_letters_is_found_without_allocating() {
     // Once, so that the regex has its caches.
     assert_eq!(find(), 4);
     assert_eq!(allocations_of(|| assert_eq!(find(), 4)), 0);
+}
+
+#[test]
+fn types_and_paths_are_compared_without_allocating() {
+    let range = MediaRange::parse("application/*+json").unwrap();
+    let glob = PathGlob::parse("/assets/*.min.*.js").unwrap();
+    let allocations = allocations_of(|| {
+        assert!(range.is_match(b"Application/LD+JSON; charset=utf-8"));
+        assert!(glob.is_match(b"/assets/app.min.1.js"));
+    });
+    assert_eq!(allocations, 0);
 }

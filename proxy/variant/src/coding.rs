@@ -5,7 +5,7 @@ use http::HeaderValue;
 mod decode;
 mod encode;
 
-pub use decode::{Broken, Decoder, Limits, Step, decode_whole};
+pub use decode::{Broken, Decoder, Limits, Step, check_decoder, decode_whole};
 pub use encode::{Encoder, EncoderFailed, Level, Levels, encode_whole};
 
 /// A content coding (RFC 9110 section 8.4.1; RFC 9842 section 6 for the two that need a dictionary).

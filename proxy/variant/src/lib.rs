@@ -32,8 +32,8 @@ mod weight;
 
 pub use capabilities::{Capabilities, Hints, check_capabilities};
 pub use coding::{
-    Broken, Coding, Decoder, Encoder, EncoderFailed, Level, Levels, Limits, Step, decode_whole,
-    encode_whole,
+    Broken, Coding, Decoder, Encoder, EncoderFailed, Level, Levels, Limits, Step, check_decoder,
+    decode_whole, encode_whole,
 };
 pub use dictionary::{
     Announcement, BadAnnouncement, BadPattern, Dictionary, Digest, NotKept, Pattern, Preamble,

@@ -13,7 +13,8 @@ mod zstd;
 ///
 /// Output comes in portions: [`Decoder::decode`] appends at most as much as there is room for, so that a body that grows a
 /// thousandfold needs no more memory than any other. What the decoder itself holds is bounded by the window, which is at most
-/// 32 KiB for gzip, 16 MiB for Brotli and [`Limits::window`] for Zstandard. What follows the end of a body is ignored.
+/// 32 KiB for gzip, 16 MiB for Brotli and [`Limits::window`] for Zstandard. What follows
+/// the end of a body is ignored, except with Zstandard, where it has to be another frame.
 pub struct Decoder {
     kind: Kind,
     preamble: Option<Expected>,
@@ -218,4 +219,44 @@ pub fn decode_whole(
     while decoder.decode(&mut input, &mut out, 64 * 1024)? == Step::Full {}
     decoder.finish()?;
     Ok(out)
+}
+
+/// Decodes anything within its limits. The first byte says of which coding it is said to be and how much room there is. For the
+/// fuzzer.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_decoder(data: &[u8]) {
+    let Some((&first, body)) = data.split_first() else { return };
+    let coding = Coding::ALL.get(usize::from(first & 7)).copied().unwrap_or(Coding::Br);
+    let room = 1 + usize::from(first >> 3) * 40;
+    let limits = Limits { output: 1 << 20, ..Limits::default() };
+    let plain =
+        bytes::Bytes::from_static(b"a dictionary of a few words, for bodies of a few words");
+    let decoder = match Dictionary::new(plain) {
+        Ok(dictionary) if coding.needs_dictionary() => {
+            Decoder::with_dictionary(coding, limits, &dictionary)
+        }
+        _ => Decoder::new(coding, limits),
+    };
+    let Ok(mut decoder) = decoder else { return };
+    let (mut input, mut out, mut came) = (body, Vec::new(), 0);
+    loop {
+        let before = input.len();
+        let step = decoder.decode(&mut input, &mut out, room);
+        assert!(out.len() <= room && input.len() <= before, "{} bytes into {room}", out.len());
+        came += out.len();
+        assert!(came as u64 <= limits.output, "{came} bytes");
+        match step {
+            Ok(Step::Full) => {
+                assert!(!out.is_empty() || input.len() < before, "{coding:?} stands still")
+            }
+            Ok(Step::Wants | Step::End) => {
+                assert!(input.is_empty(), "{coding:?} leaves {} bytes", input.len());
+                return;
+            }
+            Err(_) => return,
+        }
+        out.clear();
+    }
 }

@@ -44,6 +44,8 @@ impl Br {
         out.truncate(start + written);
         *input = input.get(at..).unwrap_or_default();
         match result {
+            // It says so too while it still has output for which there was no room.
+            BrotliResult::NeedsMoreInput if room == 0 => Ok(Step::Full),
             BrotliResult::NeedsMoreInput => Ok(Step::Wants),
             BrotliResult::NeedsMoreOutput => Ok(Step::Full),
             BrotliResult::ResultSuccess => {

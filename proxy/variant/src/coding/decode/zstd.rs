@@ -59,7 +59,7 @@ impl Zstd {
             let before = (from.pos(), to.pos());
             self.is_between = self.decoder.run(&mut from, &mut to).map_err(|_| MALFORMED)? == 0;
             self.frames += u64::from(self.is_between);
-            if to.pos() == size && !self.is_between {
+            if to.pos() == size && !(self.is_between && from.pos() == input.len()) {
                 break Step::Full;
             }
             if from.pos() == input.len() {

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -42,6 +42,10 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "chunked_body", run: chunked_body },
     // The head of a file of the cache: what is read of it is what is written of that.
     Target { name: "cache_file", run: switchback_cache::disk::check_file_head },
+    // The head of a request: nothing is chosen that it refuses.
+    Target { name: "capabilities", run: switchback_variant::check_capabilities },
+    // A coded body: it comes within its limits, or not at all.
+    Target { name: "decoder", run: switchback_variant::check_decoder },
 ];
 
 /// Runs the target of this name.

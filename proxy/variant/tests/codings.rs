@@ -1,0 +1,366 @@
+//! What is coded is decoded again: by our decoders whatever the pieces, and by programs of other hands.
+#![expect(clippy::unwrap_used, reason = "a test fails by it")]
+#![expect(clippy::panic, reason = "a test fails by it")]
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use switchback_variant::{
+    Broken, Coding, Decoder, Dictionary, Encoder, Levels, Limits, Step, decode_whole, encode_whole,
+};
+
+const MADE: [Coding; 6] =
+    [Coding::Identity, Coding::Gzip, Coding::Br, Coding::Zstd, Coding::Dcb, Coding::Dcz];
+
+/// Lines that are like each other, and never the same.
+fn script(lines: usize, version: usize) -> Vec<u8> {
+    let line = |at: usize| {
+        let changed = if at % 50 == 7 { version } else { 0 };
+        let name = at.wrapping_mul(2_654_435_761) % 9973;
+        format!(
+            "export function f{name}(a, b) {{ return call_{at}(a[{changed}], b.value{name}); }}\n"
+        )
+    };
+    (0..lines).map(line).collect::<String>().into_bytes()
+}
+
+/// Bytes in which nothing repeats.
+fn noise(length: usize) -> Vec<u8> {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        u8::try_from(state >> 56).unwrap()
+    };
+    (0..length).map(|_| next()).collect()
+}
+
+fn dictionary() -> Dictionary {
+    Dictionary::new(Bytes::from(script(400, 1))).unwrap()
+}
+
+fn bodies() -> Vec<Vec<u8>> {
+    let zeros = vec![0; 300_000];
+    vec![vec![], b"x".to_vec(), script(3, 1), script(1000, 2), noise(70_000), zeros]
+}
+
+/// An encoder, and what stands before the body.
+fn encoder(coding: Coding, levels: Levels, dictionary: &Dictionary) -> (Encoder, Vec<u8>) {
+    let mut out = Vec::new();
+    let encoder = match coding.needs_dictionary() {
+        true => Encoder::with_dictionary(coding, levels.of(coding), None, dictionary, &mut out),
+        false => Encoder::new(coding, levels.of(coding), None),
+    };
+    (encoder.unwrap(), out)
+}
+
+fn decoder(coding: Coding, limits: Limits, dictionary: &Dictionary) -> Decoder {
+    match coding.needs_dictionary() {
+        true => Decoder::with_dictionary(coding, limits, dictionary).unwrap(),
+        false => Decoder::new(coding, limits).unwrap(),
+    }
+}
+
+/// All that there is for a decoder to give, in portions of `room` bytes.
+fn drain(decoder: &mut Decoder, mut input: &[u8], room: usize) -> Result<Vec<u8>, Broken> {
+    let mut out = Vec::new();
+    loop {
+        let before = out.len();
+        let step = decoder.decode(&mut input, &mut out, room)?;
+        assert!(out.len() - before <= room);
+        match step {
+            Step::Full => {}
+            Step::Wants | Step::End => {
+                assert!(input.is_empty());
+                return Ok(out);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_body_comes_back_whole_from_each_coding_and_level() {
+    let dictionary = dictionary();
+    for (coding, levels) in
+        MADE.into_iter().flat_map(|one| [(one, Levels::FAST), (one, Levels::BEST)])
+    {
+        for body in bodies() {
+            let coded = encode_whole(coding, levels.of(coding), &body, Some(&dictionary)).unwrap();
+            let whole = decode_whole(coding, &coded, Limits::default(), Some(&dictionary));
+            assert!(whole.as_ref() == Ok(&body), "{coding:?} of {} bytes", body.len());
+        }
+    }
+}
+
+#[test]
+fn a_body_is_decoded_whatever_the_pieces_and_the_room() {
+    let dictionary = dictionary();
+    let body = script(300, 3);
+    for coding in MADE {
+        let coded =
+            encode_whole(coding, Levels::FAST.of(coding), &body, Some(&dictionary)).unwrap();
+        for (piece, room) in [(1, 1000), (7, 7), (coded.len(), 1), (coded.len(), 1 << 20)] {
+            let mut decoder = decoder(coding, Limits::default(), &dictionary);
+            let mut out = Vec::new();
+            for piece in coded.chunks(piece) {
+                out.extend(drain(&mut decoder, piece, room).unwrap());
+            }
+            assert_eq!(decoder.finish(), Ok(()), "{coding:?}");
+            assert!(out == body, "{coding:?}, {piece} bytes at a time, {room} bytes of room");
+        }
+    }
+}
+
+#[test]
+fn what_is_short_of_its_end_is_not_whole() {
+    let dictionary = dictionary();
+    let body = script(20, 3);
+    for coding in MADE.into_iter().filter(|&coding| coding != Coding::Identity) {
+        let coded =
+            encode_whole(coding, Levels::FAST.of(coding), &body, Some(&dictionary)).unwrap();
+        for length in 0..coded.len() {
+            let whole =
+                decode_whole(coding, &coded[..length], Limits::default(), Some(&dictionary));
+            assert!(whole.is_err(), "{coding:?} cut to {length} of {}", coded.len());
+        }
+    }
+}
+
+#[test]
+fn a_body_with_a_flipped_bit_ends_one_way_or_another() {
+    let dictionary = dictionary();
+    let body = script(20, 3);
+    let limits = Limits { output: 1 << 20, ..Limits::default() };
+    for coding in MADE {
+        let coded =
+            encode_whole(coding, Levels::FAST.of(coding), &body, Some(&dictionary)).unwrap();
+        for at in 0..coded.len() * 8 {
+            let mut flipped = coded.clone();
+            flipped[at / 8] ^= 1 << (at % 8);
+            if let Ok(whole) = decode_whole(coding, &flipped, limits, Some(&dictionary)) {
+                assert!(whole.len() <= 1 << 20);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_body_of_several_members_is_one_body() {
+    let [one, two] = [script(10, 1), script(10, 2)];
+    for coding in [Coding::Gzip, Coding::Zstd] {
+        let code = |body: &[u8]| encode_whole(coding, 1, body, None).unwrap();
+        let coded = [code(&one), code(&[]), code(&two)].concat();
+        for room in [1, 100, 1 << 16] {
+            let mut decoder = Decoder::new(coding, Limits::default()).unwrap();
+            assert_eq!(drain(&mut decoder, &coded, room).unwrap(), [&one[..], &two].concat());
+            assert_eq!(decoder.finish(), Ok(()));
+        }
+    }
+}
+
+#[test]
+fn what_follows_a_body_is_ignored() {
+    for coding in [Coding::Gzip, Coding::Br] {
+        let mut coded = encode_whole(coding, 1, b"body", None).unwrap();
+        coded.extend_from_slice(b"\0\0 and more");
+        assert_eq!(decode_whole(coding, &coded, Limits::default(), None).unwrap(), b"body");
+    }
+}
+
+#[test]
+fn both_kinds_of_deflate_are_understood() {
+    let body = script(100, 1);
+    for has_wrapping in [false, true] {
+        let mut compress = flate2::Compress::new(flate2::Compression::fast(), has_wrapping);
+        let mut coded = Vec::with_capacity(1 << 16);
+        compress.compress_vec(&body, &mut coded, flate2::FlushCompress::Finish).unwrap();
+        let whole = decode_whole(Coding::Deflate, &coded, Limits::default(), None);
+        assert!(whole.as_ref() == Ok(&body));
+    }
+}
+
+#[test]
+fn another_dictionary_is_noticed_before_anything_is_decoded() {
+    let other = Dictionary::new(Bytes::from_static(b"something else")).unwrap();
+    for coding in [Coding::Dcb, Coding::Dcz] {
+        let coded = encode_whole(coding, 3, b"body", Some(&dictionary())).unwrap();
+        let whole = decode_whole(coding, &coded, Limits::default(), Some(&other));
+        assert_eq!(whole, Err(Broken::Dictionary));
+        assert_eq!(decode_whole(coding, &coded, Limits::default(), None), Err(Broken::Dictionary));
+    }
+}
+
+#[test]
+fn a_new_version_costs_little_for_who_has_the_old_one() {
+    let [old, new] = [script(4000, 1), script(4000, 2)];
+    let dictionary = Dictionary::new(Bytes::from(old)).unwrap();
+    for (coding, without) in [(Coding::Dcb, Coding::Br), (Coding::Dcz, Coding::Zstd)] {
+        for levels in [Levels::FAST, Levels::BEST] {
+            let code = |coding| {
+                encode_whole(coding, levels.of(coding), &new, Some(&dictionary)).unwrap().len()
+            };
+            let (with, without) = (code(coding), code(without));
+            assert!(with * 20 < new.len() && with * 3 < without, "{coding:?}: {with} of {without}");
+        }
+    }
+}
+
+#[test]
+fn a_dictionary_serves_a_body_that_is_larger_than_a_window() {
+    // 8 MiB is the window of dcz, so that the dictionary is out of reach for what comes last.
+    let dictionary = Dictionary::new(Bytes::from(noise(3 << 20))).unwrap();
+    let body = [noise(3 << 20), noise(6 << 20), noise(3 << 20)].concat();
+    for coding in [Coding::Dcb, Coding::Dcz] {
+        let coded = encode_whole(coding, 2, &body, Some(&dictionary)).unwrap();
+        let whole = decode_whole(coding, &coded, Limits::default(), Some(&dictionary));
+        assert!(whole.as_ref() == Ok(&body), "{coding:?}");
+    }
+}
+
+/// What a program makes of its input.
+fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let child =
+        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = child.unwrap_or_else(|error| {
+        panic!("{program}: {error}; integration/setup.sh test installs it")
+    });
+    let mut stdin = child.stdin.take().unwrap();
+    let output = std::thread::scope(|scope| {
+        scope.spawn(move || stdin.write_all(input).unwrap());
+        child.wait_with_output().unwrap()
+    });
+    assert!(output.status.success(), "{program} {arguments:?}");
+    output.stdout
+}
+
+/// Pushed in pieces, with a flush behind every third.
+fn in_pieces(coding: Coding, levels: Levels, body: &[u8], dictionary: &Dictionary) -> Vec<u8> {
+    let (mut encoder, mut out) = encoder(coding, levels, dictionary);
+    for (at, piece) in body.chunks(4001).enumerate() {
+        encoder.push(piece, &mut out).unwrap();
+        if at % 3 == 0 {
+            encoder.flush(&mut out).unwrap();
+        }
+    }
+    encoder.finish(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn programs_of_other_hands_decode_what_was_coded_here() {
+    let dictionary = dictionary();
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(dictionary.bytes()).unwrap();
+    let path = file.path().to_str().unwrap();
+    let programs: [(Coding, &str, &[&str]); 4] = [
+        (Coding::Gzip, "gzip", &["-dc"]),
+        (Coding::Br, "brotli", &["-dc"]),
+        (Coding::Zstd, "zstd", &["-dcq"]),
+        (Coding::Dcz, "zstd", &["-dcqD", path]),
+    ];
+    for (coding, program, arguments) in programs {
+        for (levels, body) in [Levels::FAST, Levels::BEST]
+            .into_iter()
+            .flat_map(|one| bodies().into_iter().map(move |body| (one, body)))
+        {
+            let whole = encode_whole(coding, levels.of(coding), &body, Some(&dictionary)).unwrap();
+            assert!(run(program, arguments, &whole) == body, "{coding:?} of {} bytes", body.len());
+            let pieces = in_pieces(coding, levels, &body, &dictionary);
+            assert!(
+                run(program, arguments, &pieces) == body,
+                "{coding:?} of {} bytes in pieces",
+                body.len()
+            );
+        }
+    }
+}
+
+#[test]
+fn what_programs_of_other_hands_have_coded_is_decoded_here() {
+    for (coding, program, arguments) in [
+        (Coding::Gzip, "gzip", &["-c9"][..]),
+        (Coding::Br, "brotli", &["-cq", "9", "-w", "24"]),
+        (Coding::Zstd, "zstd", &["-cq19"]),
+    ] {
+        for body in bodies() {
+            let coded = run(program, arguments, &body);
+            let whole = decode_whole(coding, &coded, Limits::default(), None);
+            assert!(whole.as_ref() == Ok(&body), "{coding:?} of {} bytes", body.len());
+        }
+    }
+}
+
+#[test]
+fn windows_beyond_those_of_http_are_refused() {
+    let body = noise(3 << 20);
+    let coded = run("zstd", &["-cq", "--long=27"], &body);
+    assert_eq!(
+        decode_whole(Coding::Zstd, &coded, Limits::default(), None),
+        Err(Broken::Malformed(Coding::Zstd))
+    );
+    // A large window of Brotli is an extension that browsers do not know.
+    let large = run("brotli", &["-cq", "5", "--large_window=30"], &body);
+    assert_eq!(
+        decode_whole(Coding::Br, &large, Limits::default(), None),
+        Err(Broken::Malformed(Coding::Br))
+    );
+}
+
+fn any_coding() -> impl Strategy<Value = Coding> {
+    prop::sample::select(MADE.to_vec())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+
+    #[test]
+    fn what_has_been_flushed_is_all_there_and_the_end_comes(
+        coding in any_coding(),
+        pieces in prop::collection::vec(("[ -~]{0,40}", 0_usize..3000, any::<bool>()), 0..12),
+    ) {
+        let dictionary = dictionary();
+        let (mut encoder, first) = encoder(coding, Levels::FAST, &dictionary);
+        let mut decoder = decoder(coding, Limits::default(), &dictionary);
+        let mut decoded = drain(&mut decoder, &first, 1000).unwrap();
+        let mut body = Vec::new();
+        for (text, length, is_flushed) in pieces {
+            let piece = [text.into_bytes(), noise(length)].concat();
+            body.extend_from_slice(&piece);
+            let mut out = Vec::new();
+            encoder.push(&piece, &mut out).unwrap();
+            if is_flushed {
+                encoder.flush(&mut out).unwrap();
+                prop_assert!(!encoder.is_dirty());
+                let length = out.len();
+                encoder.flush(&mut out).unwrap();
+                prop_assert_eq!(out.len(), length, "a second flush costs something");
+            }
+            decoded.extend(drain(&mut decoder, &out, 1000).unwrap());
+            if is_flushed {
+                prop_assert!(decoded == body, "{:?} keeps something back", coding);
+            }
+        }
+        let mut out = Vec::new();
+        encoder.finish(&mut out).unwrap();
+        decoded.extend(drain(&mut decoder, &out, 1000).unwrap());
+        prop_assert!(decoded == body);
+        prop_assert_eq!(decoder.finish(), Ok(()));
+    }
+
+    #[test]
+    fn any_bytes_are_survived(
+        coding in prop::sample::select(Coding::ALL.to_vec()),
+        bytes in prop::collection::vec(any::<u8>(), 0..200),
+        room in 1_usize..100,
+    ) {
+        let dictionary = dictionary();
+        let decoder = match coding.needs_dictionary() {
+            true => Decoder::with_dictionary(coding, Limits::default(), &dictionary),
+            false => Decoder::new(coding, Limits::default()),
+        };
+        let _ = drain(&mut decoder.unwrap(), &bytes, room);
+    }
+}

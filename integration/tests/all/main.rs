@@ -55,6 +55,8 @@ mod edge_idle;
 #[cfg(test)]
 mod edge_slow_clients;
 #[cfg(test)]
+mod encode;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;

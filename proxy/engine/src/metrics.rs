@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::http::encode::counters::Counters as Encoding;
 use crate::listen::admit::Refused;
 use crate::listen::h2_guard::Excess;
 use crate::listen::proxy_protocol::refusal::Refusals;
@@ -52,6 +53,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_total: Counter,
     /// Connections refused because their client had too many.
     pub(crate) refused_client: Counter,
+    /// What is encoded.
+    pub(crate) encoding: Encoding,
 }
 
 /// Counts by what was overdone.
@@ -193,6 +196,7 @@ impl Metrics {
         self.render_handshakes(out);
         self.render_proxy_headers(out);
         self.h2_excesses.render(out);
+        self.encoding.render(out);
     }
 
     fn render_handshakes(&self, out: &mut String) {

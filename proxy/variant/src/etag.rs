@@ -92,6 +92,17 @@ impl<'a> Tag<'a> {
         self.made().unwrap_or((self.opaque, Variant::ORIGINAL))
     }
 
+    /// Appends it to a list, with this between its quotes.
+    fn append_as(&self, opaque: &[u8], list: &mut BytesMut) {
+        let pieces: [&[u8]; 4] = [
+            if list.is_empty() { b"" } else { b", " },
+            if self.is_weak { b"W/\"" } else { b"\"" },
+            opaque,
+            b"\"",
+        ];
+        pieces.into_iter().for_each(|piece| list.extend_from_slice(piece));
+    }
+
     fn made(&self) -> Option<(&'a [u8], Variant)> {
         let (rest, making) = rsplit_once(self.opaque)?;
         unhex::<{ MAKING_DIGITS / 2 }>(making)?;
@@ -149,13 +160,7 @@ pub fn for_upstream(line: &HeaderValue, variant: &Variant) -> Option<HeaderValue
         if of != *variant {
             continue;
         }
-        let pieces: [&[u8]; 4] = [
-            if asked.is_empty() { b"" } else { b", " },
-            if tag.is_weak { b"W/\"" } else { b"\"" },
-            original,
-            b"\"",
-        ];
-        pieces.into_iter().for_each(|piece| asked.extend_from_slice(piece));
+        tag.append_as(original, &mut asked);
     }
     let asked: Bytes = asked.freeze();
     (!asked.is_empty()).then(|| HeaderValue::from_maybe_shared(asked).ok()).flatten()
@@ -164,6 +169,69 @@ pub fn for_upstream(line: &HeaderValue, variant: &Variant) -> Option<HeaderValue
 /// No tag of the line was made here.
 fn is_foreign(line: &[u8]) -> bool {
     Tags(line).all(|tag| tag.made().is_none())
+}
+
+/// What a line of `If-None-Match` or `If-Match` asks for, where it is not known yet which form will be sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum AsOriginal {
+    /// No form of ours is named: it may stay as it is.
+    Unchanged,
+    /// The same with the tags as the upstream knows them.
+    Line(HeaderValue),
+    /// Nothing is left.
+    Nothing,
+}
+
+/// A line of `If-None-Match` or `If-Match` as the upstream can judge it: for the tag of a form stands that of its original. Forms
+/// that do not suit are left out; foreign tags stay.
+#[must_use]
+pub fn as_original(line: &HeaderValue, suits: impl Fn(&Variant) -> bool) -> AsOriginal {
+    let text = line.as_bytes();
+    if text.trim_ascii() == b"*" || is_foreign(text) {
+        return AsOriginal::Unchanged;
+    }
+    let mut asked = BytesMut::with_capacity(text.len());
+    for tag in Tags(text) {
+        let (original, of) = tag.origin();
+        if suits(&of) {
+            tag.append_as(original, &mut asked);
+        }
+    }
+    let asked = (!asked.is_empty()).then(|| HeaderValue::from_maybe_shared(asked.freeze()).ok());
+    asked.flatten().map_or(AsOriginal::Nothing, AsOriginal::Line)
+}
+
+/// The tag of a line of `If-None-Match` that names a form of `original`, one that suits: what a 304 says, so that a client finds what
+/// it has. What was made here comes before what is the original's own.
+#[must_use]
+pub fn confirmed(
+    line: &[u8],
+    original: &[u8],
+    suits: impl Fn(&Variant) -> bool,
+) -> Option<(HeaderValue, Variant)> {
+    let (original, _) = Tag::parse(original)?.origin();
+    let named = || Tags(line).map(|tag| (tag, tag.origin()));
+    let (tag, (_, variant)) = named()
+        .filter(|(_, (of, variant))| *of == original && suits(variant))
+        .max_by_key(|(_, (_, variant))| !variant.is_original())?;
+    let mut text = BytesMut::new();
+    tag.append_as(tag.opaque, &mut text);
+    Some((HeaderValue::from_maybe_shared(text.freeze()).ok()?, variant))
+}
+
+/// The same tag, weak: for what means the same and is not the same byte for byte. `None` where `original` is no tag.
+#[must_use]
+pub fn weakened(original: &[u8]) -> Option<HeaderValue> {
+    let tag = Tag { is_weak: true, ..Tag::parse(original)? };
+    let mut text = BytesMut::with_capacity(original.len() + 2);
+    tag.append_as(tag.opaque, &mut text);
+    HeaderValue::from_maybe_shared(text.freeze()).ok()
+}
+
+/// Whether a tag was made here.
+#[must_use]
+pub fn is_of_variant(tag: &[u8]) -> bool {
+    Tag::parse(tag.trim_ascii()).is_some_and(|tag| tag.made().is_some())
 }
 
 #[cfg(test)]
@@ -274,5 +342,44 @@ mod tests {
                 prop_assert!(for_upstream(&header, &variant).is_some());
             }
         }
+    }
+
+    #[test]
+    fn forms_are_asked_for_as_their_original_where_they_suit() {
+        let br = |variant: &Variant| variant.is_original() || variant.coding() == Coding::Br;
+        let asked = |line: &'static str| as_original(&HeaderValue::from_static(line), br);
+        let line = |text: &'static str| AsOriginal::Line(HeaderValue::from_static(text));
+        assert_eq!(asked("\"v1\", W/\"v2\""), AsOriginal::Unchanged);
+        assert_eq!(asked("*"), AsOriginal::Unchanged);
+        assert_eq!(
+            asked("\"v1;br;0a1b2c3d\", W/\"v2;br;00000000\", \"v0\""),
+            line("\"v1\", W/\"v2\", \"v0\"")
+        );
+        assert_eq!(asked("\"v1;gzip;0a1b2c3d\""), AsOriginal::Nothing);
+        assert_eq!(asked("\"v1;gzip;0a1b2c3d\", \"v1\""), line("\"v1\""));
+    }
+
+    #[test]
+    fn a_304_names_the_tag_that_the_client_has() {
+        let any = |_: &Variant| true;
+        let named = |line: &str, original: &str| {
+            let (tag, variant) = confirmed(line.as_bytes(), original.as_bytes(), any)?;
+            Some((tag.to_str().unwrap().to_owned(), variant.coding()))
+        };
+        let br = "\"v1;br;0a1b2c3d\"";
+        assert_eq!(named(br, "\"v1\""), Some((br.to_owned(), Coding::Br)));
+        assert_eq!(named(br, "W/\"v1\""), Some((br.to_owned(), Coding::Br)));
+        assert_eq!(named("\"v1\", \"v1;br;0a1b2c3d\"", "\"v1\""), Some((br.into(), Coding::Br)));
+        assert_eq!(named("W/\"v1\"", "\"v1\""), Some(("W/\"v1\"".into(), Coding::Identity)));
+        assert_eq!(named(br, "\"v2\""), None);
+        assert!(confirmed(br.as_bytes(), b"\"v1\"", Variant::is_original).is_none());
+    }
+
+    #[test]
+    fn weak_tags_and_made_ones_are_told_apart() {
+        assert_eq!(weakened(b"\"v1\"").unwrap(), "W/\"v1\"");
+        assert_eq!(weakened(b"W/\"v1\"").unwrap(), "W/\"v1\"");
+        assert_eq!(weakened(b"v1"), None);
+        assert!(is_of_variant(b"\"v1;br;0a1b2c3d\"") && !is_of_variant(b"\"v1;br\""));
     }
 }

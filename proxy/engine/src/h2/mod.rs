@@ -36,4 +36,4 @@ pub use failure::REFUSED_STREAM;
 pub use fields::{Bounds, Refused};
 pub use proxy::http_proxy;
 pub use serve::{Arrival, Closed, Options, serve};
-pub use upstream::Session as UpstreamSession;
+pub use upstream::{Empty, Session as UpstreamSession};

@@ -42,9 +42,15 @@ pub struct Session {
     head: Option<ResponseHeader>,
     informational: u8,
     body: Option<RecvStream>,
+    /// The end of the body has been told.
+    has_told_end: bool,
     read_timeout: Duration,
     write_timeout: Duration,
 }
+
+/// Marks a response header behind which nothing comes.
+#[derive(Clone, Copy, Debug)]
+pub struct Empty;
 
 impl Session {
     pub(super) fn new(lease: Lease, stream: SendRequest<Bytes>, is_tls: bool) -> Self {
@@ -58,6 +64,7 @@ impl Session {
             head: None,
             informational: 0,
             body: None,
+            has_told_end: false,
             read_timeout: STILL,
             write_timeout: STILL,
         }
@@ -112,7 +119,11 @@ impl Session {
         {
             return Err(failure::invalid_response("status 101, or too many informational ones"));
         }
-        self.head = Some(head);
+        let head = self.head.insert(head);
+        if self.body.as_ref().is_some_and(RecvStream::is_end_stream) {
+            head.extensions_mut().insert(Empty);
+            self.has_told_end = true;
+        }
         self.note_end();
         Ok(())
     }
@@ -145,7 +156,11 @@ impl Session {
             // Fails only for a stream that is gone, which the next read reports.
             let _ = body.flow_control().release_capacity(data.len());
         }
-        Poll::Ready(data)
+        let has_told_end = self.has_told_end;
+        self.has_told_end |= body.is_end_stream();
+        // An end that came by itself is told with an empty piece, else whoever changes the body would not see it.
+        let is_untold = data.is_none() && self.has_told_end && !has_told_end;
+        Poll::Ready(if is_untold { Some(Ok(Bytes::new())) } else { data })
     }
 
     async fn read_end(&mut self) -> Result<Option<HeaderMap>> {

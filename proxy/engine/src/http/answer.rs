@@ -25,7 +25,7 @@ use super::pieces::Pieces;
 use super::streamed::Streamed;
 use crate::purge::Purge;
 
-use super::{action, bandwidth, errors, files, redirect, reply, route, rules};
+use super::{action, bandwidth, encode, errors, files, redirect, reply, route, rules};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -96,6 +96,7 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         return purge::asked(head, context).map(Box::new).map(Made::Purge);
     }
     loop {
+        encode::prepare(head, context)?;
         let Some(plan) = context.route() else { return Ok(Made::Proxy) };
         let step = match &plan.action {
             ActionPlan::Proxy(_) => match lookup(head, context)? {
@@ -235,7 +236,9 @@ pub(crate) async fn send(
     let mut head = answer.head.whole().map_err(|fault| context.fail(fault))?;
     errors::stamp(&mut head, context).map_err(|fault| context.fail(fault))?;
     reply::own(&mut head, session.req_header(), context)?;
-    write(session, head, answer.body, context).await
+    let body = encode::own(&mut head, answer.body, session.req_header(), context)
+        .map_err(|fault| context.fail(fault))?;
+    write(session, head, body, context).await
 }
 
 /// Sends the page of a fault. Rules that would break this answer too are left out: the client is told something.

@@ -13,12 +13,14 @@ use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId};
 use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
+use switchback_variant::Coding;
 
 use super::bandwidth::Pace;
 use super::cache::CacheFacts;
 use super::cache::fetch::Fetcher;
 use super::cache::store::Fetch;
 use super::concurrency::Held;
+use super::encode::Encoding;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
 use crate::listen::connection::Connection;
@@ -54,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) cache: Option<Box<CacheFacts>>,
     /// What it fetches for a cache, if it does.
     pub(crate) fetch: Option<Arc<Fetch>>,
+    /// How its answer is encoded, where its route does that.
+    pub(crate) encoding: Option<Box<Encoding>>,
     /// With what something is fetched for it, where there are caches.
     pub(crate) fetcher: Option<Arc<Fetcher>>,
     /// The content of a QUERY, once a cache has had to know it.
@@ -150,6 +154,8 @@ pub(crate) struct Asked {
     pub(crate) upstream: Option<Box<str>>,
     /// The last answer's headers, if a template needs them.
     pub(crate) headers: Option<HeaderMap>,
+    /// What the answer was sent in, where its route encodes and that is known.
+    pub(crate) coding: Option<Coding>,
     /// Why an inner request failed, for the outer one.
     pub(crate) fault: Option<Fault>,
 }
@@ -207,6 +213,7 @@ impl Context {
             inner: false,
             cache: None,
             fetch: None,
+            encoding: None,
             fetcher: None,
             content: None,
             routed: None,

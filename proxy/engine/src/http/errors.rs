@@ -11,7 +11,7 @@ use switchback_conf::plan::{
 use super::context::{Context, StandIn};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{answer, percent, route};
+use super::{answer, encode, percent, route};
 
 /// Who answers instead, and how.
 #[derive(Clone, Debug)]
@@ -102,6 +102,7 @@ pub(crate) fn enter(
     if status.is_some() {
         // They were about what was asked for, and a part of a page or no page at all has another status.
         CONDITIONAL.iter().for_each(|name| drop(head.remove_header(name)));
+        encode::forget_conditions(context);
     }
     context.stand_in = Some(StandIn { status, allow });
     match target {

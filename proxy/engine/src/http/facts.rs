@@ -10,6 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_value::{Facts, Known, Variable};
+use switchback_variant::{Capabilities, Segment};
 
 use super::context::{Context, Try};
 use crate::clock;
@@ -62,7 +63,10 @@ impl<'r> RequestFacts<'r> {
     }
 
     fn header(&self, name: &HeaderName) -> Value<'_> {
-        self.head.headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+        // What encodings have made of conditions is between us and the upstream.
+        let said = self.context.encoding.as_ref().and_then(|encoding| encoding.said(name));
+        let value = said.or_else(|| self.head.headers.get(name));
+        value.map(|value| Cow::Borrowed(value.as_bytes()))
     }
 
     fn known(&self, known: Known) -> Value<'_> {
@@ -96,6 +100,8 @@ impl<'r> RequestFacts<'r> {
             Known::ContentLength => self.header(&header::CONTENT_LENGTH),
             Known::ContentType => self.header(&header::CONTENT_TYPE),
             Known::RemoteUser => self.user(),
+            Known::Segment => Some(text(self.segment().script.name())),
+            Known::SegmentWorker => Some(text(self.segment().worker.name())),
             Known::ProxyAddXForwardedFor => Some(self.forwarded_for().into()),
             _ => None,
         }
@@ -151,6 +157,9 @@ impl<'r> RequestFacts<'r> {
             Known::BodyBytesSent => Some(number(sent.body)),
             Known::BytesSent => Some(number(sent.body + sent.head)),
             Known::RequestTime => Some(seconds(self.context.started.elapsed()).into()),
+            Known::ContentCoding => {
+                self.context.asked.lock().coding.map(|coding| text(coding.name()))
+            }
             Known::Route => self.context.route().map(|route| text(&route.name)),
             _ => None,
         }
@@ -247,6 +256,10 @@ impl<'r> RequestFacts<'r> {
             .user
             .value_or(|| basic_user(self.head.headers.get(header::AUTHORIZATION)?.as_bytes()));
         user.as_deref().map(Cow::Borrowed)
+    }
+
+    fn segment(&self) -> Segment {
+        Capabilities::of(&self.head.headers).segment()
     }
 
     fn request_length(&self) -> u64 {

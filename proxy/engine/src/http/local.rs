@@ -17,7 +17,9 @@ use super::cache::lookup::Wanted;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::writer::{Framing, Writer};
-use super::{access, cache, concurrency, errors, fail, finish, receive, reply, route, upgrade};
+use super::{
+    access, cache, concurrency, encode, errors, fail, finish, receive, reply, route, upgrade,
+};
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;
 
@@ -146,7 +148,10 @@ fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Resu
     let mut head = answer.head.whole()?;
     errors::stamp(&mut head, context)?;
     match reply::own(&mut head, request, context) {
-        Ok(()) => Ok(Answer { head: head.into(), body: answer.body }),
+        Ok(()) => {
+            let body = encode::own(&mut head, answer.body, request, context)?;
+            Ok(Answer { head: head.into(), body })
+        }
         Err(error) => Err(context.fault.take().unwrap_or_else(|| Fault::internal(error))),
     }
 }
@@ -154,6 +159,7 @@ fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Resu
 /// Whether nobody changes the answer's head or looks at it.
 fn is_as_it_stands(context: &Context) -> bool {
     context.stand_in.is_none()
+        && context.encoding.is_none()
         && !context.snapshot.asks_for_sent_headers
         && context.route().is_none_or(|route| {
             let rules_cookies =

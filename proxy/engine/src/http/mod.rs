@@ -15,6 +15,7 @@ pub(crate) mod concurrency;
 pub(crate) mod context;
 mod cookies;
 mod deadlines;
+pub(crate) mod encode;
 pub(crate) mod errors;
 pub(crate) mod facts;
 pub(crate) mod fail;
@@ -45,6 +46,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use http::HeaderMap;
 use parking_lot::Mutex;
 use pingora_core::modules::http::HttpModules;
 use pingora_core::protocols::Digest;
@@ -289,7 +291,29 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         deadlines::is_asked(session, context);
         invalidate::by(head, session.req_header(), context).await;
-        reply::proxied(head, session.req_header(), context).map_err(|fault| context.fail(fault))
+        reply::proxied(head, session.req_header(), context)
+            .and_then(|()| encode::passing::head(head, session.req_header(), context))
+            .map_err(|fault| context.fail(fault))
+    }
+
+    fn response_body_filter(
+        &self,
+        _session: &mut Session,
+        body: &mut Option<Bytes>,
+        end: bool,
+        context: &mut Self::CTX,
+    ) -> Result<Option<Duration>> {
+        encode::passing::body(body, end, context).map_err(|fault| context.fail(fault))?;
+        Ok(None)
+    }
+
+    async fn response_trailer_filter(
+        &self,
+        _session: &mut Session,
+        _trailers: &mut HeaderMap,
+        context: &mut Self::CTX,
+    ) -> Result<Option<Bytes>> {
+        encode::passing::end(context).map_err(|fault| context.fail(fault))
     }
 
     /// A try that could not connect has sent nothing, so another endpoint may have the request, whatever its method.

@@ -12,6 +12,7 @@ use switchback_representation::Part;
 
 use super::cache::Reader;
 use super::cache::slices::Sliced;
+use super::encode::Coded;
 
 /// A body that comes piece by piece.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ enum Source {
     Pieces(vec::IntoIter<Bytes>),
     Arriving(Reader),
     Parts(Parts),
+    Coded(Box<Coded>),
 }
 
 /// Parts of something larger.
@@ -67,6 +69,11 @@ impl Streamed {
         Self { source: Source::Parts(parts), length: Some(length) }
     }
 
+    /// What comes out of a coder.
+    pub(crate) fn coded(coded: Coded) -> Self {
+        Self { source: Source::Coded(Box::new(coded)), length: None }
+    }
+
     /// How many bytes there are in all, where that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
@@ -81,6 +88,7 @@ impl Streamed {
             Source::Pieces(pieces) => Ok(pieces.next()),
             Source::Arriving(reader) => reader.next().await.map_err(cut),
             Source::Parts(parts) => parts.next().await,
+            Source::Coded(coded) => coded.next().await,
         }
     }
 }

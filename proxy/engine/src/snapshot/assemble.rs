@@ -21,7 +21,7 @@ use switchback_value::Variable;
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::zones::NamedZone;
-use super::{Listener, Site, Snapshot, Upstream, caches, limits, own_actions};
+use super::{Listener, Site, Snapshot, Upstream, caches, encodes, limits, own_actions};
 use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -55,6 +55,7 @@ pub(crate) fn assemble(
         plan.zones.iter().map(|zone| resident.zones.find(zone.clone(), &mut found)).collect();
     let site_zones = caches::shapes(&plan, &mut zones);
     let caches = caches::assemble(&plan, &zones);
+    let encodes = encodes::assemble(&plan, &mut found);
     let maps: Box<[LiveMap]> = plan.maps.into_iter().map(LiveMap::new).collect();
     let access_logs = assemble_logs(plan.log.access, resident, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -81,6 +82,7 @@ pub(crate) fn assemble(
         zones,
         site_zones,
         caches,
+        encodes,
         own_actions,
         access_logs,
     };

@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 pub(crate) mod caches;
+pub(crate) mod encodes;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
@@ -28,6 +29,7 @@ use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use caches::CacheSettings;
+use encodes::EncodeSettings;
 use map::LiveMap;
 use own_actions::OwnAction;
 use zones::NamedZone;
@@ -64,6 +66,8 @@ pub(crate) struct Snapshot {
     pub(crate) site_zones: Box<[Box<[ZoneId]>]>,
     /// What routes keep, indexed by [`RouteId`]; empty when there are no caches.
     pub(crate) caches: Box<[Option<Arc<CacheSettings>>]>,
+    /// How routes encode, indexed by [`RouteId`]; empty when none does.
+    pub(crate) encodes: Box<[Option<Arc<EncodeSettings>>]>,
     /// The embedding program's actions, for the routes that name one.
     pub(crate) own_actions: HashMap<RouteId, OwnAction>,
     /// Each gets a line per request.
@@ -169,6 +173,11 @@ impl Snapshot {
     /// What that route keeps, if it does.
     pub(crate) fn cache(&self, id: RouteId) -> Option<&Arc<CacheSettings>> {
         self.caches.get(id.0 as usize)?.as_ref()
+    }
+
+    /// How that route encodes its answers, if it does.
+    pub(crate) fn encode(&self, id: RouteId) -> Option<&Arc<EncodeSettings>> {
+        self.encodes.get(id.0 as usize)?.as_ref()
     }
 
     /// The caches that routes of that site have.

@@ -1,0 +1,121 @@
+//! What is encoded of an answer, and how: decided once for each, by what its client can decode.
+//!
+//! [`prepare`] sets a request up as soon as its route is known, [`settle`] decides when there is a head and changes that. The body
+//! then goes through a [`Coder`]: an upstream's as it passes ([`passing`]), one that is made or stored here as it is asked for
+//! ([`coded`]).
+
+mod coded;
+mod coder;
+mod conditions;
+pub(crate) mod counters;
+pub(crate) mod passing;
+mod settle;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use pingora_http::{RequestHeader, ResponseHeader};
+use switchback_variant::{Capabilities, Offer};
+
+use super::answer::Body;
+use super::context::Context;
+use super::fault::Fault;
+use super::pieces::Pieces;
+use super::rules::Fields as _;
+use super::streamed::Streamed;
+use crate::snapshot::encodes::EncodeSettings;
+use coder::Coder;
+use settle::settle;
+
+pub(crate) use coded::Coded;
+
+/// How the answer to a request may be encoded.
+#[derive(Debug)]
+pub(crate) struct Encoding {
+    settings: Arc<EncodeSettings>,
+    client: Capabilities,
+    /// The client's lines in whose place others stand, or none.
+    said: HeaderMap,
+    /// What an upstream's body goes through, once there is its head.
+    coder: Option<Coder>,
+}
+
+impl Encoding {
+    /// The client's own line of this name, where another stands in the head in hand, or none.
+    pub(crate) fn said(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        self.said.get(name)
+    }
+
+    /// What can be had of what lies here, or else of what passes.
+    fn offer(&self, context: &Context) -> &Offer {
+        let lies_here = context.proxy().is_none() || context.is_answered_by_cache();
+        if lies_here { &self.settings.stored } else { &self.settings.streamed }
+    }
+}
+
+/// Sets the request up for the route that it has come to: what the client can do, and its conditions as those can judge them who
+/// know nothing of encodings.
+pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    let settings = context.place.route.and_then(|route| context.snapshot.encode(route));
+    // What is fetched for a cache is encoded for each who reads it.
+    let settings = settings.filter(|_| context.fetch.is_none()).cloned();
+    if let Some(before) = context.encoding.take() {
+        for name in before.said.keys() {
+            head.remove(name);
+        }
+        for (name, value) in &before.said {
+            head.append(name, value.clone()).map_err(Fault::internal)?;
+        }
+    }
+    let Some(settings) = settings else { return Ok(()) };
+    let client = Capabilities::of(&head.headers);
+    let said = conditions::translate(head, &client, &settings)?;
+    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None }));
+    Ok(())
+}
+
+/// Forgets the client's conditions, which are not about what it is answered with.
+pub(crate) fn forget_conditions(context: &mut Context) {
+    if let Some(encoding) = &mut context.encoding {
+        encoding.said.clear();
+    }
+}
+
+/// Bodies up to this size that are in memory are encoded at once, so that their length is known.
+const AT_ONCE: usize = 64 * 1024;
+
+/// Changes the head of an answer that is made or stored here, and gives its body as it is sent.
+pub(crate) fn own(
+    head: &mut ResponseHeader,
+    body: Body,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Body, Fault> {
+    let Some(encoding) = context.encoding.take() else { return Ok(body) };
+    let settled = settle(head, request, &encoding, context);
+    context.encoding = Some(encoding);
+    let Some(coder) = settled? else { return Ok(body) };
+    if request.method == Method::HEAD {
+        return Ok(Body::Whole(Bytes::new()));
+    }
+    match body {
+        Body::Whole(bytes) if bytes.len() <= AT_ONCE => {
+            let whole = coder.whole(&bytes).map_err(|error| error.into_fault())?;
+            head.insert_header(header::CONTENT_LENGTH, whole.len()).map_err(Fault::internal)?;
+            Ok(Body::Whole(whole))
+        }
+        body => {
+            if request.version == Version::HTTP_11 {
+                head.insert_header(header::TRANSFER_ENCODING, "chunked")
+                    .map_err(Fault::internal)?;
+            }
+            let (source, waits) = match body {
+                Body::Whole(bytes) => (Pieces::of(bytes), false),
+                Body::File(file, parts) => (Pieces::new(file, parts), false),
+                Body::Streamed(streamed) => (Pieces::streamed(streamed), true),
+            };
+            Ok(Body::Streamed(Box::new(Streamed::coded(Coded::new(source, waits, coder)))))
+        }
+    }
+}

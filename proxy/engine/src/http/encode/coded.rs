@@ -1,0 +1,113 @@
+//! A body that is encoded or decoded as it is asked for.
+
+use std::io;
+use std::pin::Pin;
+
+use bytes::{Buf, Bytes};
+use futures::FutureExt;
+
+use super::coder::{Coder, Step};
+use crate::http::pieces::Pieces;
+
+/// What comes out of a coder, piece by piece.
+///
+/// What its source has given is out before it waits for more. Nothing is lost where asking for the next piece is given up.
+pub(crate) struct Coded {
+    source: Pieces,
+    /// Whether the source may have to wait for somebody.
+    waits: bool,
+    coder: Coder,
+    /// What is left of the piece in hand.
+    piece: Bytes,
+    /// Whether the coder has not taken all of that.
+    has_more: bool,
+    /// What has come out and was not given yet.
+    out: Vec<u8>,
+    is_over: bool,
+    /// Whether others should have their turn first.
+    has_worked: bool,
+}
+
+/// The next piece of a body.
+pub(crate) type Next<'c> = Pin<Box<dyn Future<Output = io::Result<Option<Bytes>>> + Send + 'c>>;
+
+/// What goes out at a time.
+const ENOUGH: usize = 16 * 1024;
+
+impl Coded {
+    /// What comes of `source`. Whether that may wait decides whether it pays to look.
+    pub(super) fn new(source: Pieces, waits: bool, coder: Coder) -> Self {
+        Self {
+            source,
+            waits,
+            coder,
+            piece: Bytes::new(),
+            has_more: false,
+            out: Vec::new(),
+            is_over: false,
+            has_worked: false,
+        }
+    }
+
+    /// The next piece; `None` at the end.
+    ///
+    /// # Errors
+    /// There should be more, and is not.
+    pub(crate) fn next(&mut self) -> Next<'_> {
+        Box::pin(self.advance())
+    }
+
+    async fn advance(&mut self) -> io::Result<Option<Bytes>> {
+        while !self.is_over && self.out.len() < ENOUGH {
+            if self.has_more {
+                self.work().await?;
+                continue;
+            }
+            let Some(came) = self.come().await else {
+                self.coder.flush(&mut self.out)?;
+                break;
+            };
+            match came? {
+                Some(piece) => (self.piece, self.has_more) = (piece, true),
+                None => {
+                    self.coder.finish(&mut self.out)?;
+                    self.is_over = true;
+                }
+            }
+        }
+        let out = std::mem::take(&mut self.out);
+        Ok((!out.is_empty()).then(|| out.into()))
+    }
+
+    /// Lets the coder take a part of the piece in hand; others have their turn between two.
+    async fn work(&mut self) -> io::Result<()> {
+        if self.has_worked {
+            self.has_worked = false;
+            tokio::task::yield_now().await;
+        }
+        let mut rest = &*self.piece;
+        self.has_more = self.coder.step(&mut rest, &mut self.out)? == Step::More;
+        let taken = self.piece.len() - rest.len();
+        self.piece.advance(taken);
+        self.has_worked = true;
+        Ok(())
+    }
+
+    /// What comes next, or `None` where nothing is there and something should leave first.
+    async fn come(&mut self) -> Option<io::Result<Option<Bytes>>> {
+        let is_owed = !self.out.is_empty() || self.coder.is_dirty();
+        if self.waits && is_owed {
+            if self.coder.is_hasty() {
+                return None;
+            }
+            return self.source.next().now_or_never();
+        }
+        Some(self.source.next().await)
+    }
+}
+
+impl std::fmt::Debug for Coded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Coded").field("coder", &self.coder).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,104 @@
+//! What is counted of encodings, in the Prometheus text format.
+
+use std::fmt::Write as _;
+
+use switchback_variant::Coding;
+
+use crate::metrics::{Counter, Gauge, header, sample};
+
+/// Of routes that encode.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    /// Answers by what they were sent in.
+    answers: [Counter; Coding::ALL.len()],
+    encoded: [Bytes; Coding::ALL.len()],
+    decoded: [Bytes; Coding::ALL.len()],
+    /// Bodies that could not be encoded or decoded.
+    pub(crate) failures: Counter,
+    /// Answers that stayed as they were because too many others were being encoded.
+    refused: Counter,
+    running: Gauge,
+}
+
+#[derive(Debug, Default)]
+struct Bytes {
+    taken: Counter,
+    made: Counter,
+}
+
+/// As many encoders and decoders as there may be at once: each holds up to some MiB.
+const MOST: u64 = 2048;
+
+impl Counters {
+    /// Counts an answer. What is coded as nobody here knows is not counted.
+    pub(super) fn answered(&self, coding: Option<Coding>) {
+        if let Some(counter) = coding.and_then(|coding| self.answers.get(coding as usize)) {
+            counter.add();
+        }
+    }
+
+    /// One more encoder, if there may be; then [`Counters::leave`] ends it.
+    pub(super) fn enter(&self) -> bool {
+        // Some more at the same moment do no harm.
+        if self.running.value() >= MOST {
+            self.refused.add();
+            return false;
+        }
+        self.running.up();
+        true
+    }
+
+    /// One less.
+    pub(super) fn leave(&self) {
+        self.running.down();
+    }
+
+    /// Counts what was encoded.
+    pub(super) fn encoded(&self, coding: Coding, taken: u64, made: u64) {
+        self.encoded.get(coding as usize).into_iter().for_each(|bytes| bytes.add(taken, made));
+    }
+
+    /// Counts what was decoded.
+    pub(super) fn decoded(&self, coding: Coding, taken: u64, made: u64) {
+        self.decoded.get(coding as usize).into_iter().for_each(|bytes| bytes.add(taken, made));
+    }
+
+    /// Appends everything.
+    pub(crate) fn render(&self, out: &mut String) {
+        let name = "encode_answers_total";
+        header(out, (name, "Answers of routes that encode, by coding.", "counter"));
+        for (coding, answers) in Coding::ALL.into_iter().zip(&self.answers) {
+            // Writing to a String cannot fail.
+            let (coding, count) = (coding.name(), answers.value());
+            let _ = writeln!(out, "switchback_{name}{{coding=\"{coding}\"}} {count}");
+        }
+        let help = "Bytes that went into encoders and came out, by coding.";
+        bytes(out, ("encode_bytes_total", help), &self.encoded);
+        let help = "Bytes that went into decoders and came out, by coding.";
+        bytes(out, ("decode_bytes_total", help), &self.decoded);
+        let help = "Answers that could not be encoded or decoded.";
+        sample(out, ("encode_failures_total", help, "counter"), self.failures.value());
+        let help = "Answers left as they were because too many others were being encoded.";
+        sample(out, ("encode_refused_total", help, "counter"), self.refused.value());
+        let help = "Answers being encoded or decoded now.";
+        sample(out, ("encoders", help, "gauge"), self.running.value());
+    }
+}
+
+impl Bytes {
+    fn add(&self, taken: u64, made: u64) {
+        self.taken.add_many(taken);
+        self.made.add_many(made);
+    }
+}
+
+fn bytes(out: &mut String, (name, help): (&str, &str), counted: &[Bytes]) {
+    header(out, (name, help, "counter"));
+    for (coding, bytes) in Coding::ALL.into_iter().zip(counted) {
+        for (side, count) in [("in", &bytes.taken), ("out", &bytes.made)] {
+            let (coding, count) = (coding.name(), count.value());
+            let _ =
+                writeln!(out, "switchback_{name}{{coding=\"{coding}\",side=\"{side}\"}} {count}");
+        }
+    }
+}

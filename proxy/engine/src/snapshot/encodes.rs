@@ -1,0 +1,115 @@
+//! How routes encode their answers.
+
+use std::sync::Arc;
+
+use switchback_conf::plan::{self, EncodePlan, Plan, RoutePlan};
+use switchback_conf::{Code, Diagnostic, Location};
+use switchback_variant::{Coding, Level, Offer, Rules, Types};
+
+/// How a route encodes its answers.
+#[derive(Debug)]
+pub(crate) struct EncodeSettings {
+    /// What may be encoded; of which types is for [`EncodeSettings::is_for`] to say.
+    pub(crate) rules: Rules,
+    /// What is offered for what is stored or a file.
+    pub(crate) stored: Offer,
+    /// What is offered for what is encoded as it passes.
+    pub(crate) streamed: Offer,
+    /// Whether clients that lack the coding of an answer get it decoded.
+    pub(crate) decodes: bool,
+    plan: Arc<EncodePlan>,
+}
+
+impl EncodeSettings {
+    /// Whether a body of this `Content-Type` is encoded.
+    pub(crate) fn is_for(&self, content_type: &[u8]) -> bool {
+        self.plan.is_for(content_type)
+    }
+
+    /// How hard to try while a client waits.
+    pub(crate) fn level(&self, coding: Coding) -> Level {
+        let levels = self.plan.levels;
+        match coding {
+            Coding::Br | Coding::Dcb => levels.br,
+            Coding::Zstd | Coding::Dcz => levels.zstd,
+            Coding::Gzip | Coding::Deflate | Coding::Identity => levels.gzip,
+        }
+    }
+}
+
+/// Those of each route, in order; empty when no route encodes anything.
+pub(super) fn assemble(
+    plan: &Plan,
+    found: &mut Vec<Diagnostic>,
+) -> Box<[Option<Arc<EncodeSettings>>]> {
+    check_rest(plan, found);
+    if plan.routes.iter().all(|route| route.variants.encode.is_none()) {
+        return Box::default();
+    }
+    let mut shared: Vec<Arc<EncodeSettings>> = Vec::new();
+    let of_route = |route: &RoutePlan| {
+        let own = route.variants.encode.as_ref()?;
+        // Routes that have it from their site share one, and stand together.
+        if let Some(last) = shared.last().filter(|last| Arc::ptr_eq(&last.plan, own)) {
+            return Some(Arc::clone(last));
+        }
+        shared.push(Arc::new(settings(own)));
+        shared.last().cloned()
+    };
+    plan.routes.iter().map(of_route).collect()
+}
+
+fn settings(plan: &Arc<EncodePlan>) -> EncodeSettings {
+    // What is empty has nothing to encode.
+    let min_length = plan.min_length.max(1);
+    // This one text is understood.
+    let types = Types::parse(["*"]).unwrap_or_default();
+    EncodeSettings {
+        rules: Rules { types, min_length, events: true },
+        stored: offer(&plan.stored),
+        streamed: offer(&plan.streamed),
+        decodes: plan.decodes,
+        plan: Arc::clone(plan),
+    }
+}
+
+fn offer(codings: &[plan::Coding]) -> Offer {
+    let codings: Vec<Coding> = codings
+        .iter()
+        .map(|coding| match coding {
+            plan::Coding::Br => Coding::Br,
+            plan::Coding::Zstd => Coding::Zstd,
+            plan::Coding::Gzip => Coding::Gzip,
+        })
+        .collect();
+    Offer::of(&codings)
+}
+
+/// What configuration can ask for and nobody does yet.
+fn check_rest(plan: &Plan, found: &mut Vec<Diagnostic>) {
+    let mut told: Vec<*const ()> = Vec::new();
+    for route in &plan.routes {
+        let dictionary = route.variants.dictionary.as_ref();
+        let dictionary = dictionary.map(|plan| (Arc::as_ptr(plan).cast(), &plan.at, "dictionary"));
+        let images = route.variants.images.as_ref();
+        let images = images.map(|plan| {
+            // Formats that nobody has written stand nowhere.
+            let at = plan.formats.first().map(|format| &format.at);
+            let at = at.filter(|at| at.file().is_some()).unwrap_or(&route.at);
+            (Arc::as_ptr(plan).cast(), at, "images")
+        });
+        for (plan, at, key) in [dictionary, images].into_iter().flatten() {
+            // Routes that have it from their site share one.
+            if !told.contains(&plan) {
+                told.push(plan);
+                found.push(not_yet(key, at));
+            }
+        }
+    }
+}
+
+fn not_yet(key: &str, at: &Location) -> Diagnostic {
+    let message = format!("`{key}` has no effect yet: this version does not do it");
+    Diagnostic::warning(Code::NoEffect, at.clone(), message)
+        .hint("answers are sent as they would be without it")
+}

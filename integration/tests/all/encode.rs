@@ -5,10 +5,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 
 use switchback_integration::{
-    Authority, Config, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Response, Step,
-    Trust, config, get, pattern, request,
+    Authority, Client, Config, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Response,
+    Step, Trust, config, get, pattern, request,
 };
-use switchback_variant::{Coding, Decoder, Limits, Step as Decoded};
+use switchback_variant::{Coding, Decoder, Limits, Step as Decoded, encode_whole};
 
 /// A site over HTTP/1 and plain HTTP/2 whose one route has these lines.
 fn encoding(origin: &Origin, lines: &str) -> Config {
@@ -209,13 +209,19 @@ fn a_head_says_what_the_answer_to_a_get_would() {
 #[test]
 fn clients_of_http_1_0_get_what_they_can_read() {
     let body = text(5_000);
-    let origin = Origin::start().serve("/x", page(body.clone()));
+    let packed = encode_whole(Coding::Br, 4, &body, None).unwrap();
+    let origin = Origin::start()
+        .serve("/x", page(body.clone()))
+        .serve("/packed", page(packed).header("Content-Encoding", "br"));
     let proxy = on(&origin);
-    let mut client = proxy.client();
-    client.send("GET /x HTTP/1.0\r\nHost: localhost\r\nAccept-Encoding: gzip\r\n\r\n");
-    let answer = client.response();
-    answer.expect_no_header("Content-Encoding").expect_header("Vary", "accept-encoding");
-    answer.expect_body(&body);
+    for target in ["/x", "/packed"] {
+        let mut client = proxy.client();
+        let fields = "Host: localhost\r\nAccept-Encoding: gzip";
+        client.send(format!("GET {target} HTTP/1.0\r\n{fields}\r\n\r\n"));
+        let answer = client.response();
+        answer.expect_no_header("Content-Encoding").expect_header("Vary", "accept-encoding");
+        answer.expect_no_header("Transfer-Encoding").expect_body(&body);
+    }
 }
 
 /// What a stream of pieces comes to, as far as it has come.
@@ -235,46 +241,82 @@ impl Unpacking {
     }
 }
 
+/// An origin that sends two events, each when the gate lets it, and then ends when it is let.
+fn two_events(content_type: &str, gate: &Gate) -> Origin {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n"
+    );
+    let steps = [
+        Step::ReadBody,
+        Step::send(head),
+        Step::send("8\r\ndata: 1\n\r\n"),
+        Step::Wait(gate.clone()),
+        Step::send("8\r\ndata: 2\n\r\n"),
+        Step::Wait(gate.clone()),
+        Step::send("0\r\n\r\n"),
+    ];
+    Origin::start().serve("/x", steps)
+}
+
+/// Reads both events, each before the origin goes on, and the end. No piece is the end.
+fn read_two_events(coding: &str, gate: &Gate, mut next: impl FnMut() -> Vec<u8>) {
+    let mut unpacking = Unpacking::new(coding);
+    for expected in ["data: 1\n", "data: 1\ndata: 2\n"] {
+        while unpacking.text.len() < expected.len() {
+            unpacking.push(&next());
+        }
+        assert_eq!(unpacking.text, expected.as_bytes());
+        gate.pass();
+    }
+    loop {
+        match next() {
+            piece if piece.is_empty() => break,
+            piece => unpacking.push(&piece),
+        }
+    }
+    unpacking.decoder.finish().expect("a proper end");
+}
+
+/// The next chunk of a body; empty at its end.
+fn next_chunk(client: &mut Client) -> Vec<u8> {
+    let mut line = Vec::new();
+    while !line.ends_with(b"\r\n") {
+        line.extend(client.read_exactly(1));
+    }
+    let length = std::str::from_utf8(&line).unwrap().trim();
+    let length = usize::from_str_radix(length, 16).unwrap();
+    let chunk = client.read_exactly(length);
+    client.read_exactly(2);
+    chunk
+}
+
 #[test]
 fn what_an_origin_has_sent_is_not_held_back() {
-    for content_type in ["text/event-stream", "text/html"] {
+    let cached = "cache = \"main\"\nencode = \"on\"";
+    for (content_type, lines) in [
+        ("text/event-stream", "encode = \"on\""),
+        ("text/html", "encode = \"on\""),
+        ("text/event-stream", cached),
+        ("text/html", cached),
+    ] {
         for coding in ["br", "zstd", "gzip"] {
-            let gate = Gate::new();
-            let head = format!(
-                "HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\nTransfer-Encoding: chunked\r\n\r\n"
-            );
-            let steps = [
-                Step::ReadBody,
-                Step::send(head),
-                Step::send("8\r\ndata: 1\n\r\n"),
-                Step::Wait(gate.clone()),
-                Step::send("8\r\ndata: 2\n\r\n"),
-                Step::Wait(gate.clone()),
-                Step::send("0\r\n\r\n"),
-            ];
-            let origin = Origin::start().serve("/x", steps);
-            let proxy = on(&origin);
+            let (first, second) = (Gate::new(), Gate::new());
+            let origin = two_events(content_type, &first);
+            let config = |origin| encoding(origin, lines).toml("[zones.main]\nmemory = \"64MiB\"");
+            let proxy = Proxy::start(&config(&origin));
             let mut client = H2Client::cleartext(proxy.address("web"));
-            let asked = H2Request::new("GET", "/x").header("accept-encoding", coding);
-            let mut stream = client.open(&asked);
+            let asked_h2 = H2Request::new("GET", "/x").header("accept-encoding", coding);
+            let mut stream = client.open(&asked_h2);
             stream.end();
             assert_eq!(stream.status(), 200);
-            let mut unpacking = Unpacking::new(coding);
-            for expected in ["data: 1\n", "data: 1\ndata: 2\n"] {
-                while unpacking.text.len() < expected.len() {
-                    unpacking.push(&stream.receive());
-                }
-                assert_eq!(unpacking.text, expected.as_bytes());
-                gate.pass();
-            }
-            loop {
-                let piece = stream.receive();
-                if piece.is_empty() {
-                    break;
-                }
-                unpacking.push(&piece);
-            }
-            unpacking.decoder.finish().expect("a proper end");
+            read_two_events(coding, &first, || stream.receive());
+
+            let origin = two_events(content_type, &second);
+            let proxy = Proxy::start(&config(&origin));
+            let mut client = proxy.client();
+            client.send(asked("/x", Some(coding)).to_bytes());
+            client.response_head().expect_header("Content-Encoding", coding);
+            read_two_events(coding, &second, || next_chunk(&mut client));
         }
     }
 }
@@ -291,10 +333,16 @@ fn event_streams_are_left_alone_where_that_is_said() {
 #[test]
 fn an_answer_that_breaks_off_is_seen_to() {
     let head = "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5000\r\n\r\n";
-    for coding in ["br", "zstd", "gzip"] {
+    for (coding, lines) in [
+        ("br", "encode = \"on\""),
+        ("zstd", "encode = \"on\""),
+        ("gzip", "encode = \"on\""),
+        ("gzip", "encode = \"on\"\ncache = \"main\""),
+    ] {
         let steps = [Step::ReadBody, Step::send(head), Step::send(text(3_000)), Step::Fin];
         let origin = Origin::start().serve("/x", steps);
-        let proxy = on(&origin);
+        let config = encoding(&origin, lines).toml("[zones.main]\nmemory = \"64MiB\"");
+        let proxy = Proxy::start(&config);
         let asked = asked("/x", Some(coding));
         let cut = proxy.client().try_ask(&asked);
         assert!(cut.is_err(), "a cut {coding} has a proper end: {cut:?}");

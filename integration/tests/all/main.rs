@@ -57,6 +57,8 @@ mod edge_slow_clients;
 #[cfg(test)]
 mod encode;
 #[cfg(test)]
+mod encode_conditions;
+#[cfg(test)]
 mod error_log;
 #[cfg(test)]
 mod error_pages;

@@ -35,6 +35,17 @@ impl AnswerHead {
         }
     }
 
+    /// The first line of this name, where it is not one that is added while it is sent.
+    pub(crate) fn line(&self, name: &HeaderName) -> Option<&HeaderValue> {
+        match self {
+            Self::Whole(head) => head.headers.get(name),
+            Self::Stored(head) => head.stored().get(name),
+            Self::Plain(_, fields) => {
+                fields.iter().find(|(field, _)| field == name).map(|(_, value)| value)
+            }
+        }
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {

@@ -14,11 +14,12 @@ mod settle;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_variant::{Capabilities, Offer};
+use switchback_variant::{Capabilities, Coding, Offer};
 
 use super::answer::Body;
+use super::answer_head::AnswerHead;
 use super::context::Context;
 use super::fault::Fault;
 use super::pieces::Pieces;
@@ -45,6 +46,17 @@ impl Encoding {
     /// The client's own line of this name, where another stands in the head in hand, or none.
     pub(crate) fn said(&self, name: &HeaderName) -> Option<&HeaderValue> {
         self.said.get(name)
+    }
+
+    /// For an inner request, whose head may have come from either side of [`prepare`].
+    pub(crate) fn inherit(&self) -> Box<Self> {
+        let Self { settings, client, said, coder: _ } = self;
+        Box::new(Self {
+            settings: Arc::clone(settings),
+            client: *client,
+            said: said.clone(),
+            coder: None,
+        })
     }
 
     /// What can be had of what lies here, or else of what passes.
@@ -80,6 +92,26 @@ pub(crate) fn forget_conditions(context: &mut Context) {
     if let Some(encoding) = &mut context.encoding {
         encoding.said.clear();
     }
+}
+
+/// Whether an answer that is made or stored here is none of those that can be encoded or decoded, as can be told without touching
+/// its head; then it is counted. Images and packed fonts cost what they cost elsewhere.
+pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
+    let Some(encoding) = context.encoding.as_deref() else { return true };
+    let is_for = |line: &HeaderValue| encoding.settings.is_for(line.as_bytes());
+    let is_concerned = head.status() == StatusCode::NOT_MODIFIED
+        || head.line(&header::CONTENT_ENCODING).is_some()
+        || head.line(&header::CONTENT_TYPE).is_some_and(is_for);
+    if !is_concerned {
+        note(Some(Coding::Identity), context);
+    }
+    !is_concerned
+}
+
+/// Notes what an answer is sent in, where that is known.
+fn note(coding: Option<Coding>, context: &Context) {
+    context.asked.lock().coding = coding;
+    context.resident.metrics.encoding.answered(coding);
 }
 
 /// Bodies up to this size that are in memory are encoded at once, so that their length is known.

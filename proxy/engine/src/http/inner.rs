@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::cache::{CacheFacts, query};
 use super::context::{Asked, Context, FirstLine, Place, Request, StandIn};
+use super::encode::Encoding;
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
 use super::map_memos::MapMemos;
@@ -47,6 +48,7 @@ pub(crate) struct Inherited {
     first_line: Option<Arc<FirstLine>>,
     received: Option<Arc<RequestHeader>>,
     cache: Option<Box<CacheFacts>>,
+    encoding: Option<Box<Encoding>>,
     /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
     head: RequestHeader,
 }
@@ -77,6 +79,7 @@ impl Inherited {
             first_line: context.first_line.clone(),
             received: context.received.clone(),
             cache: context.cache.as_deref().map(CacheFacts::of_passed),
+            encoding: context.encoding.as_deref().map(Encoding::inherit),
             head: session.req_header().clone(),
         }
     }
@@ -95,6 +98,7 @@ impl Inherited {
         context.first_line = self.first_line;
         context.received = self.received;
         context.cache = self.cache;
+        context.encoding = self.encoding;
         context.inner = true;
         context
     }

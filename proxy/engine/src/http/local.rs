@@ -142,7 +142,7 @@ impl Waiter for Waiting<'_> {
 
 /// The answer as the rules of its route change it.
 fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Result<Answer, Fault> {
-    if is_as_it_stands(context) {
+    if is_as_it_stands(context) && encode::leaves(&answer.head, context) {
         return Ok(answer);
     }
     let mut head = answer.head.whole()?;
@@ -159,7 +159,6 @@ fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Resu
 /// Whether nobody changes the answer's head or looks at it.
 fn is_as_it_stands(context: &Context) -> bool {
     context.stand_in.is_none()
-        && context.encoding.is_none()
         && !context.snapshot.asks_for_sent_headers
         && context.route().is_none_or(|route| {
             let rules_cookies =

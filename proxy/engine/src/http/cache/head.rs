@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use pingora_http::ResponseHeader;
 use switchback_cache::fill::Arrived;
 use switchback_cache::serve::{Hop, Reply, Wire};
@@ -61,6 +61,11 @@ impl StoredHead {
     /// The status that is sent.
     pub(crate) fn status(&self) -> StatusCode {
         self.reply.status(self.of.head().status)
+    }
+
+    /// As they were stored.
+    pub(crate) fn stored(&self) -> &HeaderMap {
+        &self.of.head().headers
     }
 
     /// What HTTP/1 sends.

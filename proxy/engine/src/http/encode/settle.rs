@@ -8,9 +8,9 @@ use switchback_variant::{
     Choice, Coding, Flush, Handling, NO_LONGER_TRUE, Reason, Variant, Verdict, forbids_transforming,
 };
 
-use super::Encoding;
 use super::coder::{Coder, Recipe};
 use super::conditions::{confirm, vary};
+use super::{Encoding, note};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
@@ -49,9 +49,7 @@ pub(super) fn settle(
         change(head, recipe)?;
         coder = Some(made);
     }
-    let sent = Coding::of(&head.headers);
-    context.asked.lock().coding = sent;
-    context.resident.metrics.encoding.answered(sent);
+    note(Coding::of(&head.headers), context);
     Ok(coder)
 }
 

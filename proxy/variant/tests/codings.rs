@@ -96,6 +96,31 @@ fn every_body_comes_back_whole_from_each_coding_and_level() {
 }
 
 #[test]
+fn a_length_that_turns_out_wrong_costs_bytes_and_nothing_else() {
+    let body = script(1000, 1);
+    for coding in [Coding::Gzip, Coding::Br, Coding::Zstd] {
+        for level in [1, 3, 5, 9] {
+            for length in [None, Some(0), Some(10), Some(5000), Some(u64::MAX)] {
+                let mut out = Vec::new();
+                let mut encoder = Encoder::new(coding, level, length).unwrap();
+                encoder.push(&body, &mut out).unwrap();
+                encoder.finish(&mut out).unwrap();
+                let whole = decode_whole(coding, &out, Limits::default(), None);
+                assert!(whole.as_ref() == Ok(&body), "{coding:?} {level} {length:?}");
+                assert!(out.len() < body.len() / 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn encoders_and_decoders_go_from_thread_to_thread() {
+    fn goes<T: Send>() {}
+    goes::<Encoder>();
+    goes::<Decoder>();
+}
+
+#[test]
 fn a_body_is_decoded_whatever_the_pieces_and_the_room() {
     let dictionary = dictionary();
     let body = script(300, 3);
@@ -309,6 +334,23 @@ fn windows_beyond_those_of_http_are_refused() {
     );
 }
 
+#[test]
+fn what_is_coded_while_somebody_waits_is_decoded_with_little_memory() {
+    let body = noise(3 << 20);
+    for (level, window) in [(Levels::FAST.zstd, 1 << 20), (Levels::BEST.zstd, 8 << 20)] {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(Coding::Zstd, level, None).unwrap();
+        encoder.push(&body, &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        let decode = |window| {
+            let limits = Limits { window, ..Limits::default() };
+            decode_whole(Coding::Zstd, &out, limits, None)
+        };
+        assert!(decode(window).as_ref() == Ok(&body));
+        assert_eq!(decode(window / 2), Err(Broken::Malformed(Coding::Zstd)));
+    }
+}
+
 fn any_coding() -> impl Strategy<Value = Coding> {
     prop::sample::select(MADE.to_vec())
 }
@@ -348,6 +390,29 @@ proptest! {
         decoded.extend(drain(&mut decoder, &out, 1000).unwrap());
         prop_assert!(decoded == body);
         prop_assert_eq!(decoder.finish(), Ok(()));
+    }
+
+    #[test]
+    fn anything_is_coded_at_any_level_with_any_length(
+        coding in any_coding(),
+        level in 0_u8..=9,
+        length in any::<Option<u16>>(),
+        parts in prop::collection::vec((any::<u8>(), 0_usize..2000, 0_usize..500), 0..8),
+    ) {
+        let parts = parts.into_iter().map(|(byte, run, other)| [vec![byte; run], noise(other)].concat());
+        let body = parts.collect::<Vec<_>>().concat();
+        let dictionary = dictionary();
+        let mut out = Vec::new();
+        let length = length.map(u64::from);
+        let encoder = match coding.needs_dictionary() {
+            true => Encoder::with_dictionary(coding, level, length, &dictionary, &mut out),
+            false => Encoder::new(coding, level, length),
+        };
+        let mut encoder = encoder.unwrap();
+        encoder.push(&body, &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        let whole = decode_whole(coding, &out, Limits::default(), Some(&dictionary));
+        prop_assert!(whole.as_ref() == Ok(&body));
     }
 
     #[test]

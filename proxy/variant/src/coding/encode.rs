@@ -124,7 +124,6 @@ impl Encoder {
         };
         let preamble = dictionary.digest().preamble(coding);
         out.extend_from_slice(preamble.as_ref().map_or(&[], |preamble| preamble.as_bytes()));
-        // A body without a byte has its end too.
         Ok(Self { kind, is_dirty: false })
     }
 

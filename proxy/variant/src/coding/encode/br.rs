@@ -14,14 +14,14 @@ use crate::coding::encode::{EncoderFailed, ROOM, window_for};
 
 pub(super) struct Br(BrotliEncoderStateStruct<StandardAlloc>);
 
-/// 512 KiB: what a stream holds while somebody waits for it.
-const STREAM_WINDOW: u32 = 19;
+/// 256 KiB: what a stream holds while somebody waits for it.
+const STREAM_WINDOW: u32 = 18;
 /// 4 MiB, the encoder's own choice.
 const USUAL_WINDOW: u32 = 22;
 /// 16 MiB, the largest that is no extension.
 const LARGEST_WINDOW: u32 = 24;
 /// Levels above are for those who have time, and memory with it.
-const FAST_LEVELS: u8 = 5;
+const FAST_LEVELS: u8 = 4;
 /// The first level that can use a dictionary.
 const LEAST_WITH_DICTIONARY: u8 = 2;
 

@@ -13,6 +13,8 @@ pub(super) struct Zstd(Encoder<'static>);
 const LARGEST_WINDOW: u32 = 23;
 /// 1 MiB: what a stream holds while somebody waits for it.
 const STREAM_WINDOW: u32 = 20;
+/// A million places of four bytes.
+const LARGEST_FAST_TABLE: u32 = 20;
 /// Levels above are for those who have time, and memory with it.
 const FAST_LEVELS: u8 = 9;
 
@@ -34,6 +36,12 @@ impl Zstd {
         let encoder = Encoder::with_dictionary(i32::from(level), dictionary.unwrap_or_default());
         let mut encoder = encoder.map_err(failed)?;
         encoder.set_parameter(CParameter::WindowLog(window)).map_err(failed)?;
+        if dictionary.is_some() && level <= FAST_LEVELS {
+            // Fast levels look for matches in tables that hold but the end of a large dictionary.
+            let places = (window - 1).clamp(10, LARGEST_FAST_TABLE);
+            encoder.set_parameter(CParameter::HashLog(places)).map_err(failed)?;
+            encoder.set_parameter(CParameter::ChainLog(places)).map_err(failed)?;
+        }
         Ok(Self(encoder))
     }
 

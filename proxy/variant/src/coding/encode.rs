@@ -15,8 +15,9 @@ mod zstd;
 /// [`Encoder::finish`] ends the body. Output is appended. After a failure the body cannot be completed, and whoever reads it has
 /// to learn so.
 ///
-/// At the levels of [`Levels::FAST`] an encoder holds a few hundred KiB (gzip) to some MiB (Brotli, Zstandard), however long the
-/// body is; `benches/coding.rs` prints how much.
+/// What an encoder holds depends on its level and not on the body, however long that is. Bench `coding`, for a body of unknown
+/// length: gzip 6 half a MiB, zstd 3 2 MiB, br 4 6.5 MiB; br 11 39 MiB and zstd 19 85 MiB. With a dictionary comes as much as that
+/// is long, once or twice, and at most 8 MiB for its tables.
 pub struct Encoder {
     kind: Kind,
     /// Something has been pushed since the last flush.

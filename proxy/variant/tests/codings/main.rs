@@ -1,85 +1,17 @@
 //! What is coded is decoded again: by our decoders whatever the pieces, and by programs of other hands.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
-#![expect(clippy::panic, reason = "a test fails by it")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+mod bodies;
+#[cfg(test)]
+mod programs;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use switchback_variant::{
-    Broken, Coding, Decoder, Dictionary, Encoder, Levels, Limits, Step, decode_whole, encode_whole,
+    Broken, Coding, Decoder, Dictionary, Encoder, Levels, Limits, decode_whole, encode_whole,
 };
 
-const MADE: [Coding; 6] =
-    [Coding::Identity, Coding::Gzip, Coding::Br, Coding::Zstd, Coding::Dcb, Coding::Dcz];
-
-/// Lines that are like each other, and never the same.
-fn script(lines: usize, version: usize) -> Vec<u8> {
-    let line = |at: usize| {
-        let changed = if at % 50 == 7 { version } else { 0 };
-        let name = at.wrapping_mul(2_654_435_761) % 9973;
-        format!(
-            "export function f{name}(a, b) {{ return call_{at}(a[{changed}], b.value{name}); }}\n"
-        )
-    };
-    (0..lines).map(line).collect::<String>().into_bytes()
-}
-
-/// Bytes in which nothing repeats.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        u8::try_from(state >> 56).unwrap()
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn dictionary() -> Dictionary {
-    Dictionary::new(Bytes::from(script(400, 1))).unwrap()
-}
-
-fn bodies() -> Vec<Vec<u8>> {
-    let zeros = vec![0; 300_000];
-    vec![vec![], b"x".to_vec(), script(3, 1), script(1000, 2), noise(70_000), zeros]
-}
-
-/// An encoder, and what stands before the body.
-fn encoder(coding: Coding, levels: Levels, dictionary: &Dictionary) -> (Encoder, Vec<u8>) {
-    let mut out = Vec::new();
-    let encoder = match coding.needs_dictionary() {
-        true => Encoder::with_dictionary(coding, levels.of(coding), None, dictionary, &mut out),
-        false => Encoder::new(coding, levels.of(coding), None),
-    };
-    (encoder.unwrap(), out)
-}
-
-fn decoder(coding: Coding, limits: Limits, dictionary: &Dictionary) -> Decoder {
-    match coding.needs_dictionary() {
-        true => Decoder::with_dictionary(coding, limits, dictionary).unwrap(),
-        false => Decoder::new(coding, limits).unwrap(),
-    }
-}
-
-/// All that there is for a decoder to give, in portions of `room` bytes.
-fn drain(decoder: &mut Decoder, mut input: &[u8], room: usize) -> Result<Vec<u8>, Broken> {
-    let mut out = Vec::new();
-    loop {
-        let before = out.len();
-        let step = decoder.decode(&mut input, &mut out, room)?;
-        assert!(out.len() - before <= room);
-        match step {
-            Step::Full => {}
-            Step::Wants | Step::End => {
-                assert!(input.is_empty());
-                return Ok(out);
-            }
-        }
-    }
-}
+use crate::bodies::{MADE, bodies, decoder, dictionary, drain, encoder, noise, script};
 
 #[test]
 fn every_body_comes_back_whole_from_each_coding_and_level() {
@@ -234,6 +166,17 @@ fn a_new_version_costs_little_for_who_has_the_old_one() {
 }
 
 #[test]
+fn fast_levels_use_all_of_a_large_dictionary() {
+    let old = noise(2 << 20);
+    let new = [&old[..1000], b"changed", &old[1000..]].concat();
+    let dictionary = Dictionary::new(Bytes::from(old)).unwrap();
+    for (coding, level) in [(Coding::Dcz, 1), (Coding::Dcz, 3), (Coding::Dcb, 4)] {
+        let coded = encode_whole(coding, level, &new, Some(&dictionary)).unwrap();
+        assert!(coded.len() * 100 < new.len(), "{coding:?} {level}: {} bytes", coded.len());
+    }
+}
+
+#[test]
 fn a_dictionary_serves_a_body_that_is_larger_than_a_window() {
     // 8 MiB is the window of dcz, so that the dictionary is out of reach for what comes last.
     let dictionary = Dictionary::new(Bytes::from(noise(3 << 20))).unwrap();
@@ -243,95 +186,6 @@ fn a_dictionary_serves_a_body_that_is_larger_than_a_window() {
         let whole = decode_whole(coding, &coded, Limits::default(), Some(&dictionary));
         assert!(whole.as_ref() == Ok(&body), "{coding:?}");
     }
-}
-
-/// What a program makes of its input.
-fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let child =
-        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = child.unwrap_or_else(|error| {
-        panic!("{program}: {error}; integration/setup.sh test installs it")
-    });
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).unwrap());
-        child.wait_with_output().unwrap()
-    });
-    assert!(output.status.success(), "{program} {arguments:?}");
-    output.stdout
-}
-
-/// Pushed in pieces, with a flush behind every third.
-fn in_pieces(coding: Coding, levels: Levels, body: &[u8], dictionary: &Dictionary) -> Vec<u8> {
-    let (mut encoder, mut out) = encoder(coding, levels, dictionary);
-    for (at, piece) in body.chunks(4001).enumerate() {
-        encoder.push(piece, &mut out).unwrap();
-        if at % 3 == 0 {
-            encoder.flush(&mut out).unwrap();
-        }
-    }
-    encoder.finish(&mut out).unwrap();
-    out
-}
-
-#[test]
-fn programs_of_other_hands_decode_what_was_coded_here() {
-    let dictionary = dictionary();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(dictionary.bytes()).unwrap();
-    let path = file.path().to_str().unwrap();
-    let programs: [(Coding, &str, &[&str]); 4] = [
-        (Coding::Gzip, "gzip", &["-dc"]),
-        (Coding::Br, "brotli", &["-dc"]),
-        (Coding::Zstd, "zstd", &["-dcq"]),
-        (Coding::Dcz, "zstd", &["-dcqD", path]),
-    ];
-    for (coding, program, arguments) in programs {
-        for (levels, body) in [Levels::FAST, Levels::BEST]
-            .into_iter()
-            .flat_map(|one| bodies().into_iter().map(move |body| (one, body)))
-        {
-            let whole = encode_whole(coding, levels.of(coding), &body, Some(&dictionary)).unwrap();
-            assert!(run(program, arguments, &whole) == body, "{coding:?} of {} bytes", body.len());
-            let pieces = in_pieces(coding, levels, &body, &dictionary);
-            assert!(
-                run(program, arguments, &pieces) == body,
-                "{coding:?} of {} bytes in pieces",
-                body.len()
-            );
-        }
-    }
-}
-
-#[test]
-fn what_programs_of_other_hands_have_coded_is_decoded_here() {
-    for (coding, program, arguments) in [
-        (Coding::Gzip, "gzip", &["-c9"][..]),
-        (Coding::Br, "brotli", &["-cq", "9", "-w", "24"]),
-        (Coding::Zstd, "zstd", &["-cq19"]),
-    ] {
-        for body in bodies() {
-            let coded = run(program, arguments, &body);
-            let whole = decode_whole(coding, &coded, Limits::default(), None);
-            assert!(whole.as_ref() == Ok(&body), "{coding:?} of {} bytes", body.len());
-        }
-    }
-}
-
-#[test]
-fn windows_beyond_those_of_http_are_refused() {
-    let body = noise(3 << 20);
-    let coded = run("zstd", &["-cq", "--long=27"], &body);
-    assert_eq!(
-        decode_whole(Coding::Zstd, &coded, Limits::default(), None),
-        Err(Broken::Malformed(Coding::Zstd))
-    );
-    // A large window of Brotli is an extension that browsers do not know.
-    let large = run("brotli", &["-cq", "5", "--large_window=30"], &body);
-    assert_eq!(
-        decode_whole(Coding::Br, &large, Limits::default(), None),
-        Err(Broken::Malformed(Coding::Br))
-    );
 }
 
 #[test]

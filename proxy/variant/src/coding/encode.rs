@@ -206,6 +206,13 @@ pub fn encode_whole(
     Ok(out)
 }
 
+/// How long a body and its dictionary are together; of a body of unknown length, that it is somewhat longer than the dictionary, of
+/// which it is another version.
+pub(crate) fn with_dictionary(length: Option<u64>, dictionary: u64) -> u64 {
+    let guess = dictionary.saturating_add(dictionary / 4).saturating_add(1 << 18);
+    length.unwrap_or(guess).saturating_add(dictionary)
+}
+
 /// The power of two of a window that holds `length` bytes, between `least` and `most`.
 pub(crate) fn window_for(length: Option<u64>, least: u32, most: u32) -> u32 {
     let Some(length) = length else { return most };
@@ -224,6 +231,13 @@ mod tests {
         {
             assert_eq!(window_for(length, 10, 20), window, "{length:?}");
         }
+    }
+
+    #[test]
+    fn a_body_of_unknown_length_is_taken_for_another_version_of_its_dictionary() {
+        assert_eq!(with_dictionary(Some(10), 100), 110);
+        assert_eq!(with_dictionary(None, 1 << 20), (2 << 20) + (1 << 18) + (1 << 18));
+        assert_eq!(with_dictionary(Some(u64::MAX), 1), u64::MAX);
     }
 
     #[test]

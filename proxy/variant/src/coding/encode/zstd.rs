@@ -5,7 +5,7 @@ use std::io;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
 use crate::coding::Coding;
-use crate::coding::encode::{EncoderFailed, ROOM, window_for};
+use crate::coding::encode::{EncoderFailed, ROOM, window_for, with_dictionary};
 
 pub(super) struct Zstd(Encoder<'static>);
 
@@ -31,8 +31,11 @@ impl Zstd {
             LARGEST_WINDOW
         };
         // A dictionary can be used as far as the window holds it together with what was coded.
-        let before = dictionary.map_or(0, |dictionary| dictionary.len() as u64);
-        let window = window_for(length.map(|length| length.saturating_add(before)), 10, most);
+        let length = match dictionary {
+            Some(dictionary) => Some(with_dictionary(length, dictionary.len() as u64)),
+            None => length,
+        };
+        let window = window_for(length, 10, most);
         let encoder = Encoder::with_dictionary(i32::from(level), dictionary.unwrap_or_default());
         let mut encoder = encoder.map_err(failed)?;
         encoder.set_parameter(CParameter::WindowLog(window)).map_err(failed)?;

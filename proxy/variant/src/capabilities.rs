@@ -1,12 +1,12 @@
 //! What a client can do with an answer, read once from the head of its request.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 
 use crate::coding::Coding;
 use crate::dictionary::Digest;
 use crate::image::ImageType;
 use crate::segment::{Segment, Signs};
-use crate::weight::{Elements, FULL, Weight, thousandths, weighed};
+use crate::weight::{Elements, FULL, Weight, thousandths};
 
 /// What a client can do.
 ///
@@ -63,20 +63,30 @@ pub struct Hints {
 }
 
 impl Capabilities {
-    /// Reads the lines of a head: names in any case, values as they came.
+    /// Reads from the lines of a head what is needed: names in any case, values as they came. What is not needed may
+    /// count as not said.
     #[must_use]
-    pub fn read<'a>(lines: impl IntoIterator<Item = (&'a [u8], &'a [u8])>) -> Self {
+    pub fn read<'a>(lines: impl IntoIterator<Item = (&'a [u8], &'a [u8])>, needs: Needs) -> Self {
         let mut reading = Reading::default();
         for (name, value) in lines {
-            reading.note(name, value);
+            let is_it = |field: &&Field| name.eq_ignore_ascii_case(field.name.as_str().as_bytes());
+            if let Some(field) = FIELDS.iter().filter(|field| needs.meet(field.of)).find(is_it) {
+                (field.note)(&mut reading, value);
+            }
         }
         reading.finish()
     }
 
-    /// [`Capabilities::read`] for a map of headers.
+    /// [`Capabilities::read`] for a map of headers: looks up the few names that matter, and nothing else.
     #[must_use]
-    pub fn of(headers: &HeaderMap) -> Self {
-        Self::read(headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())))
+    pub fn of(headers: &HeaderMap, needs: Needs) -> Self {
+        let mut reading = Reading::default();
+        for field in FIELDS.iter().filter(|field| needs.meet(field.of)) {
+            for value in headers.get_all(&field.name) {
+                (field.note)(&mut reading, value.as_bytes());
+            }
+        }
+        reading.finish()
     }
 
     /// How much a client wants a coding: 0 to 1000, 0 where it refuses it or says nothing of it. What is sent as it is counts
@@ -139,6 +149,118 @@ impl Capabilities {
     }
 }
 
+/// What a route wants to know of its clients; the less, the cheaper.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs(u8);
+
+impl Needs {
+    /// Nothing.
+    pub const NOTHING: Self = Self(0);
+    /// [`Capabilities::weight`] and what follows from it.
+    pub const CODINGS: Self = Self(1);
+    /// [`Capabilities::takes_image`].
+    pub const IMAGES: Self = Self(2);
+    /// [`Capabilities::hints`].
+    pub const HINTS: Self = Self(4);
+    /// [`Capabilities::dictionary`], with [`Needs::CODINGS`].
+    pub const DICTIONARY: Self = Self(8 | 1);
+    /// [`Capabilities::segment`].
+    pub const SEGMENT: Self = Self(16);
+    /// All of it.
+    pub const ALL: Self = Self(31);
+
+    /// Both.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    const fn meet(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+}
+
+/// A field of a head that says something.
+struct Field {
+    name: HeaderName,
+    of: Needs,
+    note: fn(&mut Reading, &[u8]),
+}
+
+impl Field {
+    const fn new(name: &'static str, of: Needs, note: fn(&mut Reading, &[u8])) -> Self {
+        Self { name: HeaderName::from_static(name), of, note }
+    }
+}
+
+/// For whom a dictionary is looked at.
+const FOR_DICTIONARY: Needs = Needs(8);
+
+/// In the order in which they are looked up.
+static FIELDS: [Field; 15] = [
+    Field::new("accept-encoding", Needs::CODINGS, Reading::note_codings),
+    Field::new("available-dictionary", FOR_DICTIONARY, Reading::note_dictionary),
+    Field::new("sec-fetch-site", FOR_DICTIONARY, |to, value| to.is_foreign |= is_foreign(value)),
+    Field::new("accept", Needs::IMAGES.and(Needs::SEGMENT), Reading::note_accept),
+    Field::new("save-data", Needs::HINTS, |to, value| to.known.hints.save_data |= is_on(value)),
+    Field::new("sec-ch-width", Needs::HINTS, |to, value| {
+        newer(&mut to.known.hints.width, pixels(value))
+    }),
+    Field::new("width", Needs::HINTS, |to, value| older(&mut to.known.hints.width, pixels(value))),
+    Field::new("sec-ch-viewport-width", Needs::HINTS, |to, value| {
+        newer(&mut to.known.hints.viewport_width, pixels(value));
+    }),
+    Field::new("viewport-width", Needs::HINTS, |to, value| {
+        older(&mut to.known.hints.viewport_width, pixels(value));
+    }),
+    Field::new("sec-ch-dpr", Needs::HINTS, |to, value| {
+        newer(&mut to.known.hints.dpr, ratio(value))
+    }),
+    Field::new("dpr", Needs::HINTS, |to, value| older(&mut to.known.hints.dpr, ratio(value))),
+    Field::new("cookie", Needs::SEGMENT, |to, value| to.signs.note_cookies(value)),
+    Field::new("sec-ch-ua", Needs::SEGMENT, |to, _| to.signs.note_modern()),
+    Field::new("sec-fetch-dest", Needs::SEGMENT, |to, value| to.signs.note_destination(value)),
+    Field::new("user-agent", Needs::SEGMENT, |to, value| to.signs.note_user_agent(value)),
+];
+
+/// A hint by its new name.
+fn newer(hint: &mut Option<u16>, value: Option<u16>) {
+    *hint = value.or(*hint);
+}
+
+/// A hint by its old name, which counts where the new one says nothing.
+fn older(hint: &mut Option<u16>, value: Option<u16>) {
+    *hint = hint.or(value);
+}
+
+/// What browsers write in `Accept` when they ask for an image: the line, what it names, and the weights of `image/*` and `*/*`.
+static USUAL_ACCEPT: [(&str, &[ImageType], Weight, Weight); 2] = [
+    (
+        "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8",
+        &[ImageType::Avif, ImageType::Webp],
+        FULL,
+        800,
+    ),
+    (
+        "image/avif,image/webp,image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5",
+        &[ImageType::Avif, ImageType::Webp, ImageType::Png],
+        800,
+        500,
+    ),
+];
+
+/// What browsers write in `Accept-Encoding`; anything else is taken apart, which costs ten times as much (bench `decide`).
+static USUAL_CODINGS: [(&str, &[Coding]); 5] = [
+    ("gzip, deflate, br, zstd", &[Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd]),
+    ("gzip, deflate, br", &[Coding::Gzip, Coding::Deflate, Coding::Br]),
+    ("gzip, deflate", &[Coding::Gzip, Coding::Deflate]),
+    (
+        "gzip, deflate, br, zstd, dcb, dcz",
+        &[Coding::Gzip, Coding::Deflate, Coding::Br, Coding::Zstd, Coding::Dcb, Coding::Dcz],
+    ),
+    ("gzip", &[Coding::Gzip]),
+];
+
 /// A value while its lines are read.
 #[derive(Default)]
 struct Reading {
@@ -149,33 +271,13 @@ struct Reading {
 }
 
 impl Reading {
-    /// Compared by their lengths first: most lines of a head are none of these.
-    fn note(&mut self, name: &[u8], value: &[u8]) {
-        let is = |known: &str| name.eq_ignore_ascii_case(known.as_bytes());
-        let hints = &mut self.known.hints;
-        match name.len() {
-            3 if is("dpr") => hints.dpr = ratio(value),
-            5 if is("width") => hints.width = pixels(value),
-            6 if is("accept") => self.note_accept(value),
-            6 if is("cookie") => self.signs.note_cookies(value),
-            9 if is("save-data") => hints.save_data |= is_on(value),
-            9 if is("sec-ch-ua") => self.signs.note_modern(),
-            10 if is("sec-ch-dpr") => hints.dpr = ratio(value),
-            10 if is("user-agent") => self.signs.note_user_agent(value),
-            12 if is("sec-ch-width") => hints.width = pixels(value),
-            14 if is("sec-fetch-dest") => self.signs.note_destination(value),
-            14 if is("sec-fetch-site") => self.is_foreign |= is_foreign(value),
-            14 if is("viewport-width") => hints.viewport_width = pixels(value),
-            15 if is("accept-encoding") => self.note_codings(value),
-            20 if is("available-dictionary") => self.note_dictionary(value),
-            21 if is("sec-ch-viewport-width") => hints.viewport_width = pixels(value),
-            _ => {}
-        }
-    }
-
     fn note_codings(&mut self, line: &[u8]) {
         let codings = &mut self.known.codings;
-        for (name, weight) in Elements(line).map(weighed) {
+        if let Some((_, known)) = USUAL_CODINGS.iter().find(|(usual, _)| usual.as_bytes() == line) {
+            known.iter().for_each(|&coding| codings.set(coding as usize, FULL));
+            return;
+        }
+        for (name, weight) in Elements(line) {
             match Coding::named(name) {
                 Some(coding) => codings.set(coding as usize, weight),
                 None if name == b"*" => codings.any = Some(weight),
@@ -185,7 +287,14 @@ impl Reading {
     }
 
     fn note_accept(&mut self, line: &[u8]) {
-        for (name, weight) in Elements(line).map(weighed) {
+        let usual = USUAL_ACCEPT.iter().find(|(usual, ..)| usual.as_bytes() == line);
+        if let Some(&(_, named, any_image, any)) = usual {
+            named.iter().for_each(|&image| self.known.images.set(image as usize, FULL));
+            self.known.images.any = Some(any);
+            self.known.any_image = Some(any_image);
+            return;
+        }
+        for (name, weight) in Elements(line) {
             match ImageType::named(name) {
                 Some(image) => self.known.images.set(image as usize, weight),
                 None if name == b"*/*" => self.known.images.any = Some(weight),
@@ -270,7 +379,7 @@ pub fn check_capabilities(data: &[u8]) {
         let colon = line.iter().position(|&byte| byte == b':')?;
         Some((line.get(..colon)?, line.get(colon + 1..)?))
     });
-    let client = Capabilities::read(lines);
+    let client = Capabilities::read(lines, Needs::ALL);
     let has_codings = Coding::ALL.into_iter().any(|coding| client.weight(coding) > 0);
     for coding in Coding::ALL {
         assert!(client.weight(coding) <= FULL, "{client:?}");

@@ -36,10 +36,17 @@ impl Coding {
     /// The coding of this name, in any case. `x-gzip` is gzip (RFC 9110 section 8.4.1.3).
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Self> {
-        if name.eq_ignore_ascii_case(b"x-gzip") {
-            return Some(Self::Gzip);
-        }
-        Self::ALL.into_iter().find(|coding| name.eq_ignore_ascii_case(coding.name().as_bytes()))
+        let candidates: &[Self] = match name.len() {
+            2 => &[Self::Br],
+            3 => &[Self::Dcb, Self::Dcz],
+            4 => &[Self::Gzip, Self::Zstd],
+            6 if name.eq_ignore_ascii_case(b"x-gzip") => return Some(Self::Gzip),
+            7 => &[Self::Deflate],
+            8 => &[Self::Identity],
+            _ => &[],
+        };
+        let is = |coding: &Self| name.eq_ignore_ascii_case(coding.name().as_bytes());
+        candidates.iter().copied().find(is)
     }
 
     /// As `Content-Encoding` writes it.

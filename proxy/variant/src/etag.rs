@@ -147,7 +147,8 @@ pub fn is_current(line: &[u8], current: &[u8]) -> bool {
 /// of that variant as the upstream knows them. Tags of other variants are left out, as the upstream cannot say anything of what
 /// the client would then be sent. `None` where nothing is left.
 ///
-/// A line that may stay as it is is not copied.
+/// A line that may stay as it is is not copied. `If-Range` is asked for with [`Variant::ORIGINAL`]: a range of what is coded on its
+/// way cannot be had, and where this is `None`, `Range` is not passed on either.
 #[must_use]
 pub fn for_upstream(line: &HeaderValue, variant: &Variant) -> Option<HeaderValue> {
     let text = line.as_bytes();

@@ -40,8 +40,15 @@ impl ImageType {
 
     /// The type without `image/`, as keys and tags write it.
     #[must_use]
-    pub fn short(self) -> &'static str {
-        self.media_type().trim_start_matches("image/")
+    pub const fn short(self) -> &'static str {
+        match self {
+            Self::Avif => "avif",
+            Self::Webp => "webp",
+            Self::Jxl => "jxl",
+            Self::Jpeg => "jpeg",
+            Self::Png => "png",
+            Self::Gif => "gif",
+        }
     }
 
     /// For `Content-Type`.
@@ -53,7 +60,28 @@ impl ImageType {
     /// The type of this name, in any case; parameters do not count.
     #[must_use]
     pub fn named(name: &[u8]) -> Option<Self> {
-        let name = name.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
-        Self::ALL.into_iter().find(|one| name.eq_ignore_ascii_case(one.media_type().as_bytes()))
+        let (kind, rest) = name.split_at_checked(b"image/".len())?;
+        if !kind.eq_ignore_ascii_case(b"image/") {
+            return None;
+        }
+        let short = rest.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii_end();
+        Self::ALL.into_iter().find(|one| short.eq_ignore_ascii_case(one.short().as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_type_is_found_by_its_name() {
+        for image in ImageType::ALL {
+            assert_eq!(image.media_type(), format!("image/{}", image.short()));
+            let written = format!("{}; x=y", image.media_type().to_uppercase());
+            assert_eq!(ImageType::named(written.as_bytes()), Some(image));
+        }
+        for other in ["", "image", "image/", "image/webpx", "video/webp", "image/svg+xml"] {
+            assert_eq!(ImageType::named(other.as_bytes()), None, "{other}");
+        }
     }
 }

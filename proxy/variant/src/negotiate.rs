@@ -90,11 +90,12 @@ impl Offer {
         }
     }
 
-    /// What is done for a client to a response of this coding. Whatever the client takes it gets without work; what it does not
-    /// take is decoded, and coded anew only where it does not take that either.
+    /// What is done for a client to a response of this coding. What the client takes it gets without work, unless it would rather
+    /// have it uncoded; what it does not take is decoded, and coded anew only where it does not take that either.
     #[must_use]
     pub fn handle(&self, stored: Coding, client: &Capabilities) -> Handling {
-        if client.takes(stored) {
+        let is_second_best = client.weight(Coding::Identity) > client.weight(stored);
+        if client.takes(stored) && (stored == Coding::Identity || !is_second_best) {
             return Handling::AsItIs;
         }
         match (client.takes_identity(), self.choose(client)) {
@@ -120,11 +121,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::Needs;
 
     fn client(lines: &[&str]) -> Capabilities {
         let lines = lines.iter().map(|line| (&b"Accept-Encoding"[..], line.as_bytes()));
         let hash = b":pZGm1Av0IEBKARczz7exkNYsZb8LzaMrV7J32a2fFG4=:";
-        Capabilities::read(lines.chain([(&b"Available-Dictionary"[..], &hash[..])]))
+        Capabilities::read(lines.chain([(&b"Available-Dictionary"[..], &hash[..])]), Needs::ALL)
     }
 
     #[test]
@@ -180,7 +182,7 @@ mod tests {
         ] {
             assert_eq!(offer.choose(&client(&[lines])), Choice::Send(expected), "{lines}");
         }
-        let without = Capabilities::read([(&b"accept-encoding"[..], &b"dcz, br"[..])]);
+        let without = Capabilities::read([(&b"accept-encoding"[..], &b"dcz, br"[..])], Needs::ALL);
         assert_eq!(offer.choose(&without), Choice::Send(Coding::Br));
     }
 
@@ -199,6 +201,9 @@ mod tests {
         for (line, stored, expected) in [
             ("gzip, br", Coding::Br, AsItIs),
             ("gzip;q=0.1, br", Coding::Gzip, AsItIs),
+            ("gzip;q=0.1, identity;q=0.2", Coding::Gzip, Decode),
+            ("gzip;q=0.2, identity;q=0.2", Coding::Gzip, AsItIs),
+            ("gzip", Coding::Identity, AsItIs),
             ("gzip", Coding::Br, Decode),
             ("", Coding::Gzip, Decode),
             ("", Coding::Identity, AsItIs),

@@ -6,40 +6,53 @@ pub(crate) type Weight = u16;
 /// What stands without a weight.
 pub(crate) const FULL: Weight = 1000;
 
-/// The elements of one line. A comma between double quotes is part of its element; empty elements are skipped.
+/// The elements of one line, each as its name and its weight. A comma between double quotes is part of its element; empty elements
+/// are skipped. A weight that cannot be read is 0: nobody is sent what they may have refused.
 pub(crate) struct Elements<'a>(pub(crate) &'a [u8]);
 
 impl<'a> Iterator for Elements<'a> {
-    type Item = &'a [u8];
+    type Item = (&'a [u8], Weight);
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<(&'a [u8], Weight)> {
         while !self.0.is_empty() {
-            let (element, rest) = split_once_unquoted(self.0, b',');
-            self.0 = rest;
-            let element = element.trim_ascii();
-            if !element.is_empty() {
-                return Some(element);
+            // Nearly all elements are a name alone: it ends at the first of these, and so does the search for them.
+            let end = self.0.iter().position(|byte| matches!(byte, b',' | b';' | b'"'));
+            let (name, rest) = self.0.split_at_checked(end.unwrap_or(self.0.len()))?;
+            let (element, weight) = match rest.first() {
+                None | Some(b',') => {
+                    self.0 = rest.get(1..).unwrap_or_default();
+                    (name, FULL)
+                }
+                Some(_) => {
+                    let (element, rest) = split_once_unquoted(self.0, b',');
+                    self.0 = rest;
+                    let (name, parameters) = split_once_unquoted(element, b';');
+                    (name, weight_of(parameters))
+                }
+            };
+            let name = element.trim_ascii();
+            if !name.is_empty() {
+                return Some((name, weight));
             }
         }
         None
     }
 }
 
-/// The name of an element and its weight. A weight that cannot be read is 0: nobody is sent what they may have refused.
-pub(crate) fn weighed(element: &[u8]) -> (&[u8], Weight) {
-    let (name, mut rest) = split_once_unquoted(element, b';');
-    while !rest.is_empty() {
-        let (parameter, after) = split_once_unquoted(rest, b';');
+/// The weight among the parameters of an element, the most where there is none.
+fn weight_of(mut parameters: &[u8]) -> Weight {
+    while !parameters.is_empty() {
+        let (parameter, after) = split_once_unquoted(parameters, b';');
         if let [b'q' | b'Q', b'=', value @ ..] = parameter.trim_ascii() {
-            return (name.trim_ascii(), thousandths(value).unwrap_or(0));
+            return thousandths(value).unwrap_or(0);
         }
-        rest = after;
+        parameters = after;
     }
-    (name.trim_ascii(), FULL)
+    FULL
 }
 
 /// What stands before the first `at` that is not between double quotes, and what stands behind it.
-pub(crate) fn split_once_unquoted(text: &[u8], at: u8) -> (&[u8], &[u8]) {
+fn split_once_unquoted(text: &[u8], at: u8) -> (&[u8], &[u8]) {
     let mut is_quoted = false;
     let mut is_escaped = false;
     for (index, &byte) in text.iter().enumerate() {
@@ -78,9 +91,9 @@ mod tests {
 
     #[test]
     fn elements_are_split_at_commas_that_are_not_quoted() {
-        let elements: Vec<_> = Elements(b" a ,, b;x=\"1,\\\",2\" ; q=0.5,c,").collect();
-        assert_eq!(elements, [&b"a"[..], b"b;x=\"1,\\\",2\" ; q=0.5", b"c"]);
-        assert_eq!(weighed(elements[1]), (&b"b"[..], 500));
+        let elements: Vec<_> =
+            Elements(b" a ,, b;x=\"1,\\\",2\" ; q=0.5,;q=0.1,c,\"d,e\"").collect();
+        assert_eq!(elements, [(&b"a"[..], 1000), (b"b", 500), (b"c", 1000), (b"\"d,e\"", 1000)]);
     }
 
     #[test]
@@ -102,7 +115,8 @@ mod tests {
             ("x;q=-1", 0),
             ("x;q=0.x", 0),
         ] {
-            assert_eq!(weighed(element.as_bytes()), (&b"x"[..], weight), "{element}");
+            let read: Vec<_> = Elements(element.as_bytes()).collect();
+            assert_eq!(read, [(&b"x"[..], weight)], "{element}");
         }
     }
 }

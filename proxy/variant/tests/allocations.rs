@@ -11,8 +11,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE, COOKIE, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use switchback_variant::{
-    Capabilities, Choice, Coding, Flush, Merged, Offer, Pattern, Rules, Scope, Store, Variant,
-    Varies, Verdict, etag,
+    Capabilities, Choice, Coding, Flush, Merged, Needs, Offer, Pattern, Rules, Scope, Store,
+    Variant, Varies, Verdict, etag,
 };
 
 #[global_allocator]
@@ -68,7 +68,7 @@ fn a_request_is_decided_on_without_the_heap() {
     store.keep(Scope(1), &pattern, Bytes::from_static(b"abc"), until).unwrap();
 
     let before = ASKED.get();
-    let client = Capabilities::of(black_box(&request));
+    let client = Capabilities::of(black_box(&request), Needs::ALL);
     let verdict = rules.judge(&Method::GET, StatusCode::OK, black_box(&answer));
     let digest = client.dictionary().unwrap();
     let found = store.find(Scope(1), &digest, b"/app.2.js?x", Instant::now());

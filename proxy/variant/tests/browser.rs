@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use switchback_variant::{
-    Announcement, Capabilities, Coding, Digest, Levels, Pattern, Scope, Store, encode_whole,
+    Announcement, Capabilities, Coding, Digest, Levels, Needs, Pattern, Scope, Store, encode_whole,
 };
 
 /// Fetches the old version, then the new one in each coding until the answer has it, and says what it has read.
@@ -62,7 +62,7 @@ fn read(stream: &TcpStream) -> Option<Asked> {
     let target = first.split(' ').nth(1)?.to_owned();
     let fields = fields.iter().filter_map(|line| line.split_once(':'));
     let fields = fields.map(|(name, value)| (name.as_bytes(), value.trim().as_bytes()));
-    Some(Asked { target, client: Capabilities::read(fields) })
+    Some(Asked { target, client: Capabilities::read(fields, Needs::DICTIONARY) })
 }
 
 fn write(mut stream: &TcpStream, head: &str, body: &[u8]) {

@@ -5,7 +5,10 @@ use super::*;
 use crate::segment::{Script, Worker};
 
 fn read(lines: &[(&str, &str)]) -> Capabilities {
-    Capabilities::read(lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    Capabilities::read(
+        lines.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())),
+        Needs::ALL,
+    )
 }
 
 #[test]
@@ -45,6 +48,37 @@ fn a_browser_is_read_as_it_is() {
     assert!(client.takes(Coding::Dcz) && client.takes(Coding::Dcb));
     assert_eq!(client.dictionary().unwrap().as_bytes()[..2], [0xa5, 0x91]);
     assert_eq!(client.segment(), Segment { script: Script::Modern, worker: Worker::None });
+}
+
+#[test]
+fn what_browsers_write_is_read_as_if_it_were_taken_apart() {
+    let codings = USUAL_CODINGS.iter().map(|(line, _)| ("accept-encoding", *line));
+    let accepts = USUAL_ACCEPT.iter().map(|(line, ..)| ("accept", *line));
+    for (name, line) in codings.chain(accepts) {
+        assert_eq!(read(&[(name, line)]), read(&[(name, &format!("{line} "))]), "{line}");
+    }
+}
+
+#[test]
+fn what_is_not_needed_is_not_looked_at() {
+    let lines = [("accept-encoding", "br"), ("save-data", "on"), ("sec-fetch-dest", "image")];
+    let of = |needs| {
+        Capabilities::read(lines.map(|(name, value)| (name.as_bytes(), value.as_bytes())), needs)
+    };
+    assert_eq!(of(Needs::NOTHING), Capabilities::default());
+    assert!(of(Needs::CODINGS).takes(Coding::Br) && of(Needs::DICTIONARY).takes(Coding::Br));
+    assert!(!of(Needs::CODINGS).hints().save_data && of(Needs::HINTS).hints().save_data);
+    assert_eq!(of(Needs::HINTS.and(Needs::CODINGS)).segment(), Segment::default());
+    assert_eq!(of(Needs::SEGMENT).segment().script, Script::Modern);
+}
+
+#[test]
+fn a_hint_by_its_new_name_counts_for_more() {
+    for lines in [[("width", "1"), ("sec-ch-width", "2")], [("sec-ch-width", "2"), ("width", "1")]]
+    {
+        assert_eq!(read(&lines).hints().width, Some(2));
+    }
+    assert_eq!(read(&[("sec-ch-dpr", "x"), ("dpr", "2")]).hints().dpr, Some(2000));
 }
 
 #[test]
@@ -156,8 +190,8 @@ proptest! {
         // A map gives lines of one name together, and in their order.
         let mut sorted = lines.clone();
         sorted.sort_by_key(|(name, _)| *name);
-        let read = Capabilities::read(sorted.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())));
-        prop_assert_eq!(Capabilities::of(&headers), read);
+        let read = Capabilities::read(sorted.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())), Needs::ALL);
+        prop_assert_eq!(Capabilities::of(&headers, Needs::ALL), read);
     }
 
     #[test]

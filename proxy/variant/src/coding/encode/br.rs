@@ -10,18 +10,18 @@ use brotli::enc::encode::{
 use brotli::enc::interface::{PredictionModeContextMap, StaticCommand};
 
 use crate::coding::Coding;
-use crate::coding::encode::{EncoderFailed, ROOM, window_for};
+use crate::coding::encode::{EncoderFailed, ROOM, window_for, with_dictionary};
 
 pub(super) struct Br(BrotliEncoderStateStruct<StandardAlloc>);
 
-/// 512 KiB: what a stream holds while somebody waits for it.
-const STREAM_WINDOW: u32 = 19;
+/// 256 KiB: what a stream holds while somebody waits for it.
+const STREAM_WINDOW: u32 = 18;
 /// 4 MiB, the encoder's own choice.
 const USUAL_WINDOW: u32 = 22;
 /// 16 MiB, the largest that is no extension.
 const LARGEST_WINDOW: u32 = 24;
 /// Levels above are for those who have time, and memory with it.
-const FAST_LEVELS: u8 = 5;
+const FAST_LEVELS: u8 = 4;
 /// The first level that can use a dictionary.
 const LEAST_WITH_DICTIONARY: u8 = 2;
 
@@ -30,13 +30,15 @@ impl Br {
     pub(super) fn new(level: u8, length: Option<u64>, dictionary: &[u8]) -> Self {
         let mut level = level.min(11);
         let mut most = if level <= FAST_LEVELS { STREAM_WINDOW } else { USUAL_WINDOW };
+        let mut needed = length;
         if !dictionary.is_empty() {
             level = level.max(LEAST_WITH_DICTIONARY);
             most = LARGEST_WINDOW;
+            // The encoder keeps the dictionary and what was coded in one window.
+            needed = Some(with_dictionary(length, dictionary.len() as u64));
         }
-        // The encoder keeps the dictionary and what was coded in one window, of which 16 bytes are not to be had.
-        let before = dictionary.len() as u64 + 16;
-        let window = window_for(length.map(|length| length.saturating_add(before)), 10, most);
+        // 16 bytes of a window are not to be had.
+        let window = window_for(needed.map(|needed| needed.saturating_add(16)), 10, most);
         let mut state = BrotliEncoderStateStruct::new(StandardAlloc::default());
         let hint = length.and_then(|length| u32::try_from(length).ok()).unwrap_or_default();
         state.set_parameter(BrotliEncoderParameter::BROTLI_PARAM_QUALITY, u32::from(level));

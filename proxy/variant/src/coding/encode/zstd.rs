@@ -5,7 +5,7 @@ use std::io;
 use zstd::stream::raw::{CParameter, Encoder, InBuffer, Operation, OutBuffer};
 
 use crate::coding::Coding;
-use crate::coding::encode::{EncoderFailed, ROOM, window_for};
+use crate::coding::encode::{EncoderFailed, ROOM, window_for, with_dictionary};
 
 pub(super) struct Zstd(Encoder<'static>);
 
@@ -13,6 +13,8 @@ pub(super) struct Zstd(Encoder<'static>);
 const LARGEST_WINDOW: u32 = 23;
 /// 1 MiB: what a stream holds while somebody waits for it.
 const STREAM_WINDOW: u32 = 20;
+/// A million places of four bytes.
+const LARGEST_FAST_TABLE: u32 = 20;
 /// Levels above are for those who have time, and memory with it.
 const FAST_LEVELS: u8 = 9;
 
@@ -29,11 +31,20 @@ impl Zstd {
             LARGEST_WINDOW
         };
         // A dictionary can be used as far as the window holds it together with what was coded.
-        let before = dictionary.map_or(0, |dictionary| dictionary.len() as u64);
-        let window = window_for(length.map(|length| length.saturating_add(before)), 10, most);
+        let length = match dictionary {
+            Some(dictionary) => Some(with_dictionary(length, dictionary.len() as u64)),
+            None => length,
+        };
+        let window = window_for(length, 10, most);
         let encoder = Encoder::with_dictionary(i32::from(level), dictionary.unwrap_or_default());
         let mut encoder = encoder.map_err(failed)?;
         encoder.set_parameter(CParameter::WindowLog(window)).map_err(failed)?;
+        if dictionary.is_some() && level <= FAST_LEVELS {
+            // Fast levels look for matches in tables that hold but the end of a large dictionary.
+            let places = (window - 1).clamp(10, LARGEST_FAST_TABLE);
+            encoder.set_parameter(CParameter::HashLog(places)).map_err(failed)?;
+            encoder.set_parameter(CParameter::ChainLog(places)).map_err(failed)?;
+        }
         Ok(Self(encoder))
     }
 

@@ -1,85 +1,17 @@
 //! What is coded is decoded again: by our decoders whatever the pieces, and by programs of other hands.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
-#![expect(clippy::panic, reason = "a test fails by it")]
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
+mod bodies;
+#[cfg(test)]
+mod programs;
 
 use bytes::Bytes;
 use proptest::prelude::*;
 use switchback_variant::{
-    Broken, Coding, Decoder, Dictionary, Encoder, Levels, Limits, Step, decode_whole, encode_whole,
+    Broken, Coding, Decoder, Dictionary, Encoder, Levels, Limits, decode_whole, encode_whole,
 };
 
-const MADE: [Coding; 6] =
-    [Coding::Identity, Coding::Gzip, Coding::Br, Coding::Zstd, Coding::Dcb, Coding::Dcz];
-
-/// Lines that are like each other, and never the same.
-fn script(lines: usize, version: usize) -> Vec<u8> {
-    let line = |at: usize| {
-        let changed = if at % 50 == 7 { version } else { 0 };
-        let name = at.wrapping_mul(2_654_435_761) % 9973;
-        format!(
-            "export function f{name}(a, b) {{ return call_{at}(a[{changed}], b.value{name}); }}\n"
-        )
-    };
-    (0..lines).map(line).collect::<String>().into_bytes()
-}
-
-/// Bytes in which nothing repeats.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        u8::try_from(state >> 56).unwrap()
-    };
-    (0..length).map(|_| next()).collect()
-}
-
-fn dictionary() -> Dictionary {
-    Dictionary::new(Bytes::from(script(400, 1))).unwrap()
-}
-
-fn bodies() -> Vec<Vec<u8>> {
-    let zeros = vec![0; 300_000];
-    vec![vec![], b"x".to_vec(), script(3, 1), script(1000, 2), noise(70_000), zeros]
-}
-
-/// An encoder, and what stands before the body.
-fn encoder(coding: Coding, levels: Levels, dictionary: &Dictionary) -> (Encoder, Vec<u8>) {
-    let mut out = Vec::new();
-    let encoder = match coding.needs_dictionary() {
-        true => Encoder::with_dictionary(coding, levels.of(coding), None, dictionary, &mut out),
-        false => Encoder::new(coding, levels.of(coding), None),
-    };
-    (encoder.unwrap(), out)
-}
-
-fn decoder(coding: Coding, limits: Limits, dictionary: &Dictionary) -> Decoder {
-    match coding.needs_dictionary() {
-        true => Decoder::with_dictionary(coding, limits, dictionary).unwrap(),
-        false => Decoder::new(coding, limits).unwrap(),
-    }
-}
-
-/// All that there is for a decoder to give, in portions of `room` bytes.
-fn drain(decoder: &mut Decoder, mut input: &[u8], room: usize) -> Result<Vec<u8>, Broken> {
-    let mut out = Vec::new();
-    loop {
-        let before = out.len();
-        let step = decoder.decode(&mut input, &mut out, room)?;
-        assert!(out.len() - before <= room);
-        match step {
-            Step::Full => {}
-            Step::Wants | Step::End => {
-                assert!(input.is_empty());
-                return Ok(out);
-            }
-        }
-    }
-}
+use crate::bodies::{MADE, bodies, decoder, dictionary, drain, encoder, noise, script};
 
 #[test]
 fn every_body_comes_back_whole_from_each_coding_and_level() {
@@ -93,6 +25,31 @@ fn every_body_comes_back_whole_from_each_coding_and_level() {
             assert!(whole.as_ref() == Ok(&body), "{coding:?} of {} bytes", body.len());
         }
     }
+}
+
+#[test]
+fn a_length_that_turns_out_wrong_costs_bytes_and_nothing_else() {
+    let body = script(1000, 1);
+    for coding in [Coding::Gzip, Coding::Br, Coding::Zstd] {
+        for level in [1, 3, 5, 9] {
+            for length in [None, Some(0), Some(10), Some(5000), Some(u64::MAX)] {
+                let mut out = Vec::new();
+                let mut encoder = Encoder::new(coding, level, length).unwrap();
+                encoder.push(&body, &mut out).unwrap();
+                encoder.finish(&mut out).unwrap();
+                let whole = decode_whole(coding, &out, Limits::default(), None);
+                assert!(whole.as_ref() == Ok(&body), "{coding:?} {level} {length:?}");
+                assert!(out.len() < body.len() / 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn encoders_and_decoders_go_from_thread_to_thread() {
+    fn goes<T: Send>() {}
+    goes::<Encoder>();
+    goes::<Decoder>();
 }
 
 #[test]
@@ -209,6 +166,17 @@ fn a_new_version_costs_little_for_who_has_the_old_one() {
 }
 
 #[test]
+fn fast_levels_use_all_of_a_large_dictionary() {
+    let old = noise(2 << 20);
+    let new = [&old[..1000], b"changed", &old[1000..]].concat();
+    let dictionary = Dictionary::new(Bytes::from(old)).unwrap();
+    for (coding, level) in [(Coding::Dcz, 1), (Coding::Dcz, 3), (Coding::Dcb, 4)] {
+        let coded = encode_whole(coding, level, &new, Some(&dictionary)).unwrap();
+        assert!(coded.len() * 100 < new.len(), "{coding:?} {level}: {} bytes", coded.len());
+    }
+}
+
+#[test]
 fn a_dictionary_serves_a_body_that_is_larger_than_a_window() {
     // 8 MiB is the window of dcz, so that the dictionary is out of reach for what comes last.
     let dictionary = Dictionary::new(Bytes::from(noise(3 << 20))).unwrap();
@@ -220,93 +188,21 @@ fn a_dictionary_serves_a_body_that_is_larger_than_a_window() {
     }
 }
 
-/// What a program makes of its input.
-fn run(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
-    let child =
-        Command::new(program).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut child = child.unwrap_or_else(|error| {
-        panic!("{program}: {error}; integration/setup.sh test installs it")
-    });
-    let mut stdin = child.stdin.take().unwrap();
-    let output = std::thread::scope(|scope| {
-        scope.spawn(move || stdin.write_all(input).unwrap());
-        child.wait_with_output().unwrap()
-    });
-    assert!(output.status.success(), "{program} {arguments:?}");
-    output.stdout
-}
-
-/// Pushed in pieces, with a flush behind every third.
-fn in_pieces(coding: Coding, levels: Levels, body: &[u8], dictionary: &Dictionary) -> Vec<u8> {
-    let (mut encoder, mut out) = encoder(coding, levels, dictionary);
-    for (at, piece) in body.chunks(4001).enumerate() {
-        encoder.push(piece, &mut out).unwrap();
-        if at % 3 == 0 {
-            encoder.flush(&mut out).unwrap();
-        }
-    }
-    encoder.finish(&mut out).unwrap();
-    out
-}
-
 #[test]
-fn programs_of_other_hands_decode_what_was_coded_here() {
-    let dictionary = dictionary();
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(dictionary.bytes()).unwrap();
-    let path = file.path().to_str().unwrap();
-    let programs: [(Coding, &str, &[&str]); 4] = [
-        (Coding::Gzip, "gzip", &["-dc"]),
-        (Coding::Br, "brotli", &["-dc"]),
-        (Coding::Zstd, "zstd", &["-dcq"]),
-        (Coding::Dcz, "zstd", &["-dcqD", path]),
-    ];
-    for (coding, program, arguments) in programs {
-        for (levels, body) in [Levels::FAST, Levels::BEST]
-            .into_iter()
-            .flat_map(|one| bodies().into_iter().map(move |body| (one, body)))
-        {
-            let whole = encode_whole(coding, levels.of(coding), &body, Some(&dictionary)).unwrap();
-            assert!(run(program, arguments, &whole) == body, "{coding:?} of {} bytes", body.len());
-            let pieces = in_pieces(coding, levels, &body, &dictionary);
-            assert!(
-                run(program, arguments, &pieces) == body,
-                "{coding:?} of {} bytes in pieces",
-                body.len()
-            );
-        }
-    }
-}
-
-#[test]
-fn what_programs_of_other_hands_have_coded_is_decoded_here() {
-    for (coding, program, arguments) in [
-        (Coding::Gzip, "gzip", &["-c9"][..]),
-        (Coding::Br, "brotli", &["-cq", "9", "-w", "24"]),
-        (Coding::Zstd, "zstd", &["-cq19"]),
-    ] {
-        for body in bodies() {
-            let coded = run(program, arguments, &body);
-            let whole = decode_whole(coding, &coded, Limits::default(), None);
-            assert!(whole.as_ref() == Ok(&body), "{coding:?} of {} bytes", body.len());
-        }
-    }
-}
-
-#[test]
-fn windows_beyond_those_of_http_are_refused() {
+fn what_is_coded_while_somebody_waits_is_decoded_with_little_memory() {
     let body = noise(3 << 20);
-    let coded = run("zstd", &["-cq", "--long=27"], &body);
-    assert_eq!(
-        decode_whole(Coding::Zstd, &coded, Limits::default(), None),
-        Err(Broken::Malformed(Coding::Zstd))
-    );
-    // A large window of Brotli is an extension that browsers do not know.
-    let large = run("brotli", &["-cq", "5", "--large_window=30"], &body);
-    assert_eq!(
-        decode_whole(Coding::Br, &large, Limits::default(), None),
-        Err(Broken::Malformed(Coding::Br))
-    );
+    for (level, window) in [(Levels::FAST.zstd, 1 << 20), (Levels::BEST.zstd, 8 << 20)] {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(Coding::Zstd, level, None).unwrap();
+        encoder.push(&body, &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        let decode = |window| {
+            let limits = Limits { window, ..Limits::default() };
+            decode_whole(Coding::Zstd, &out, limits, None)
+        };
+        assert!(decode(window).as_ref() == Ok(&body));
+        assert_eq!(decode(window / 2), Err(Broken::Malformed(Coding::Zstd)));
+    }
 }
 
 fn any_coding() -> impl Strategy<Value = Coding> {
@@ -348,6 +244,29 @@ proptest! {
         decoded.extend(drain(&mut decoder, &out, 1000).unwrap());
         prop_assert!(decoded == body);
         prop_assert_eq!(decoder.finish(), Ok(()));
+    }
+
+    #[test]
+    fn anything_is_coded_at_any_level_with_any_length(
+        coding in any_coding(),
+        level in 0_u8..=9,
+        length in any::<Option<u16>>(),
+        parts in prop::collection::vec((any::<u8>(), 0_usize..2000, 0_usize..500), 0..8),
+    ) {
+        let parts = parts.into_iter().map(|(byte, run, other)| [vec![byte; run], noise(other)].concat());
+        let body = parts.collect::<Vec<_>>().concat();
+        let dictionary = dictionary();
+        let mut out = Vec::new();
+        let length = length.map(u64::from);
+        let encoder = match coding.needs_dictionary() {
+            true => Encoder::with_dictionary(coding, level, length, &dictionary, &mut out),
+            false => Encoder::new(coding, level, length),
+        };
+        let mut encoder = encoder.unwrap();
+        encoder.push(&body, &mut out).unwrap();
+        encoder.finish(&mut out).unwrap();
+        let whole = decode_whole(coding, &out, Limits::default(), Some(&dictionary));
+        prop_assert!(whole.as_ref() == Ok(&body));
     }
 
     #[test]

@@ -27,6 +27,8 @@ mod cache_fills;
 #[cfg(test)]
 mod cache_groups;
 #[cfg(test)]
+mod cache_leaving;
+#[cfg(test)]
 mod cache_locks;
 #[cfg(test)]
 mod cache_purge;

@@ -6,7 +6,7 @@ use std::process::Command;
 use switchback_integration::{Config, Deadline, Finished, Origin, Proxy, eventually, site};
 use tempfile::TempDir;
 
-use crate::cache_disk::{ROOMY, config, folder, fresh, start, tier, wait_for_stored};
+use crate::cache_disk::{ROOMY, config, folder, fresh, metric, start, tier, wait_for_stored};
 
 /// A folder in a file system of its own, which can be made read-only also for root.
 struct Small {
@@ -44,8 +44,11 @@ impl Drop for Small {
     }
 }
 
+/// Pages that say their names.
 fn origin() -> Origin {
-    Origin::start().serve("/a", fresh("a")).serve("/b", fresh("b").header("xkey", "red"))
+    ["a", "b", "c", "d", "e"]
+        .iter()
+        .fold(Origin::start(), |origin, page| origin.serve(&format!("/{page}"), fresh(*page)))
 }
 
 fn purge(proxy: &Proxy, what: &str) -> Finished {
@@ -73,10 +76,16 @@ fn a_directory_that_can_be_read_alone_is_read() {
     small.set_writable(false);
 
     let proxy = Proxy::start(&config);
+    // However often something cannot be written.
+    for page in ["/b", "/c", "/d", "/e"] {
+        expect_cached(&proxy, &origin, page);
+    }
+    eventually("it was tried", Deadline::soon(), || {
+        (metric(&proxy, "cache_disk_errors_total") > 0).then_some(())
+    });
     let stored = proxy.get("/a");
     stored.expect_status(200).expect_body("a");
     assert_eq!((tier(&stored), origin.requests("/a").len()), (Some("disk"), 1));
-    expect_cached(&proxy, &origin, "/b");
     // A purge holds, and whoever asked for it is told that it may not for ever.
     let purged = purge(&proxy, "http://localhost/a");
     assert_eq!(purged.code, Some(1), "{purged:?}");
@@ -110,7 +119,7 @@ fn a_directory_that_becomes_unwritable_is_nobodys_error_and_is_used_again_later(
     eventually("responses are stored there again", Deadline::soon(), || {
         assert_eq!(purge(&proxy, "http://localhost/b").code, Some(0));
         proxy.get("/b").expect_status(200).expect_body("b");
-        (crate::cache_disk::metric(&proxy, "cache_disk_stored_total") >= 2).then_some(())
+        (metric(&proxy, "cache_disk_stored_total") >= 2).then_some(())
     });
 }
 

@@ -5,27 +5,41 @@ use tempfile::TempDir;
 
 use crate::cache_disk::{ROOMY, config, folder, fresh, start, wait_for_stored};
 
-/// A page, and what is said at the command line to purge it and none of the others.
+/// A page, and by what it is purged, and none of the others.
 struct Page {
     host: &'static str,
     path: &'static str,
-    purge: &'static [&'static str],
+    by: By,
 }
 
-/// Pages that share an origin, each the only one of its tag or group.
-const PAGES: [Page; 7] = [
-    Page { host: "localhost", path: "/url", purge: &["http://localhost/url"] },
-    Page { host: "localhost", path: "/in/it", purge: &["--prefix", "http://localhost/in/"] },
-    Page { host: "b.example", path: "/host", purge: &["--host", "b.example"] },
-    Page { host: "localhost", path: "/tag", purge: &["--tag", "red"] },
-    Page { host: "localhost", path: "/soft", purge: &["--soft", "--tag", "blue"] },
-    Page { host: "localhost", path: "/group", purge: &["--group", "http://localhost", "one"] },
-    // By what is sent to the origin.
-    Page { host: "localhost", path: "/sent", purge: &[] },
+enum By {
+    /// What is said at the command line.
+    Command(&'static [&'static str]),
+    /// A request to it with an unsafe method.
+    Request,
+    /// What that makes invalid beside.
+    Answer,
+    Nothing,
+}
+
+const fn page(path: &'static str, by: By) -> Page {
+    Page { host: "localhost", path, by }
+}
+
+/// Pages of one origin and one more, each the only one of its tag or group.
+const PAGES: [Page; 8] = [
+    page("/url", By::Command(&["http://localhost/url"])),
+    page("/in/it", By::Command(&["--prefix", "http://localhost/in/"])),
+    Page { host: "b.example", path: "/host", by: By::Command(&["--host", "b.example"]) },
+    page("/tag", By::Command(&["--tag", "red"])),
+    page("/soft", By::Command(&["--soft", "--tag", "blue"])),
+    page("/group", By::Command(&["--group", "http://localhost", "one"])),
+    page("/sent", By::Request),
+    page("/joined", By::Answer),
 ];
 
 /// What none of them bears on.
-const OTHER: Page = Page { host: "localhost", path: "/other", purge: &[] };
+const OTHER: Page = page("/other", By::Nothing);
 
 /// How a process ends.
 #[derive(Clone, Copy, PartialEq)]
@@ -46,7 +60,9 @@ impl Rig {
             .serve("*", fresh("x"))
             .serve("/tag", fresh("x").header("xkey", "red"))
             .serve("/soft", fresh("x").header("xkey", "blue"))
-            .serve("/group", fresh("x").header("Cache-Groups", "\"one\""));
+            .serve("/group", fresh("x").header("Cache-Groups", "\"one\""))
+            .serve("/sent", fresh("x").header("Cache-Group-Invalidation", "\"two\""))
+            .serve("/joined", fresh("x").header("Cache-Groups", "\"two\""));
         Self { folder: folder(), origin, end }
     }
 
@@ -80,10 +96,13 @@ impl Rig {
 
     fn purge_each(proxy: &Proxy) {
         for page in &PAGES {
-            if page.purge.is_empty() {
-                proxy.ask(&post(page.path, "x").host(page.host)).expect_status(200);
-            } else {
-                purge(proxy, page.purge);
+            match page.by {
+                By::Command(arguments) => purge(proxy, arguments),
+                By::Request => {
+                    let asked = post(page.path, "x").host(page.host);
+                    proxy.ask(&asked).expect_status(200);
+                }
+                By::Answer | By::Nothing => {}
             }
         }
     }

@@ -1,5 +1,7 @@
 //! A client that leaves before it has its answer: it is let go at once, and with it what was fetched for it alone.
 
+use std::time::Duration;
+
 use switchback_integration::{
     Authority, Client, Config, Deadline, Gate, H2Client, H2Request, Origin, Proxy, Step, Trust,
     config, eventually, get,
@@ -218,5 +220,22 @@ fn requests_that_are_sent_while_one_waits_are_answered_in_their_turn() {
             client.response().expect_status(200).expect_body("a");
         }
         assert_eq!(rig.origin.heads(), 1);
+    }
+}
+
+#[test]
+fn of_what_is_sent_while_a_request_waits_little_is_read() {
+    for lane in [Lane::Plain, Lane::Tls] {
+        let gate = Gate::new();
+        let steps = [Step::ReadBody, Step::Wait(gate.clone()), Step::Next];
+        let rig = Rig::new(Origin::start().serve("/a", steps));
+        let mut client = rig.client(lane);
+        client.send(get("/a").to_bytes());
+        rig.origin.wait_for_heads(1);
+        // More than two sockets hold: if it were all read, this would not end for want of room.
+        client.set_patience(Duration::from_millis(500));
+        assert!(client.try_send(vec![b'x'; 64 * 1024 * 1024]).is_err(), "{lane:?}");
+        drop(client);
+        gate.pass();
     }
 }

@@ -162,21 +162,24 @@ impl Dropped {
     /// who waited for it on the other worker.
     fn round(&self, number: usize) -> usize {
         let pages: Vec<_> = (0..Self::PAGES).map(|page| format!("/{number}/{page}")).collect();
-        // All on the worker that stays.
-        let mut waiting: Vec<_> = pages.iter().map(|_| self.proxy.client()).collect();
-        for client in &mut waiting {
+        // All on the worker that stays, two for each page.
+        let mut waiting: Vec<_> =
+            pages.iter().map(|_| [(); 2].map(|()| self.proxy.client())).collect();
+        for client in waiting.iter_mut().flatten() {
             client.send(get(&format!("/{number}")).to_bytes());
         }
         self.gate.pass();
-        for client in &mut waiting {
+        for client in waiting.iter_mut().flatten() {
             client.response().expect_status(200).expect_body("first");
         }
         self.workers(2);
         let before = self.origin.heads();
         let mut first: Vec<_> = pages.iter().map(|page| asking(&self.proxy, page)).collect();
         self.origin.wait_for_heads(before + Self::PAGES);
-        for (client, page) in waiting.iter_mut().zip(&pages) {
-            client.send(get(page).to_bytes()).wait_until_read();
+        for (clients, page) in waiting.iter_mut().zip(&pages) {
+            for client in clients {
+                client.send(get(page).to_bytes()).wait_until_read();
+            }
         }
         self.workers(1);
         pages.iter().for_each(|_| self.gate.pass());
@@ -184,7 +187,9 @@ impl Dropped {
         for ((first, waiting), page) in first.iter_mut().zip(&mut waiting).zip(&pages) {
             let is_cut = first.try_response_to("GET").is_err();
             let (body, fetches) = if is_cut { ("second", 2) } else { ("first", 1) };
-            waiting.response().expect_status(200).expect_body(body);
+            for client in waiting {
+                client.response().expect_status(200).expect_body(body);
+            }
             assert_eq!(self.origin.requests(page).len(), fetches, "{page}");
             cut += usize::from(is_cut);
         }

@@ -25,7 +25,15 @@ mod cache_disk;
 #[cfg(test)]
 mod cache_fills;
 #[cfg(test)]
+mod cache_groups;
+#[cfg(test)]
+mod cache_leaving;
+#[cfg(test)]
+mod cache_locks;
+#[cfg(test)]
 mod cache_purge;
+#[cfg(test)]
+mod cache_purge_lasts;
 #[cfg(test)]
 mod cache_query;
 #[cfg(test)]
@@ -34,6 +42,10 @@ mod cache_serve;
 mod cache_slices;
 #[cfg(test)]
 mod cache_stale;
+#[cfg(test)]
+mod cache_unwritable;
+#[cfg(test)]
+mod cache_uses;
 #[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]

@@ -43,6 +43,11 @@ impl Pieces {
         Self { file: None, parts: Vec::new().into_iter(), range: 0..0, streamed: Some(streamed) }
     }
 
+    /// Whether nobody else reads them: none is wanted when their client has left.
+    pub(crate) fn are_for_one(&self) -> bool {
+        self.streamed.as_ref().is_some_and(|streamed| streamed.is_for_one())
+    }
+
     /// The next piece; `None` after the last.
     ///
     /// # Errors

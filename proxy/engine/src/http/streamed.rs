@@ -6,7 +6,7 @@ use std::vec;
 
 use bytes::Bytes;
 use switchback_cache::disk::DiskBody;
-use switchback_cache::fill::Broken;
+use switchback_cache::fill::{Broken, Outcome};
 use switchback_cache::{Body, Entry, serve};
 use switchback_representation::Part;
 
@@ -18,6 +18,8 @@ use super::cache::slices::Sliced;
 pub(crate) struct Streamed {
     source: Source,
     length: Option<u64>,
+    /// Whether it comes for this reader alone, and ends with it.
+    is_for_one: bool,
 }
 
 #[derive(Debug)]
@@ -53,23 +55,30 @@ impl Streamed {
     /// Of pieces that are at hand.
     pub(crate) fn pieces(pieces: Vec<Bytes>) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { source: Source::Pieces(pieces.into_iter()), length: Some(length) }
+        Self { source: Source::Pieces(pieces.into_iter()), length: Some(length), is_for_one: false }
     }
 
     /// On its way, with its length where that is known.
     pub(crate) fn arriving(reader: Reader, length: Option<u64>) -> Self {
-        Self { source: Source::Arriving(reader), length }
+        let is_for_one = is_for_one(&reader);
+        Self { source: Source::Arriving(reader), length, is_for_one }
     }
 
     /// Parts of something, together of this length.
     pub(crate) fn parts(of: Larger, parts: Vec<Part>, length: u64) -> Self {
+        let is_for_one = matches!(&of, Larger::Arriving(reader) if is_for_one(reader));
         let parts = Parts { of, parts: parts.into_iter(), range: 0..0 };
-        Self { source: Source::Parts(parts), length: Some(length) }
+        Self { source: Source::Parts(parts), length: Some(length), is_for_one }
     }
 
     /// How many bytes there are in all, where that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Whether nobody else reads it: nothing of it is wanted when its client has left.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.is_for_one
     }
 
     /// The next piece; `None` at the end.
@@ -127,6 +136,11 @@ impl Larger {
             Self::Sliced(sliced) => Box::pin(sliced.read(range)).await,
         }
     }
+}
+
+/// Whether what arrives is not stored.
+fn is_for_one(reader: &Reader) -> bool {
+    matches!(reader.known(), Some(Outcome::Arrived(arrived)) if arrived.stored.is_none())
 }
 
 fn length(range: &Range<u64>) -> usize {

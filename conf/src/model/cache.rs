@@ -73,7 +73,9 @@ model! {
         pub early_hints: bool = false,
         /// Whether answers tell of the cache in `Cache-Status` (RFC 9211).
         pub status_header: bool = true,
-        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213).
+        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213). `"x-accel-expires"`
+        /// is read as nginx does: seconds, `@` and a time since 1970, or `0` for what is not stored; it wins over `private` and
+        /// `no-store`, too, which is why it has to be named here.
         pub targeted: Vec<HeaderName> = vec![HeaderName::from_static("cdn-cache-control")],
         /// How large a body may be that is stored. Without it, that of the zone.
         pub max_object: Option<At<Size>> = None,

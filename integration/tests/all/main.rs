@@ -13,6 +13,8 @@ mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
 #[cfg(test)]
+mod cache_accel;
+#[cfg(test)]
 mod cache_ahead;
 #[cfg(test)]
 mod cache_config;

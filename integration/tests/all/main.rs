@@ -31,6 +31,8 @@ mod cache_purge;
 #[cfg(test)]
 mod cache_query;
 #[cfg(test)]
+mod cache_search;
+#[cfg(test)]
 mod cache_serve;
 #[cfg(test)]
 mod cache_slices;

@@ -68,7 +68,7 @@ impl Said {
         for name in rules.targeted.iter().filter(|name| !rules.ignores(name)) {
             if *name == ACCEL_EXPIRES {
                 if let Some(accel) = Accel::of(headers) {
-                    return Self::by_nginx(accel, cache_control(headers, rules));
+                    return Self::by_nginx(accel, &cache_control(headers, rules));
                 }
             } else if let Some(control) = targeted(headers, name) {
                 return Self { control, is_targeted: true, accel: None };
@@ -78,7 +78,7 @@ impl Said {
     }
 
     /// As nginx takes it: nothing of `Cache-Control` counts beside it but for how long the response may be used stale.
-    fn by_nginx(accel: Accel, control: Directives) -> Self {
+    fn by_nginx(accel: Accel, control: &Directives) -> Self {
         let control = Directives {
             no_store: accel == Accel::Never,
             stale_while_revalidate: control.stale_while_revalidate,

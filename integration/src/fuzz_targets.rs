@@ -6,6 +6,8 @@ use std::net::IpAddr;
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method};
+use switchback_cache::policy::Rules;
+use switchback_cache::policy::search::{NO_VARY_SEARCH, NoVarySearch};
 use switchback_conf::plan::{Tolerance, Tolerances};
 use switchback_conf::{format, load_text, read_text};
 use switchback_engine::judge::{self, Judged};
@@ -27,7 +29,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 13] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -42,6 +44,7 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "chunked_body", run: chunked_body },
     // The head of a file of the cache: what is read of it is what is written of that.
     Target { name: "cache_file", run: switchback_cache::disk::check_file_head },
+    Target { name: "no_vary_search", run: no_vary_search },
 ];
 
 /// Runs the target of this name.
@@ -228,6 +231,31 @@ fn accept_encoding(data: &[u8]) {
     assert_eq!(times(None), 1, "{order:?}");
     assert!(offered.iter().all(|&coding| times(Some(coding)) <= 1), "{order:?}");
     assert!(!headers.is_empty() || order == [None], "{order:?} for a client that said nothing");
+}
+
+/// First line: `No-Vary-Search`. Second: a query. The one writing for all queries that mean the same is its own, and neither
+/// coding nor empty parameters are a difference where the response says anything.
+fn no_vary_search(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (field, query) = (&data[..end], &data[end + 1..]);
+    let Ok(value) = HeaderValue::from_bytes(field) else { return };
+    let said =
+        NoVarySearch::of(&std::iter::once((NO_VARY_SEARCH, value)).collect(), &Rules::default());
+    let canonical = said.canonical(query).into_owned();
+    assert_eq!(said.canonical(&canonical), canonical.as_slice());
+    if said.is_default() {
+        assert_eq!(canonical, query);
+        return;
+    }
+    let encode = |byte: &u8| match byte {
+        b'&' | b'=' | b'+' | b'%' | b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => vec![*byte],
+        byte => format!("%{byte:02X}").into_bytes(),
+    };
+    let encoded: Vec<u8> = query.iter().flat_map(encode).collect();
+    let padded = [b"&&", query, b"&"].concat();
+    for same in [encoded, padded] {
+        assert_eq!(said.canonical(&same), canonical.as_slice(), "{}", same.escape_ascii());
+    }
 }
 
 /// A request that has nothing.

@@ -20,7 +20,8 @@ model! {
         /// The name of the zone.
         pub zone: At<Name>,
         /// What a response is found by: a table that says what belongs to it beside method, host, path and query, or a template
-        /// that is all of it, such as `"$scheme$host$request_uri"`.
+        /// that is all of it, such as `"$scheme$host$request_uri"`. A response may say in `No-Vary-Search` which parts of the query
+        /// make no difference; to a template, that says nothing.
         pub key: Option<At<CacheKey>> = None,
         /// For how long responses without lifetime are fresh, by status: `{ 200 = "10m", 404 = "5s", any = "1s" }`. `"0"` is not
         /// at all.
@@ -28,8 +29,8 @@ model! {
         /// Whether `ttl` also counts where a response has a lifetime of its own, or says `no-cache`. What must not be stored
         /// (`no-store`, `private`) still is not: `ignore` is deaf to that, too.
         pub override_origin: At<bool> = At::from(false),
-        /// Headers of responses that are as if they were not there: `"cache-control"`, `"expires"`, `"pragma"`, `"set-cookie"`,
-        /// `"vary"` and those of `targeted`. With `"set-cookie"`, such a response is stored without it.
+        /// Headers of responses that are as if they were not there: `"cache-control"`, `"expires"`, `"no-vary-search"`, `"pragma"`,
+        /// `"set-cookie"`, `"vary"` and those of `targeted`. With `"set-cookie"`, such a response is stored without it.
         pub ignore: Vec<At<HeaderName>> = Vec::new(),
         /// Whether a response is stored with its `Set-Cookie`, for everybody. Otherwise one that has it is not stored.
         pub store_cookies: At<bool> = At::from(false),
@@ -73,7 +74,9 @@ model! {
         pub early_hints: bool = false,
         /// Whether answers tell of the cache in `Cache-Status` (RFC 9211).
         pub status_header: bool = true,
-        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213).
+        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213). `"x-accel-expires"`
+        /// is read as nginx does: seconds, `@` and a time since 1970, or `0` for what is not stored; it wins over `private` and
+        /// `no-store`, too, which is why it has to be named here.
         pub targeted: Vec<HeaderName> = vec![HeaderName::from_static("cdn-cache-control")],
         /// How large a body may be that is stored. Without it, that of the zone.
         pub max_object: Option<At<Size>> = None,

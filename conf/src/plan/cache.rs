@@ -273,14 +273,15 @@ fn methods(cache: &Cache, findings: &mut Findings<'_>) -> (bool, bool) {
 }
 
 fn ignored(cache: &Cache, findings: &mut Findings<'_>) -> Vec<HeaderName> {
-    const KNOWN: [HeaderName; 5] =
-        [header::CACHE_CONTROL, header::EXPIRES, header::PRAGMA, header::SET_COOKIE, header::VARY];
-    let counts = |name: &HeaderName| KNOWN.contains(name) || cache.targeted.contains(name);
+    const KNOWN: [&str; 6] =
+        ["cache-control", "expires", "no-vary-search", "pragma", "set-cookie", "vary"];
+    let counts =
+        |name: &HeaderName| KNOWN.contains(&name.as_str()) || cache.targeted.contains(name);
     for name in cache.ignore.iter().filter(|name| !counts(name)) {
         let message = format!("`{}` has no effect on what is kept", name.value);
         let diagnostic = Diagnostic::warning(Code::NoEffect, name.at.clone(), message);
-        let known = KNOWN.iter().map(HeaderName::as_str);
-        findings.report(diagnostic.hint(format!("these have: {}", listed(known))));
+        let known = listed(KNOWN);
+        findings.report(diagnostic.hint(format!("these have: {known}")));
     }
     if cache.store_cookies.value && cache.ignore.iter().any(|name| name.value == header::SET_COOKIE)
     {

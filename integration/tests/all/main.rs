@@ -13,6 +13,8 @@ mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
 #[cfg(test)]
+mod cache_accel;
+#[cfg(test)]
 mod cache_ahead;
 #[cfg(test)]
 mod cache_config;
@@ -36,6 +38,8 @@ mod cache_purge;
 mod cache_purge_lasts;
 #[cfg(test)]
 mod cache_query;
+#[cfg(test)]
+mod cache_search;
 #[cfg(test)]
 mod cache_serve;
 #[cfg(test)]

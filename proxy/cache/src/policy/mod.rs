@@ -6,6 +6,7 @@
 //! [`invalidate`] for what follows on an unsafe method. Where several readings of a field are allowed, the one that stores
 //! less and validates more is taken.
 
+mod accel;
 mod control;
 mod date;
 mod fields;

@@ -7,7 +7,8 @@ use http::{HeaderName, StatusCode};
 /// What a route says of caching; the default is what the RFCs say and no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Fields that speak to this cache before `Cache-Control` does, the first that is there and valid (RFC 9213).
+    /// Fields that speak to this cache before `Cache-Control` does, the first that is there and valid (RFC 9213). `X-Accel-Expires`
+    /// is understood as nginx does: it also says more than `private` and `no-store` do.
     pub targeted: Box<[HeaderName]>,
     /// Lifetimes of responses that say nothing of theirs; of all, with [`Rules::overrides_origin`].
     pub ttl: Box<[(StatusCode, Duration)]>,

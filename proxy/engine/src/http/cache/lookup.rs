@@ -45,6 +45,8 @@ pub(crate) struct Wanted {
     pub(super) is_on_disk: bool,
     /// Whether what is stored is not looked at.
     pub(super) is_bypass: bool,
+    /// Whether it is not fetched together with what is probably the same, because that turned out to be another.
+    pub(super) is_apart: bool,
     /// What is stored, and has to be validated; whether it may stand in for an error.
     pub(super) stored: Option<(Arc<Entry>, bool)>,
     /// Whether that may be sent while another validates it.
@@ -86,6 +88,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         asks,
         is_on_disk: false,
         is_bypass,
+        is_apart: false,
         stored: None,
         while_revalidating: false,
         ahead: None,
@@ -184,6 +187,7 @@ impl Wanted {
             asks,
             is_on_disk: false,
             is_bypass: false,
+            is_apart: false,
             stored: None,
             while_revalidating: false,
             ahead: None,
@@ -266,6 +270,11 @@ impl Wanted {
         Ok(Step::Wait)
     }
 
+    /// What requests have in common that one fetch is to answer.
+    pub(super) fn likeness(&self) -> Key {
+        if self.is_apart { self.key.clone() } else { self.settings.zone.stored.likeness(&self.key) }
+    }
+
     /// Whether too much would have to be fetched before what is wanted.
     fn is_too_far(&self, head: &RequestHeader) -> bool {
         let asked = Asked { method: &head.method, headers: &head.headers };
@@ -305,7 +314,8 @@ impl Wanted {
     /// Has what is stored validated while it is in use, unless that is being done.
     fn refresh(&self, entry: &Arc<Entry>, head: &RequestHeader, context: &Context) {
         let Some(fetcher) = &context.fetcher else { return };
-        let wish = wait::wish(self, head);
+        let likeness = self.likeness();
+        let wish = wait::wish(self, &likeness, head);
         let Some(filling) = context.resident.fills.refresh(wish) else { return };
         let order = Order {
             settings: &self.settings,

@@ -14,8 +14,8 @@ use switchback_cache::policy::{self, Asked, Storable, Unstorable};
 use switchback_cache::{Body, Entry, Head, Key, Meta, Times};
 use tokio::time::timeout;
 
-use super::Failure;
 use super::slices::Slice;
+use super::{Failure, key};
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
 use crate::http::fault::{Fault, Kind, Side};
@@ -28,7 +28,7 @@ pub(crate) struct Fetch {
     pub(super) resident: Arc<Resident>,
     /// By which rules.
     pub(super) settings: Arc<CacheSettings>,
-    /// What it is stored under.
+    /// What it is asked for as; what it is stored under follows from what it says of queries.
     pub(super) key: Key,
     /// Which slice of a response it is, if it is one.
     pub(super) slice: Option<Slice>,
@@ -178,7 +178,7 @@ impl Receiving {
         policy::to_store(&mut stored, storable, times, rules);
         let vary = with_configured(storable, &fetch.settings);
         let meta = Arc::new(Meta {
-            key: fetch.key.clone(),
+            key: key::of_answer(fetch, &stored),
             tags: policy::tags(&head.headers),
             head: stored,
             times,
@@ -238,7 +238,8 @@ impl Receiving {
         let entry = match renewed {
             Ok(meta) => {
                 let old = Arc::clone(entry);
-                let entry = zone.refresh(entry, Meta { generation: fetch.generation, ..meta });
+                let (key, generation) = (key::of_answer(&fetch, &meta.head), fetch.generation);
+                let entry = zone.refresh(entry, Meta { key, generation, ..meta });
                 if zone.disk().is_some() {
                     let (zone, entry) = (Arc::clone(&fetch.settings.zone), Arc::clone(&entry));
                     tokio::spawn(async move { zone.stored.refresh_on_disk(&old, &entry).await });

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use pingora_http::RequestHeader;
-use switchback_cache::Found;
 use switchback_cache::fill::{Joined, Outcome as Came, Wish};
 use switchback_cache::policy::{self, Forwarded, Use};
+use switchback_cache::{Found, Key};
 
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
@@ -50,10 +50,10 @@ pub(crate) async fn wait(
 }
 
 /// What a request would have fetched.
-pub(super) fn wish<'w>(wanted: &'w Wanted, head: &'w RequestHeader) -> Wish<'w> {
+pub(super) fn wish<'w>(wanted: &'w Wanted, likeness: &'w Key, head: &'w RequestHeader) -> Wish<'w> {
     Wish {
         zone: wanted.settings.zone.number,
-        key: &wanted.key,
+        key: likeness,
         request: &head.headers,
         age: wanted.settings.lock.map_or(Duration::ZERO, |lock| lock.age),
     }
@@ -170,7 +170,7 @@ impl Wanted {
             let (filling, reader) = Fills::alone(&head.headers);
             return (Joined::Leader(filling, reader), false);
         }
-        (context.resident.fills.join(wish(self, head)), true)
+        (context.resident.fills.join(wish(self, &self.likeness(), head)), true)
     }
 
     async fn followed(
@@ -184,11 +184,25 @@ impl Wanted {
             return Ok(Turn::Pass);
         };
         context.cache.get_or_insert_default().is_collapsed = true;
+        if !self.is_met(&came) {
+            self.is_apart = true;
+            return Ok(Turn::Again);
+        }
         if !reader.answers(&head.headers) {
             return Ok(Turn::Again);
         }
         self.settings.zone.counters.collapsed.add();
         self.came(came, reader, context)
+    }
+
+    /// Whether what has come for another, who asked with another query perhaps, is an answer to this request, too.
+    fn is_met(&self, came: &Came<Failure>) -> bool {
+        let key = match came {
+            Came::Arrived(arrived) => arrived.stored.as_ref().map(|meta| &meta.key),
+            Came::Validated(entry) => Some(&entry.meta.key),
+            Came::NotShared | Came::Failed(_) | Came::Lost => None,
+        };
+        key.is_none_or(|key| self.key.is_met_by(key))
     }
 
     async fn led(&mut self, reader: Reader, context: &mut Context) -> Result<Turn, Fault> {

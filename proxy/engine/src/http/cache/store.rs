@@ -6,16 +6,15 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use parking_lot::Mutex;
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_cache::disk::{Stored, Writer};
-use switchback_cache::fill::{Abandoned, Arrived, Filling, Outcome};
+use switchback_cache::disk::Stored;
+use switchback_cache::fill::{Abandoned, Arrived, Filling, Holding, Outcome};
 use switchback_cache::policy::{self, Asked, Storable, Unstorable};
-use switchback_cache::{Body, Entry, Head, Key, Meta, Times};
-use tokio::time::timeout;
+use switchback_cache::{Body, Entry, Head, Key, Meta, Standing, Times};
 
 use super::Failure;
 use super::slices::Slice;
+use super::written::Written;
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
 use crate::http::fault::{Fault, Kind, Side};
@@ -73,8 +72,8 @@ pub(super) struct Receiving {
     filling: Option<Filling<Failure>>,
     /// What it is stored with, if it is.
     storing: Option<Arc<Meta>>,
-    /// Where it is written while it comes, if there is a disk. Nobody locks it: Pingora's sessions have to be `Sync`.
-    disk: Option<Mutex<Writer>>,
+    /// Where it is written while it comes, if there is a disk.
+    disk: Option<Written>,
     /// The last bytes, which the disk gets when nobody waits for it any more.
     last: Bytes,
     promised: Option<u64>,
@@ -84,8 +83,6 @@ pub(super) struct Receiving {
 
 /// For how long nobody waits for another's answer after one that could not be shared.
 const PASS: Duration = Duration::from_secs(10);
-/// How long the disk may take for a piece, or to put an entry in its place; then it does without.
-const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// How much of an answer that nobody reads is taken so that its connection can be used again.
 const DISCARDED: u64 = 64 * 1024;
 
@@ -187,9 +184,7 @@ impl Receiving {
             vary,
             generation: fetch.generation,
         });
-        let disk = fetch.settings.zone.stored.disk();
-        self.disk =
-            disk.and_then(|disk| disk.writer(Meta::clone(&meta), self.promised)).map(Mutex::new);
+        self.disk = Written::begin(&fetch.settings.zone.stored, &meta, self.promised);
         self.storing = Some(Arc::clone(&meta));
         self.arrive(head, Some(meta));
     }
@@ -214,8 +209,13 @@ impl Receiving {
 
     fn arrive(&mut self, head: Head, stored: Option<Arc<Meta>>) {
         let length = self.promised;
+        let holding = Holding {
+            most: self.fetch.settings.held,
+            budget: Some(Arc::clone(&self.fetch.settings.zone.arriving)),
+            file: self.disk.as_mut().map(Written::reader),
+        };
         if let Some(filling) = &mut self.filling {
-            filling.arrive(Arrived { head, stored, length }, self.fetch.settings.held);
+            filling.arrive(Arrived { head, stored, length }, holding);
         }
     }
 
@@ -264,25 +264,33 @@ impl Receiving {
     /// More of the body; [`Receiving::end`] follows on the last of it.
     pub(super) async fn body(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
         self.received += bytes.len() as u64;
+        let Fetch { settings, key, .. } = &*self.fetch;
+        if self.received > settings.max_object && self.storing.take().is_some() {
+            settings.zone.stored.mark_pass(key, SystemTime::now() + PASS);
+            self.lose_disk();
+        }
         let Some(filling) = &mut self.filling else {
             return if self.received > DISCARDED { Err(Unwanted) } else { Ok(()) };
         };
-        let Fetch { settings, key, .. } = &*self.fetch;
-        if self.received > settings.max_object && self.storing.take().is_some() {
-            self.disk = None;
-            settings.zone.stored.mark_pass(key, SystemTime::now() + PASS);
-        }
         if is_last && self.promised.is_none_or(|length| length == self.received) {
             self.last = bytes.clone();
             return filling.write_last(bytes).await.map_err(|Abandoned| Unwanted);
         }
         filling.write(bytes.clone()).await.map_err(|Abandoned| Unwanted)?;
         if let Some(disk) = &mut self.disk
-            && !matches!(timeout(DISK_PATIENCE, disk.get_mut().write(bytes)).await, Ok(Ok(())))
+            && disk.write(bytes).await.is_err()
         {
-            self.disk = None;
+            self.lose_disk();
         }
         Ok(())
+    }
+
+    /// The disk is to take no more of it.
+    fn lose_disk(&mut self) {
+        self.disk = None;
+        if let Some(filling) = &mut self.filling {
+            filling.lose_file();
+        }
     }
 
     /// Waits until nobody wants the answer any more.
@@ -309,24 +317,32 @@ impl Receiving {
             return Ok(());
         };
         let zone = &self.fetch.settings.zone;
-        let (writer, last) = (self.disk.take(), std::mem::take(&mut self.last));
+        if zone.stored.standing(&meta) == Standing::Void {
+            // It was purged while it came, and must not take the place of what was stored since.
+            filling.finish();
+            return Ok(());
+        }
+        let last = std::mem::take(&mut self.last);
+        let on_disk = async |disk: Option<Written>| disk?.finish(last).await;
         let is_stored = match filling.body() {
             Some(body) => {
                 let meta = Arc::unwrap_or_clone(meta);
                 zone.stored.store(Entry::new(meta, Body::Memory(body), self.received));
                 filling.finish();
-                drop(on_disk(writer, last).await);
+                drop(on_disk(self.disk.take()).await);
                 true
             }
             None => {
-                let stored = on_disk(writer, last).await;
+                let stored = on_disk(self.disk.take()).await;
                 let is_stored = stored.is_some();
                 match stored {
                     Some(Stored { meta, body }) => {
                         let body = Body::Disk(body);
                         drop(zone.stored.store(Entry::new(meta, body, self.received)));
                     }
-                    // It is too large for memory: whoever comes next has it fetched at once.
+                    // It is too large for memory: whoever comes next has it fetched at once. If memory was but full of what
+                    // arrives, that may be otherwise next time.
+                    None if self.received <= self.fetch.settings.held => {}
                     None => {
                         let until = SystemTime::now() + PASS;
                         zone.stored.mark_pass(&self.fetch.key, until);
@@ -350,16 +366,6 @@ impl Receiving {
             self.settle(Outcome::Failed(Failure::Fault(fault)));
         }
     }
-}
-
-/// Has the disk take the last bytes, and put the entry in its place.
-async fn on_disk(writer: Option<Mutex<Writer>>, last: Bytes) -> Option<Stored> {
-    let mut writer = writer?.into_inner();
-    let stored = timeout(DISK_PATIENCE, async {
-        writer.write(last).await?;
-        writer.finish().await
-    });
-    stored.await.ok()?.ok()
 }
 
 /// Forgets what was validated and turned out to be another.

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use pingora_http::RequestHeader;
-use switchback_cache::Found;
 use switchback_cache::fill::{Joined, Outcome as Came, Wish};
 use switchback_cache::policy::{self, Forwarded, Use};
+use switchback_cache::{Found, Standing};
 
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
@@ -183,6 +183,14 @@ impl Wanted {
         let Ok(came) = tokio::time::timeout(patience, reader.outcome()).await else {
             return Ok(Turn::Pass);
         };
+        if let Came::Arrived(arrived) = &came
+            && let Some(meta) = &arrived.stored
+            && self.settings.zone.stored.standing(meta) != Standing::Holds
+        {
+            // It was purged since it was asked for: whoever comes after that is to have what the origin says now.
+            context.resident.fills.forget(wish(self, head), &reader);
+            return Ok(Turn::Again);
+        }
         context.cache.get_or_insert_default().is_collapsed = true;
         if !reader.answers(&head.headers) {
             return Ok(Turn::Again);

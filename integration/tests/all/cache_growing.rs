@@ -1,8 +1,8 @@
 //! Bodies that are too large for memory as they arrive, and more of them than memory has room for.
 
 use switchback_integration::{
-    Answer, Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, pattern,
-    request, site,
+    Answer, Client, Config, Deadline, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply,
+    Step, eventually, get, pattern, request, site,
 };
 use tempfile::TempDir;
 
@@ -135,6 +135,44 @@ fn a_disk_that_is_full_in_the_middle_is_nobodys_error() {
 }
 
 #[test]
+fn whoever_comes_when_it_is_not_stored_after_all_asks_for_itself() {
+    const LENGTH: usize = 8 * MIB;
+    let sizes = [("64MiB", "max_object = \"2MiB\"\n"), ("2MiB", "")];
+    for (size, limit) in sizes {
+        let (folder, gate, body) = (folder(), Gate::new(), pattern(LENGTH));
+        let chunk =
+            |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+        let (first, second) = body.split_at(LENGTH / 2);
+        let origin = Origin::start().serve(
+            "/large",
+            [
+                Step::ReadBody,
+                Step::send("HTTP/1.1 200 OK\r\nCache-Control: max-age=600\r\nTransfer-Encoding: chunked\r\n\r\n"),
+                Step::Send(chunk(first)),
+                Step::Wait(gate.clone()),
+                Step::Send(chunk(second)),
+                Step::send("0\r\n\r\n"),
+                Step::Next,
+            ],
+        );
+        let path = folder.path().join("cache");
+        let disk = format!(
+            "disk = {{ path = \"{}\", size = \"{size}\", min_free = \"1MiB\" }}",
+            path.display()
+        );
+        let proxy = Proxy::start(&config(&origin, &format!("{limit}{disk}")));
+        let mut one = gets(&proxy, "/large");
+        // Chunks are as the proxy likes them: so much is beyond the limit, whatever they are.
+        one.read_exactly(LENGTH / 2);
+        let mut other = asks(&proxy, "/large");
+        origin.wait_for_heads(2);
+        gate.pass();
+        gate.pass();
+        assert!(other.response().expect_status(200).body == body);
+    }
+}
+
+#[test]
 fn what_is_purged_while_it_arrives_is_for_those_alone_who_came_before() {
     for large in [LARGE, 1000] {
         let (folder, gate) = (folder(), Gate::new());
@@ -213,4 +251,27 @@ fn wait_for_nothing_claimed(proxy: &Proxy) {
     eventually("all is given back", Deadline::soon(), || {
         (metric(proxy, "cache_arriving_bytes") == 0).then_some(())
     });
+}
+
+#[test]
+fn what_follows_a_body_reaches_who_reads_it_as_it_arrives_and_nobody_later() {
+    let origin = H2Origin::start();
+    let cached = "proxy = \"rpc\"\ncache = { zone = \"main\", ttl = { 200 = \"1h\" } }";
+    let config = switchback_integration::config()
+        .web("h2c = true")
+        .site("")
+        .route("/*", cached)
+        .endpoints("rpc", &[origin.address().to_string()], "protocol = \"h2\"")
+        .toml("[zones.main]");
+    let proxy = Proxy::start(&config);
+    let mut client = H2Client::cleartext(proxy.address("web"));
+    let asked = H2Request::new("GET", "/a").header("te", "trailers");
+    let first = client.ask(&asked);
+    assert_eq!(first.expect_status(200).trailers.get("grpc-status"), Some("0"));
+    let again = client.ask(&asked);
+    assert!(again.expect_status(200).trailers.0.is_empty(), "{:?}", again.trailers);
+    assert_eq!(again.headers.get("content-length"), Some("0"));
+    assert_eq!(origin.requests().len(), 1);
+    // Nor does what speaks HTTP/1.1 know of them.
+    proxy.ask(&get("/b").header("TE", "trailers")).expect_status(200).expect_body("");
 }

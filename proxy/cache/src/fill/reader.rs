@@ -126,6 +126,12 @@ impl<F: Clone> Reader<F> {
         }
     }
 
+    /// What follows the body, to be asked for at its end.
+    #[must_use]
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        self.shared.state.lock().trailers.as_deref().cloned()
+    }
+
     /// Goes on from this byte of the body, which is not before where it is.
     pub fn skip_to(&mut self, position: u64) {
         self.go(position.saturating_sub(self.position));
@@ -146,6 +152,12 @@ impl<F: Clone> Reader<F> {
 impl<F> Reader<F> {
     pub(super) fn shared(&self) -> &Arc<Shared<F>> {
         &self.shared
+    }
+
+    /// How many bytes are in memory, of those that anybody reads.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.shared.state.lock().held()
     }
 }
 

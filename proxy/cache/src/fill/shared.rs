@@ -34,6 +34,8 @@ pub(super) struct State<F> {
     pub(super) outcome: Option<Outcome<F>>,
     pub(super) pieces: Pieces,
     pub(super) end: Option<End>,
+    /// What follows the body, once it is known.
+    pub(super) trailers: Option<Box<HeaderMap>>,
     /// What is held in memory.
     keeps: Keeps,
     /// What may be.
@@ -83,6 +85,7 @@ impl<F> Shared<F> {
             outcome: None,
             pieces: Pieces::default(),
             end: None,
+            trailers: None,
             keeps: Keeps::Window,
             share: Share::default(),
             length: None,
@@ -173,7 +176,7 @@ impl<F> State<F> {
         self.share.shrink_to(self.held());
     }
 
-    fn held(&self) -> u64 {
+    pub(super) fn held(&self) -> u64 {
         self.pieces.end() - self.pieces.start()
     }
 
@@ -315,6 +318,11 @@ impl<F> Filling<F> {
     pub fn body(&self) -> Option<Box<[Bytes]>> {
         let mut state = self.shared.state.lock();
         matches!(state.keeps, Keeps::All(_)).then(|| state.pieces.whole())
+    }
+
+    /// What follows the body: for those who read it as it arrives, and for nobody later. To be said before the end.
+    pub fn set_trailers(&mut self, trailers: HeaderMap) {
+        self.shared.state.lock().trailers = Some(Box::new(trailers));
     }
 
     /// The body is whole. What is stored of it is stored by now, so that nobody asks again.

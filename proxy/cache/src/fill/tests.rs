@@ -293,6 +293,21 @@ async fn many_small_pieces_become_few() {
 }
 
 #[tokio::test]
+async fn what_follows_the_body_is_for_all_who_read_it_as_it_arrives() {
+    let table = Table::default();
+    let (mut filling, mut first) = lead(&table);
+    let mut follower = follow(&table, &HeaderMap::new()).unwrap();
+    filling.arrive(stored(&[]), upto(1000));
+    filling.write(Bytes::from("ab")).await.unwrap();
+    filling.set_trailers(language("de"));
+    filling.finish();
+    for reader in [&mut first, &mut follower] {
+        assert_eq!(rest(reader).await.unwrap(), b"ab");
+        assert_eq!(reader.trailers(), Some(language("de")));
+    }
+}
+
+#[tokio::test]
 async fn a_reader_may_go_on_further_ahead() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);

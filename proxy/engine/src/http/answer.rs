@@ -279,7 +279,11 @@ async fn write(
             None => session.write_response_body(Some(piece), false).await?,
         }
     }
-    session.write_response_body(None, true).await
+    match (&mut *session.downstream_session, pieces.trailers()) {
+        // A stream of HTTP/2: Pingora has no trailers over HTTP/1.
+        (ServerSession::Custom(stream), Some(trailers)) => stream.write_trailers(trailers).await,
+        _ => session.write_response_body(None, true).await,
+    }
 }
 
 pub(super) fn blank(status: StatusCode) -> Result<Box<ResponseHeader>, Fault> {

@@ -1,5 +1,6 @@
 //! Fills that are written to disk as they arrive.
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use proptest::prelude::*;
@@ -75,6 +76,7 @@ async fn what_memory_does_not_hold_is_read_from_disk_by_whoever_comes() {
     assert_eq!(rig.filling.body(), None);
     first.skip_to(4_000_001);
     rig.finish().await;
+    assert_eq!(late.held(), 0, "nothing is held for those who have yet to read");
     assert!(rest(&mut late).await.unwrap() == whole);
     assert!(rest(&mut first).await.unwrap() == whole[4_000_001..]);
 }
@@ -181,6 +183,34 @@ async fn where_fills_hold_all_they_may_and_there_is_no_disk_the_next_waits_for_i
     drop(one);
     assert!(writes_at_once(&mut filling, &body(1)).await, "there is room again");
     assert_eq!(filling.body(), None, "but not for all of it");
+}
+
+#[tokio::test]
+async fn what_outgrows_memory_gives_back_what_it_had_of_it() {
+    let budget = Budget::new(8 * MIB as u64);
+    let (mut rig, mut first) = Rig::start(2 * MIB as u64, Some(Arc::clone(&budget)));
+    rig.write(body(2 * MIB)).await;
+    assert_eq!(budget.claimed(), 2 * MIB as u64);
+    for _ in 0..20 {
+        rig.write(body(100_000)).await;
+    }
+    assert!(budget.claimed() <= WINDOW + MIB as u64, "{}", budget.claimed());
+    rig.finish().await;
+    assert_eq!(rest(&mut first).await.unwrap().len(), 2 * MIB + 2_000_000);
+}
+
+#[tokio::test]
+async fn a_crowd_that_is_behind_finds_room_on_disk() {
+    let (mut rig, first) = Rig::start(0, None);
+    rig.write(body(4 * MIB)).await;
+    rig.write(body(1)).await;
+    rig.finish().await;
+    let all: Vec<_> = (0..5000).map(|_| Reader::new(Arc::clone(first.shared()), false)).collect();
+    let read = async |mut reader: Reader<_>| reader.next().await.unwrap().unwrap();
+    let pieces = futures::future::join_all(all.into_iter().map(read)).await;
+    assert!(pieces.iter().all(|piece| body(4 * MIB).starts_with(piece)));
+    let different: HashSet<_> = pieces.iter().map(|piece| piece.as_ptr()).collect();
+    assert!(different.len() < 10, "they share what is read: {}", different.len());
 }
 
 /// What happens to a fill, in any order.

@@ -74,8 +74,6 @@ pub(super) struct Receiving {
     storing: Option<Arc<Meta>>,
     /// Where it is written while it comes, if there is a disk.
     disk: Option<Written>,
-    /// The last bytes, which the disk gets when nobody waits for it any more.
-    last: Bytes,
     promised: Option<u64>,
     received: u64,
     has_head: bool,
@@ -94,6 +92,11 @@ impl Fetch {
         if no_store.holds(&facts) {
             self.no_store.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Nobody is to wait for another's answer, for a while.
+    fn mark_pass(&self) {
+        self.settings.zone.stored.mark_pass(&self.key, SystemTime::now() + PASS);
     }
 
     /// Notes whether the origin is alive, where somebody wants to know.
@@ -118,7 +121,6 @@ impl Receiving {
             filling: Some(filling),
             storing: None,
             disk: None,
-            last: Bytes::new(),
             promised: None,
             received: 0,
             has_head: false,
@@ -144,7 +146,7 @@ impl Receiving {
         }
         match self.storable(&head, times) {
             Ok(storable) => self.keep(head, &storable, times),
-            Err(why) => self.pass(head, why, now),
+            Err(why) => self.pass(head, why),
         }
     }
 
@@ -173,7 +175,7 @@ impl Receiving {
         let rules = &fetch.settings.rules;
         let mut stored = head.clone();
         policy::to_store(&mut stored, storable, times, rules);
-        let vary = with_configured(storable, &fetch.settings);
+        let vary = fetch.settings.selecting(storable);
         let meta = Arc::new(Meta {
             key: fetch.key.clone(),
             tags: policy::tags(&head.headers),
@@ -190,8 +192,8 @@ impl Receiving {
     }
 
     /// It is not stored: the first reader alone has it, and for some time nobody waits for the like of it.
-    fn pass(&mut self, head: Head, why: Option<Unstorable>, now: SystemTime) {
-        let Fetch { settings, key, stored, .. } = &*self.fetch;
+    fn pass(&mut self, head: Head, why: Option<Unstorable>) {
+        let Fetch { settings, stored, .. } = &*self.fetch;
         settings.zone.counters.unstorable.add();
         let is_error = head.status.is_server_error();
         if let (Some(stored), false) = (stored, is_error) {
@@ -202,7 +204,7 @@ impl Receiving {
         let is_of_request = matches!(why, Some(Unstorable::AskedNotTo | Unstorable::Authorization))
             || why.is_none();
         if !is_error && !is_of_request {
-            settings.zone.stored.mark_pass(key, now + PASS);
+            self.fetch.mark_pass();
         }
         self.arrive(head, None);
     }
@@ -264,16 +266,17 @@ impl Receiving {
     /// More of the body; [`Receiving::end`] follows on the last of it.
     pub(super) async fn body(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
         self.received += bytes.len() as u64;
-        let Fetch { settings, key, .. } = &*self.fetch;
-        if self.received > settings.max_object && self.storing.take().is_some() {
-            settings.zone.stored.mark_pass(key, SystemTime::now() + PASS);
+        if self.received > self.fetch.settings.max_object && self.storing.take().is_some() {
+            self.fetch.mark_pass();
             self.lose_disk();
         }
         let Some(filling) = &mut self.filling else {
             return if self.received > DISCARDED { Err(Unwanted) } else { Ok(()) };
         };
         if is_last && self.promised.is_none_or(|length| length == self.received) {
-            self.last = bytes.clone();
+            if let Some(disk) = &mut self.disk {
+                disk.hold(bytes.clone());
+            }
             return filling.write_last(bytes).await.map_err(|Abandoned| Unwanted);
         }
         filling.write(bytes.clone()).await.map_err(|Abandoned| Unwanted)?;
@@ -283,6 +286,13 @@ impl Receiving {
             self.lose_disk();
         }
         Ok(())
+    }
+
+    /// What follows the body. It is not stored: whoever has the response later has it without (RFC 9110, 6.5.1).
+    pub(super) fn trailers(&mut self, trailers: HeaderMap) {
+        if let Some(filling) = &mut self.filling {
+            filling.set_trailers(trailers);
+        }
     }
 
     /// The disk is to take no more of it.
@@ -322,18 +332,18 @@ impl Receiving {
             filling.finish();
             return Ok(());
         }
-        let last = std::mem::take(&mut self.last);
-        let on_disk = async |disk: Option<Written>| disk?.finish(last).await;
+        let disk = self.disk.take();
+        let on_disk = async || disk?.finish().await;
         let is_stored = match filling.body() {
             Some(body) => {
                 let meta = Arc::unwrap_or_clone(meta);
                 zone.stored.store(Entry::new(meta, Body::Memory(body), self.received));
                 filling.finish();
-                drop(on_disk(self.disk.take()).await);
+                drop(on_disk().await);
                 true
             }
             None => {
-                let stored = on_disk(self.disk.take()).await;
+                let stored = on_disk().await;
                 let is_stored = stored.is_some();
                 match stored {
                     Some(Stored { meta, body }) => {
@@ -343,10 +353,7 @@ impl Receiving {
                     // It is too large for memory: whoever comes next has it fetched at once. If memory was but full of what
                     // arrives, that may be otherwise next time.
                     None if self.received <= self.fetch.settings.held => {}
-                    None => {
-                        let until = SystemTime::now() + PASS;
-                        zone.stored.mark_pass(&self.fetch.key, until);
-                    }
+                    None => self.fetch.mark_pass(),
                 }
                 filling.finish();
                 is_stored
@@ -385,15 +392,4 @@ fn length(head: &ResponseHeader) -> Option<u64> {
         return None;
     }
     head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The fields that select a response, those that the route names included.
-fn with_configured(storable: &Storable, settings: &CacheSettings) -> Box<[http::HeaderName]> {
-    if settings.vary.is_empty() {
-        return storable.vary.clone();
-    }
-    let mut vary: Vec<_> = storable.vary.iter().chain(&settings.vary).cloned().collect();
-    vary.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-    vary.dedup();
-    vary.into()
 }

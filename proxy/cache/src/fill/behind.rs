@@ -57,8 +57,6 @@ impl Behind {
 
     fn remember(&self, begins: u64, bytes: Bytes) {
         let mut remembered = self.remembered.lock();
-        // What was read of the same piece before was shorter.
-        remembered.retain(|(other, _)| *other != begins);
         if remembered.len() == MOST {
             remembered.pop_front();
         }

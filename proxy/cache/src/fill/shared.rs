@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::behind::Behind;
-use super::budget::{LEAST, Share};
+use super::budget::Share;
 use super::pieces::Pieces;
 use super::table::Listed;
 use super::{Arrived, Holding, Outcome, WINDOW};
@@ -156,9 +156,7 @@ impl<F> State<F> {
         self.let_go();
         let held = self.held();
         // Those who are behind have the disk.
-        self.keeps == Keeps::Newest
-            || held < LEAST
-            || (held < WINDOW && self.share.spares(held + 1))
+        self.keeps == Keeps::Newest || (held < WINDOW && self.share.spares(held + 1))
     }
 
     /// Lets go of what nobody needs in memory.

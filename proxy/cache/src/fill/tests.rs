@@ -202,6 +202,7 @@ async fn a_body_too_large_to_hold_waits_for_its_slowest_reader() {
     let half = Bytes::from(vec![7; WINDOW as usize / 2]);
     filling.write(half.clone()).await.unwrap();
     assert!(follow(&table, &HeaderMap::new()).is_none(), "others ask for themselves");
+    assert_eq!(table.count(), 0, "and do not come across it");
     filling.write(half.clone()).await.unwrap();
     while first.try_next().is_some() {}
     {

@@ -208,6 +208,9 @@ fn more_than_memory_takes_of_what_arrives_is_on_disk_instead() {
     for client in clients.iter_mut().flatten() {
         assert!(client.read_exactly(MIB / 2) == body[MIB / 2..]);
     }
+    eventually("all are on disk", Deadline::soon(), || {
+        (metric(&proxy, "cache_disk_stored_total") == paths.len()).then_some(())
+    });
     for path in paths {
         assert!(proxy.get(path).body == body);
     }
@@ -239,12 +242,20 @@ fn more_than_memory_takes_of_what_arrives_is_sent_and_not_stored() {
         assert!(client.read_exactly(MIB / 2) == body[MIB / 2..]);
     }
     wait_for_nothing_claimed(&proxy);
-    let before = origin.heads();
-    for path in paths.iter().chain(&paths) {
+    wait_for_stored(&proxy, 1 + 2);
+    assert_eq!(metric(&proxy, "cache_stored_total"), 1 + 2, "there was room for two");
+    // By now there is room for each.
+    for path in paths {
         gate.pass();
         assert!(proxy.get(path).body == body);
     }
-    assert_eq!(origin.heads(), before + 2, "two of four were stored, and now all are");
+    wait_for_stored(&proxy, 1 + 4);
+}
+
+fn wait_for_stored(proxy: &Proxy, count: usize) {
+    eventually("they are stored", Deadline::soon(), || {
+        (metric(proxy, "cache_stored_total") >= count).then_some(())
+    });
 }
 
 fn wait_for_nothing_claimed(proxy: &Proxy) {

@@ -29,6 +29,8 @@ mod cache_fills;
 #[cfg(test)]
 mod cache_groups;
 #[cfg(test)]
+mod cache_growing;
+#[cfg(test)]
 mod cache_leaving;
 #[cfg(test)]
 mod cache_locks;

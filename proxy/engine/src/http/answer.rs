@@ -277,7 +277,11 @@ async fn write(
             None => session.write_response_body(Some(piece), false).await?,
         }
     }
-    session.write_response_body(None, true).await
+    match (&mut *session.downstream_session, pieces.trailers()) {
+        // A stream of HTTP/2: Pingora has no trailers over HTTP/1.
+        (ServerSession::Custom(stream), Some(trailers)) => stream.write_trailers(trailers).await,
+        _ => session.write_response_body(None, true).await,
+    }
 }
 
 /// The next piece. Where it comes for this client alone, it is waited for no longer than the client is there.

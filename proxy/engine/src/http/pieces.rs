@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::vec;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use rustix::io::ReadWriteFlags;
 use switchback_files::Part;
 
@@ -67,6 +68,11 @@ impl Pieces {
         let piece = read(file, &self.range).await?;
         self.range.start += piece.len() as u64;
         Ok(Some(piece))
+    }
+
+    /// What follows them, to be asked for after the last.
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        self.streamed.as_ref()?.trailers()
     }
 }
 

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::vec;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use switchback_cache::disk::DiskBody;
 use switchback_cache::fill::{Broken, Outcome};
 use switchback_cache::{Body, Entry, serve};
@@ -90,6 +91,14 @@ impl Streamed {
             Source::Pieces(pieces) => Ok(pieces.next()),
             Source::Arriving(reader) => reader.next().await.map_err(cut),
             Source::Parts(parts) => parts.next().await,
+        }
+    }
+
+    /// What follows a body that was on its way, to be asked for at its end.
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        match &self.source {
+            Source::Arriving(reader) => reader.trailers(),
+            Source::Pieces(_) | Source::Parts(_) => None,
         }
     }
 }

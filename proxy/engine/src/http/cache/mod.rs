@@ -2,7 +2,7 @@
 //!
 //! Pick a step, read one file: [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
-//! sees it), [`store`] (what becomes of the answer), [`serve`] and [`slices`] (the answer to the client), [`query`] (the content of
+//! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`] and [`slices`] (the answer to the client), [`query`] (the content of
 //! a QUERY), [`invalidate`] (what unsafe methods do), [`origins`] (who is dead).
 
 pub(crate) mod ahead;
@@ -22,6 +22,7 @@ mod session;
 pub(crate) mod slices;
 pub(crate) mod store;
 pub(crate) mod wait;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -6,15 +6,14 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode, header};
-use parking_lot::Mutex;
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_cache::disk::{Stored, Writer};
-use switchback_cache::fill::{Abandoned, Arrived, Filling, Outcome};
+use switchback_cache::disk::Stored;
+use switchback_cache::fill::{Abandoned, Arrived, Filling, Holding, Outcome};
 use switchback_cache::policy::{self, Asked, Storable, Unstorable};
-use switchback_cache::{Body, Entry, Head, Key, Meta, Times};
-use tokio::time::timeout;
+use switchback_cache::{Body, Entry, Head, Key, Meta, Standing, Times};
 
 use super::slices::Slice;
+use super::written::Written;
 use super::{Failure, key};
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
@@ -73,10 +72,8 @@ pub(super) struct Receiving {
     filling: Option<Filling<Failure>>,
     /// What it is stored with, if it is.
     storing: Option<Arc<Meta>>,
-    /// Where it is written while it comes, if there is a disk. Nobody locks it: Pingora's sessions have to be `Sync`.
-    disk: Option<Mutex<Writer>>,
-    /// The last bytes, which the disk gets when nobody waits for it any more.
-    last: Bytes,
+    /// Where it is written while it comes, if there is a disk.
+    disk: Option<Written>,
     promised: Option<u64>,
     received: u64,
     has_head: bool,
@@ -84,8 +81,6 @@ pub(super) struct Receiving {
 
 /// For how long nobody waits for another's answer after one that could not be shared.
 const PASS: Duration = Duration::from_secs(10);
-/// How long the disk may take for a piece, or to put an entry in its place; then it does without.
-const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// How much of an answer that nobody reads is taken so that its connection can be used again.
 const DISCARDED: u64 = 64 * 1024;
 
@@ -97,6 +92,11 @@ impl Fetch {
         if no_store.holds(&facts) {
             self.no_store.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Nobody is to wait for another's answer, for a while.
+    fn mark_pass(&self) {
+        self.settings.zone.stored.mark_pass(&self.key, SystemTime::now() + PASS);
     }
 
     /// Notes whether the origin is alive, where somebody wants to know.
@@ -121,7 +121,6 @@ impl Receiving {
             filling: Some(filling),
             storing: None,
             disk: None,
-            last: Bytes::new(),
             promised: None,
             received: 0,
             has_head: false,
@@ -147,7 +146,7 @@ impl Receiving {
         }
         match self.storable(&head, times) {
             Ok(storable) => self.keep(head, &storable, times),
-            Err(why) => self.pass(head, why, now),
+            Err(why) => self.pass(head, why),
         }
     }
 
@@ -176,7 +175,7 @@ impl Receiving {
         let rules = &fetch.settings.rules;
         let mut stored = head.clone();
         policy::to_store(&mut stored, storable, times, rules);
-        let vary = with_configured(storable, &fetch.settings);
+        let vary = fetch.settings.selecting(storable);
         let meta = Arc::new(Meta {
             key: key::of_answer(fetch, &stored),
             tags: policy::tags(&head.headers),
@@ -187,16 +186,14 @@ impl Receiving {
             vary,
             generation: fetch.generation,
         });
-        let disk = fetch.settings.zone.stored.disk();
-        self.disk =
-            disk.and_then(|disk| disk.writer(Meta::clone(&meta), self.promised)).map(Mutex::new);
+        self.disk = Written::begin(&fetch.settings.zone.stored, &meta, self.promised);
         self.storing = Some(Arc::clone(&meta));
         self.arrive(head, Some(meta));
     }
 
     /// It is not stored: the first reader alone has it, and for some time nobody waits for the like of it.
-    fn pass(&mut self, head: Head, why: Option<Unstorable>, now: SystemTime) {
-        let Fetch { settings, key, stored, .. } = &*self.fetch;
+    fn pass(&mut self, head: Head, why: Option<Unstorable>) {
+        let Fetch { settings, stored, .. } = &*self.fetch;
         settings.zone.counters.unstorable.add();
         let is_error = head.status.is_server_error();
         if let (Some(stored), false) = (stored, is_error) {
@@ -207,15 +204,20 @@ impl Receiving {
         let is_of_request = matches!(why, Some(Unstorable::AskedNotTo | Unstorable::Authorization))
             || why.is_none();
         if !is_error && !is_of_request {
-            settings.zone.stored.mark_pass(key, now + PASS);
+            self.fetch.mark_pass();
         }
         self.arrive(head, None);
     }
 
     fn arrive(&mut self, head: Head, stored: Option<Arc<Meta>>) {
         let length = self.promised;
+        let holding = Holding {
+            most: self.fetch.settings.held,
+            budget: Some(Arc::clone(&self.fetch.settings.zone.arriving)),
+            file: self.disk.as_mut().map(Written::reader),
+        };
         if let Some(filling) = &mut self.filling {
-            filling.arrive(Arrived { head, stored, length }, self.fetch.settings.held);
+            filling.arrive(Arrived { head, stored, length }, holding);
         }
     }
 
@@ -265,25 +267,41 @@ impl Receiving {
     /// More of the body; [`Receiving::end`] follows on the last of it.
     pub(super) async fn body(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
         self.received += bytes.len() as u64;
+        if self.received > self.fetch.settings.max_object && self.storing.take().is_some() {
+            self.fetch.mark_pass();
+            self.lose_disk();
+        }
         let Some(filling) = &mut self.filling else {
             return if self.received > DISCARDED { Err(Unwanted) } else { Ok(()) };
         };
-        let Fetch { settings, key, .. } = &*self.fetch;
-        if self.received > settings.max_object && self.storing.take().is_some() {
-            self.disk = None;
-            settings.zone.stored.mark_pass(key, SystemTime::now() + PASS);
-        }
         if is_last && self.promised.is_none_or(|length| length == self.received) {
-            self.last = bytes.clone();
+            if let Some(disk) = &mut self.disk {
+                disk.hold(bytes.clone());
+            }
             return filling.write_last(bytes).await.map_err(|Abandoned| Unwanted);
         }
         filling.write(bytes.clone()).await.map_err(|Abandoned| Unwanted)?;
         if let Some(disk) = &mut self.disk
-            && !matches!(timeout(DISK_PATIENCE, disk.get_mut().write(bytes)).await, Ok(Ok(())))
+            && disk.write(bytes).await.is_err()
         {
-            self.disk = None;
+            self.lose_disk();
         }
         Ok(())
+    }
+
+    /// What follows the body. It is not stored: whoever has the response later has it without (RFC 9110, 6.5.1).
+    pub(super) fn trailers(&mut self, trailers: HeaderMap) {
+        if let Some(filling) = &mut self.filling {
+            filling.set_trailers(trailers);
+        }
+    }
+
+    /// The disk is to take no more of it.
+    fn lose_disk(&mut self) {
+        self.disk = None;
+        if let Some(filling) = &mut self.filling {
+            filling.lose_file();
+        }
     }
 
     /// Waits until nobody wants the answer any more.
@@ -310,28 +328,33 @@ impl Receiving {
             return Ok(());
         };
         let zone = &self.fetch.settings.zone;
-        let (writer, last) = (self.disk.take(), std::mem::take(&mut self.last));
+        if zone.stored.standing(&meta) == Standing::Void {
+            // It was purged while it came, and must not take the place of what was stored since.
+            filling.finish();
+            return Ok(());
+        }
+        let disk = self.disk.take();
+        let on_disk = async || disk?.finish().await;
         let is_stored = match filling.body() {
             Some(body) => {
                 let meta = Arc::unwrap_or_clone(meta);
                 zone.stored.store(Entry::new(meta, Body::Memory(body), self.received));
                 filling.finish();
-                drop(on_disk(writer, last).await);
+                drop(on_disk().await);
                 true
             }
             None => {
-                let stored = on_disk(writer, last).await;
+                let stored = on_disk().await;
                 let is_stored = stored.is_some();
                 match stored {
                     Some(Stored { meta, body }) => {
                         let body = Body::Disk(body);
                         drop(zone.stored.store(Entry::new(meta, body, self.received)));
                     }
-                    // It is too large for memory: whoever comes next has it fetched at once.
-                    None => {
-                        let until = SystemTime::now() + PASS;
-                        zone.stored.mark_pass(&self.fetch.key, until);
-                    }
+                    // It is too large for memory: whoever comes next has it fetched at once. If memory was but full of what
+                    // arrives, that may be otherwise next time.
+                    None if self.received <= self.fetch.settings.held => {}
+                    None => self.fetch.mark_pass(),
                 }
                 filling.finish();
                 is_stored
@@ -353,16 +376,6 @@ impl Receiving {
     }
 }
 
-/// Has the disk take the last bytes, and put the entry in its place.
-async fn on_disk(writer: Option<Mutex<Writer>>, last: Bytes) -> Option<Stored> {
-    let mut writer = writer?.into_inner();
-    let stored = timeout(DISK_PATIENCE, async {
-        writer.write(last).await?;
-        writer.finish().await
-    });
-    stored.await.ok()?.ok()
-}
-
 /// Forgets what was validated and turned out to be another.
 pub(super) fn forget(settings: &CacheSettings, entry: &Arc<Entry>) {
     let forgotten = settings.zone.stored.remove_entry(entry);
@@ -380,15 +393,4 @@ fn length(head: &ResponseHeader) -> Option<u64> {
         return None;
     }
     head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The fields that select a response, those that the route names included.
-fn with_configured(storable: &Storable, settings: &CacheSettings) -> Box<[http::HeaderName]> {
-    if settings.vary.is_empty() {
-        return storable.vary.clone();
-    }
-    let mut vary: Vec<_> = storable.vary.iter().chain(&settings.vary).cloned().collect();
-    vary.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-    vary.dedup();
-    vary.into()
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use pingora_http::RequestHeader;
 use switchback_cache::fill::{Joined, Outcome as Came, Wish};
 use switchback_cache::policy::{self, Forwarded, Use};
-use switchback_cache::{Found, Key};
+use switchback_cache::{Found, Key, Standing};
 
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
@@ -180,9 +180,19 @@ impl Wanted {
         context: &mut Context,
     ) -> Result<Turn, Fault> {
         let patience = self.settings.lock.map_or(Duration::ZERO, |lock| lock.wait);
+        // As it was when this request joined: what comes may teach that others are alike, too.
+        let likeness = self.likeness();
         let Ok(came) = tokio::time::timeout(patience, reader.outcome()).await else {
             return Ok(Turn::Pass);
         };
+        if let Came::Arrived(arrived) = &came
+            && let Some(meta) = &arrived.stored
+            && self.settings.zone.stored.standing(meta) != Standing::Holds
+        {
+            // It was purged since it was asked for: whoever comes after that is to have what the origin says now.
+            context.resident.fills.forget(wish(self, &likeness, head), &reader);
+            return Ok(Turn::Again);
+        }
         context.cache.get_or_insert_default().is_collapsed = true;
         if !self.is_met(&came) {
             self.is_apart = true;

@@ -5,6 +5,7 @@
 //! whether it bears on one entry or on a million, reaches what is on disk and what is still being received, and is seen by the
 //! next lookup. An entry in memory remembers up to which time it was looked at, so that it is looked at once per purge at most.
 
+mod check;
 mod record;
 mod table;
 
@@ -20,6 +21,7 @@ use twox_hash::XxHash3_128;
 use crate::entry::Meta;
 use crate::key::Address;
 use crate::policy::groups::groups;
+pub(crate) use check::check;
 use record::Record;
 use table::{Latest, Tables};
 

@@ -29,6 +29,7 @@ use self::pool::Kind;
 use self::tier::{Tier, count};
 use crate::entry::{Meta, Times};
 use crate::key::Key;
+use crate::purge;
 
 pub use body::{DiskBody, ReadError};
 pub use growing::Growing;
@@ -339,6 +340,15 @@ impl std::fmt::Debug for Disk {
 /// When a head that was read is not written as it was.
 pub fn check_file_head(bytes: &[u8]) {
     format::check_head(bytes);
+}
+
+/// Reads records of purges from the bytes of their file, and from bytes that are records; for the fuzzer and its corpus.
+///
+/// # Panics
+/// When a record is not written as it was read, or a process does not learn from records what they say.
+pub fn check_purges(bytes: &[u8]) {
+    let read = journal::check(&Bytes::copy_from_slice(bytes));
+    read.iter().for_each(|records| purge::check(records));
 }
 
 /// Reads the heads of all variants of `key`, and takes the newest that is wanted.

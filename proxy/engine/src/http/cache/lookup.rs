@@ -7,7 +7,7 @@ use http::{HeaderValue, Method, header};
 use pingora_http::RequestHeader;
 use switchback_cache::policy::{self, Asks, Forwarded, Use};
 use switchback_cache::serve::{Asked, begins_beyond};
-use switchback_cache::{Entry, Found, Key};
+use switchback_cache::{Entry, Found, Key, Standing};
 
 use super::ahead::Ahead;
 use super::counters::Outcome;
@@ -283,8 +283,10 @@ impl Wanted {
     }
 
     fn validate(&mut self, entry: Arc<Entry>, if_error: bool, context: &mut Context) -> Step {
-        let is_fresh = policy::age(&entry.meta, SystemTime::now()) < entry.meta.freshness.lifetime;
-        let why = if is_fresh { Forwarded::Request } else { Forwarded::Stale };
+        let why = match self.would_do_unasked(&entry) {
+            true => Forwarded::Request,
+            false => Forwarded::Stale,
+        };
         note(context, Outcome::Expired, Some(why));
         if self.asks.no_store {
             pass(why, context);
@@ -292,6 +294,13 @@ impl Wanted {
         }
         self.stored = Some((entry, if_error));
         Step::Wait
+    }
+
+    /// Whether it is for the request alone that what is stored is not used as it is (RFC 9211, 2.2).
+    fn would_do_unasked(&self, entry: &Entry) -> bool {
+        let CacheSettings { rules, zone, .. } = &*self.settings;
+        zone.stored.standing(&entry.meta) == Standing::Holds
+            && policy::judge(&entry.meta, &Asks::default(), rules, SystemTime::now()) == Use::Fresh
     }
 
     pub(super) fn answer(

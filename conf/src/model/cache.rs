@@ -66,6 +66,10 @@ model! {
         pub slice: Option<At<Size>> = None,
         /// Headers of requests by which responses differ, beside those that their `Vary` names.
         pub vary: Vec<At<HeaderName>> = Vec::new(),
+        /// Whether a response that varies by `Accept-Language` goes to everybody who wants its `Content-Language` most, as it went
+        /// to one who did, whatever else they would take. For upstreams that choose by language alone: RFC 9111 has only the same
+        /// lists of languages share a response.
+        pub match_language: bool = false,
         /// The methods that are answered from the cache: `GET`, `HEAD` and `QUERY`, whose body then belongs to the key. A QUERY with
         /// a larger body than 64 KiB is passed on.
         pub methods: At<OneOrMany<Method>> = At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
@@ -107,6 +111,7 @@ impl Cache {
             always_online: false,
             slice: None,
             vary: Vec::new(),
+            match_language: false,
             methods: At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
             early_hints: false,
             status_header: true,

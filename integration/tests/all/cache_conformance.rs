@@ -32,7 +32,7 @@ fn the_cache_passes_all_that_the_public_list_requires_and_nearly_all_that_it_cal
     assert_eq!(Count::of(&played, &[Kind::Required]).cases, 160);
     let optimal = Count::of(&played, &[Kind::Optimal]);
     let failed = failures(&played, &[Kind::Optimal]);
-    assert!(optimal.grounded >= 94 && optimal.cases == 105, "{optimal:?}: {failed:#?}");
+    assert!(optimal.grounded >= 100 && optimal.cases == 105, "{optimal:?}: {failed:#?}");
 }
 
 #[test]

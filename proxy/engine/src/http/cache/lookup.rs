@@ -15,7 +15,7 @@ use super::fetch::{Behalf, Order};
 use super::key::Class;
 use super::query::Content;
 use super::slices::Slice;
-use super::{CacheFacts, Source, Tier, key, query, serve, wait};
+use super::{CacheFacts, Source, Tier, as_get, key, query, serve, wait};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
@@ -68,6 +68,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         Part::Content => return Ok(Lookup::Content),
         Part::None(why) => {
             pass(why, context);
+            as_get::expect(&settings, head, context);
             return Ok(Lookup::Pass);
         }
     };

@@ -183,7 +183,7 @@ impl Receiving {
             head: stored,
             times,
             freshness: storable.freshness,
-            selected_by: policy::selecting(&vary, &fetch.client),
+            selected_by: policy::selecting_answer(&vary, &fetch.client, &head.headers, rules),
             vary,
             generation: fetch.generation,
         });
@@ -382,7 +382,10 @@ fn length(head: &ResponseHeader) -> Option<u64> {
 }
 
 /// The fields that select a response, those that the route names included.
-fn with_configured(storable: &Storable, settings: &CacheSettings) -> Box<[http::HeaderName]> {
+pub(super) fn with_configured(
+    storable: &Storable,
+    settings: &CacheSettings,
+) -> Box<[http::HeaderName]> {
     if settings.vary.is_empty() {
         return storable.vary.clone();
     }

@@ -44,8 +44,9 @@ model! {
         pub bypass: Option<At<Box<str>>> = None,
         /// A condition under which nothing is stored. It may ask for `$upstream_status` and `$upstream_http_*`.
         pub no_store: Option<At<Box<str>>> = None,
-        /// A range of what is not stored is passed on if it begins beyond this many bytes, or is counted from the end, instead of
-        /// fetching all before it. Without it, none is.
+        /// A range of what is not stored is fetched by itself if it begins beyond this many bytes, or is counted from the end,
+        /// instead of fetching all before it; it is stored in memory as a part, and put together with others. Without it, only
+        /// what is counted from the end is.
         pub max_range_offset: Option<At<Size>> = None,
         /// How requests for the same thing wait for one that fetches it. `"off"` has each fetch it.
         pub lock: At<OrOff<CacheLock>> = At::from(OrOff::On(CacheLock::default())),

@@ -25,6 +25,8 @@ mod cache_disk;
 #[cfg(test)]
 mod cache_fills;
 #[cfg(test)]
+mod cache_parts;
+#[cfg(test)]
 mod cache_post;
 #[cfg(test)]
 mod cache_purge;

@@ -2,7 +2,7 @@
 //!
 //! Pick a step, read one file: [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
-//! sees it), [`store`] (what becomes of the answer), [`serve`] and [`slices`] (the answer to the client), [`query`] (the content of
+//! sees it), [`store`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client), [`query`] (the content of
 //! a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`] (who is dead).
 
 pub(crate) mod ahead;
@@ -15,6 +15,7 @@ pub(crate) mod invalidate;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod origins;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod purge;
 pub(crate) mod query;

@@ -53,7 +53,7 @@ pub(crate) async fn wait(
 pub(super) fn wish<'w>(wanted: &'w Wanted, head: &'w RequestHeader) -> Wish<'w> {
     Wish {
         zone: wanted.settings.zone.number,
-        key: &wanted.key,
+        key: wanted.partly.as_ref().and_then(|partly| partly.key()).unwrap_or(&wanted.key),
         request: &head.headers,
         age: wanted.settings.lock.map_or(Duration::ZERO, |lock| lock.age),
     }
@@ -129,6 +129,7 @@ impl Wanted {
                     settings: &self.settings,
                     key: &self.key,
                     slice: self.slice.as_ref(),
+                    partly: self.partly.as_deref(),
                     stored: self.stored.as_ref().map(|(entry, if_error)| (entry, *if_error)),
                     behalf: Behalf::Request,
                     ahead: self.ahead.as_ref(),

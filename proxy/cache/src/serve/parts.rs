@@ -70,11 +70,12 @@ impl Parts {
         }
     }
 
-    /// From the first byte of the whole that is not here to the last.
+    /// From the first byte of the whole that is not here to the last; none where that is all of it.
     #[must_use]
     pub fn gap(&self) -> Option<Range<u64>> {
         let lacking = self.held.lacks(0..self.complete);
-        Some(lacking.first()?.start..lacking.last()?.end)
+        let gap = lacking.first()?.start..lacking.last()?.end;
+        (gap != (0..self.complete)).then_some(gap)
     }
 
     /// What is here of a range of the whole, in order.
@@ -217,6 +218,7 @@ mod tests {
         assert_eq!(both.meta.head.headers[header::CONTENT_RANGE], "bytes 0-3,8-9/36");
         assert_eq!((both.length, both.meta.generation), (6, 7), "what was purged since stays so");
         assert_eq!(parts.gap(), Some(4..36));
+        assert_eq!(Parts::of(&came(8..10, "\"a\"", 9, None)).unwrap().gap(), None);
         let between = came(2..9, "\"a\"", 9, Some(&both));
         assert_eq!(testing::body(&between), b"0123456789");
         assert_eq!(between.meta.head.headers[header::CONTENT_RANGE], "bytes 0-9/36");

@@ -270,7 +270,7 @@ impl Wanted {
         let is_wanted =
             self.settings.min_uses <= 1 || zone.count_use(&self.key) >= self.settings.min_uses;
         let is_passed = self.asks.no_store || zone.is_pass(&self.key, now);
-        let partly = self.partly(parts, head);
+        let partly = self.partly(parts, head, context);
         if is_passed || !is_wanted || partly.is_none() && self.is_too_far(head) {
             pass(why, context);
             return Ok(Step::Pass);

@@ -18,6 +18,8 @@ use switchback_cache::{Head, Key, Meta, Standing, Times};
 
 use super::lookup::Wanted;
 use super::store::Fetch;
+use super::wait;
+use crate::http::context::Context;
 use crate::snapshot::caches::CacheSettings;
 
 /// What is fetched of a response, where that is not the whole.
@@ -107,11 +109,21 @@ impl Wanted {
     }
 
     /// What is to be fetched, if that is not the whole.
-    pub(super) fn partly(&self, parts: Option<Parts>, head: &RequestHeader) -> Option<Partly> {
+    pub(super) fn partly(
+        &self,
+        parts: Option<Parts>,
+        head: &RequestHeader,
+        context: &Context,
+    ) -> Option<Partly> {
         if self.slice.is_some() {
             return None;
         }
-        if let Some(range) = self.far_range(head) {
+        // Where nobody has said what is far, what is on its way already is not.
+        let is_coming = || {
+            self.settings.max_range_offset.is_none()
+                && context.resident.fills.has(wait::wish(self, head))
+        };
+        if let Some(range) = self.far_range(head).filter(|_| !is_coming()) {
             let key = self.key.with_part(b"range").with_part(range.as_bytes());
             return Some(Partly::Range(range, key));
         }

@@ -45,8 +45,9 @@ model! {
         pub bypass: Option<At<Box<str>>> = None,
         /// A condition under which nothing is stored. It may ask for `$upstream_status` and `$upstream_http_*`.
         pub no_store: Option<At<Box<str>>> = None,
-        /// A range of what is not stored is passed on if it begins beyond this many bytes, or is counted from the end, instead of
-        /// fetching all before it. Without it, none is.
+        /// A range of what is not stored is fetched by itself if it begins beyond this many bytes, or is counted from the end,
+        /// instead of fetching all before it; it is stored in memory as a part, and put together with others. Without it, only
+        /// what is counted from the end is.
         pub max_range_offset: Option<At<Size>> = None,
         /// How requests for the same thing wait for one that fetches it. `"off"` has each fetch it.
         pub lock: At<OrOff<CacheLock>> = At::from(OrOff::On(CacheLock::default())),
@@ -67,6 +68,10 @@ model! {
         pub slice: Option<At<Size>> = None,
         /// Headers of requests by which responses differ, beside those that their `Vary` names.
         pub vary: Vec<At<HeaderName>> = Vec::new(),
+        /// Whether a response that varies by `Accept-Language` goes to everybody who wants its `Content-Language` most, as it went
+        /// to one who did, whatever else they would take. For upstreams that choose by language alone: RFC 9111 has only the same
+        /// lists of languages share a response.
+        pub match_language: bool = false,
         /// The methods that are answered from the cache: `GET`, `HEAD` and `QUERY`, whose body then belongs to the key. A QUERY with
         /// a larger body than 64 KiB is passed on.
         pub methods: At<OneOrMany<Method>> = At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
@@ -110,6 +115,7 @@ impl Cache {
             always_online: false,
             slice: None,
             vary: Vec::new(),
+            match_language: false,
             methods: At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
             early_hints: false,
             status_header: true,

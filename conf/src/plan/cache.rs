@@ -62,6 +62,8 @@ pub struct CachePlan {
     pub slice: Option<u64>,
     /// Request fields by which responses differ, beside those of their `Vary`.
     pub vary: Vec<HeaderName>,
+    /// Whether a response goes to everybody who wants its language most.
+    pub matches_language: bool,
     /// Whether HEAD is answered from the cache.
     pub head: bool,
     /// Whether QUERY is.
@@ -182,6 +184,7 @@ fn plan(cache: &Cache, scope: Scope<'_>, findings: &mut Findings<'_>) -> Option<
         always_online: cache.always_online,
         slice: cache.slice.as_ref().map(|size| size.bytes()),
         vary: vary(cache, findings),
+        matches_language: cache.match_language,
         head,
         query,
         early_hints: cache.early_hints,

@@ -35,6 +35,10 @@ mod cache_leaving;
 #[cfg(test)]
 mod cache_locks;
 #[cfg(test)]
+mod cache_parts;
+#[cfg(test)]
+mod cache_post;
+#[cfg(test)]
 mod cache_purge;
 #[cfg(test)]
 mod cache_purge_lasts;

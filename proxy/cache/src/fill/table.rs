@@ -98,6 +98,14 @@ impl<F: Clone> Fills<F> {
         }
     }
 
+    /// Whether a fill is in progress that is to answer such a request.
+    #[must_use]
+    pub fn has(&self, wish: Wish<'_>) -> bool {
+        let at = (wish.zone, wish.key.clone());
+        let shard = self.shard(&at).lock();
+        shard.get(&at).is_some_and(|slot| slot.fills.iter().any(|fill| slot.suits(fill, &wish)))
+    }
+
     /// Begins a fill that others do not find.
     #[must_use]
     pub fn alone(request: &HeaderMap) -> (Filling<F>, Reader<F>) {

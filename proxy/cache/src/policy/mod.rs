@@ -35,4 +35,4 @@ pub use rules::Rules;
 pub use status::{CacheStatus, Forwarded};
 pub use store::{Asked, Storable, Unstorable, storable, storable_as_get, storable_part};
 pub use tags::{hide_tags, tags};
-pub use vary::{Vary, selecting, selects, vary};
+pub use vary::{Vary, selecting, selecting_answer, selects, vary};

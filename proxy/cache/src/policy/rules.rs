@@ -35,6 +35,10 @@ pub struct Rules {
     /// Whether what is stored is sent for as long as the origin is dead, however stale; also where `s-maxage` forbids it, but not
     /// where `no-cache`, `must-revalidate` or `proxy-revalidate` do.
     pub always_online: bool,
+    /// Whether a response that varies by `Accept-Language`, and is in the language that its request wants most, is sent to every
+    /// request that wants this one most. RFC 9111, 4.1 has the lists agree as wholes: this is for origins that choose by language
+    /// alone.
+    pub matches_language: bool,
     /// The methods that may be answered from the cache, beside GET and HEAD: `QUERY`, with the body in the key.
     pub query: bool,
 }
@@ -69,6 +73,7 @@ impl Default for Rules {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             always_online: false,
+            matches_language: false,
             query: false,
         }
     }

@@ -2,6 +2,7 @@
 
 mod body;
 mod early_hints;
+mod parts;
 mod reply;
 mod slices;
 mod wire;
@@ -16,6 +17,7 @@ use crate::entry::Head;
 
 pub use body::slices;
 pub use early_hints::early_hints;
+pub use parts::{Came, Parts};
 pub use reply::{Hop, Reply};
 pub use slices::{Piece, Slicing, agree, whole};
 pub use wire::{Form, Wire};

@@ -48,6 +48,8 @@ pub(crate) enum Larger {
     InMemory(Box<[Bytes]>),
     /// What lies on disk.
     OnDisk(DiskBody),
+    /// What is stored in parts.
+    Parts(Box<serve::Parts>),
     /// What is stored slice by slice.
     Sliced(Box<Sliced>),
 }
@@ -142,6 +144,7 @@ impl Larger {
                 Ok(serve::slices(pieces, range.clone()).next().unwrap_or_default())
             }
             Self::OnDisk(body) => body.read(range.start, length(range)).await.map_err(cut),
+            Self::Parts(parts) => Ok(parts.bytes(range.clone()).next().unwrap_or_default()),
             Self::Sliced(sliced) => Box::pin(sliced.read(range)).await,
         }
     }

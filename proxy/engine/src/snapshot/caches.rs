@@ -120,6 +120,7 @@ fn rules(plan: &CachePlan) -> Rules {
         stale_while_revalidate: plan.stale_while_revalidate,
         stale_if_error: plan.stale_if_error,
         always_online: plan.always_online,
+        matches_language: plan.matches_language,
         query: plan.query,
         ..Rules::default()
     }

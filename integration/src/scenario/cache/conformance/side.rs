@@ -31,6 +31,7 @@ const ROUTES: [(&str, &str); 9] = [
     ("untargeted", "targeted = []"),
     ("targeted", "targeted = [\"Ours-Cache-Control\", \"CDN-Cache-Control\"]"),
     ("early", "early_hints = true"),
+    ("polyglot", "match_language = true"),
     ("query", "methods = [\"GET\", \"HEAD\", \"QUERY\"]"),
     (
         "graced",

@@ -223,6 +223,13 @@ pub(crate) fn keep_keyed(settings: &CacheSettings, head: &mut RequestHeader, con
     }
 }
 
+/// Whether the origin was sent nothing but what the key holds and what [`keep_keyed`] leaves.
+pub(super) fn is_keyed(settings: &CacheSettings, head: &RequestHeader, context: &Context) -> bool {
+    let mut kept = head.clone();
+    keep_keyed(settings, &mut kept, context);
+    kept.headers == head.headers && kept.uri == head.uri && kept.raw_path() == head.raw_path()
+}
+
 /// Fields by which origins and their frameworks take a request for another than its line says: another host, path, method or
 /// scheme.
 fn is_unkeyed(name: &HeaderName) -> bool {

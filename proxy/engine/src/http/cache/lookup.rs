@@ -13,9 +13,10 @@ use super::ahead::Ahead;
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
 use super::key::Class;
+use super::parts::Partly;
 use super::query::Content;
 use super::slices::Slice;
-use super::{CacheFacts, Source, Tier, key, query, serve, wait};
+use super::{CacheFacts, Source, Tier, as_get, key, query, serve, wait};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
@@ -40,6 +41,8 @@ pub(crate) struct Wanted {
     pub(super) key: Key,
     /// Which slice of a response it is, where they are stored in slices.
     pub(super) slice: Option<Slice>,
+    /// What of it is to be fetched, if not the whole.
+    pub(super) partly: Option<Box<Partly>>,
     pub(super) asks: Asks,
     /// Whether the disk may have it.
     pub(super) is_on_disk: bool,
@@ -70,6 +73,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         Part::Content => return Ok(Lookup::Content),
         Part::None(why) => {
             pass(why, context);
+            as_get::expect(&settings, head, context);
             return Ok(Lookup::Pass);
         }
     };
@@ -85,6 +89,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         settings,
         key,
         slice,
+        partly: None,
         asks,
         is_on_disk: false,
         is_bypass,
@@ -184,6 +189,7 @@ impl Wanted {
             settings,
             key: slice.key(),
             slice: Some(slice),
+            partly: None,
             asks,
             is_on_disk: false,
             is_bypass: false,
@@ -203,7 +209,7 @@ impl Wanted {
         context: &mut Context,
     ) -> Result<Step, Fault> {
         let now = SystemTime::now();
-        self.stored = None;
+        (self.stored, self.partly) = (None, None);
         (self.is_on_disk, self.while_revalidating) = (false, false);
         let rules = &self.settings.rules;
         let (entry, usable) = match found {
@@ -245,12 +251,17 @@ impl Wanted {
 
     /// Nothing is stored that the request selects.
     fn missing(
-        &self,
+        &mut self,
         why: Forwarded,
         now: SystemTime,
         head: &RequestHeader,
         context: &mut Context,
     ) -> Result<Step, Fault> {
+        let parts = self.parts(head);
+        if let Some(parts) = parts.as_ref().filter(|parts| self.is_answered_by(parts, head, now)) {
+            context.cache.get_or_insert_default().tier = Some(Tier::Memory);
+            return self.answer(Arc::clone(&parts.entry), Outcome::Hit, head, context);
+        }
         if self.asks.only_if_cached {
             return Err(not_cached());
         }
@@ -263,10 +274,15 @@ impl Wanted {
         let is_wanted =
             self.settings.min_uses <= 1 || zone.count_use(&self.key) >= self.settings.min_uses;
         let is_passed = self.asks.no_store || zone.is_pass(&self.key, now);
-        if is_passed || !is_wanted || self.is_too_far(head) {
+        let partly = self.partly(parts, head, context);
+        if is_passed || !is_wanted || partly.is_none() && self.is_too_far(head) {
             pass(why, context);
             return Ok(Step::Pass);
         }
+        if let Some(Partly::Rest(_)) = partly {
+            note(context, Outcome::Miss, Some(Forwarded::Partial));
+        }
+        self.partly = partly.map(Box::new);
         Ok(Step::Wait)
     }
 
@@ -276,7 +292,7 @@ impl Wanted {
     }
 
     /// Whether too much would have to be fetched before what is wanted.
-    fn is_too_far(&self, head: &RequestHeader) -> bool {
+    pub(super) fn is_too_far(&self, head: &RequestHeader) -> bool {
         let asked = Asked { method: &head.method, headers: &head.headers };
         let most = self.settings.max_range_offset.filter(|_| self.slice.is_none());
         most.is_some_and(|most| begins_beyond(asked, most))
@@ -330,6 +346,7 @@ impl Wanted {
             settings: &self.settings,
             key: &self.key,
             slice: self.slice.as_ref(),
+            partly: None,
             stored: Some((entry, true)),
             behalf: Behalf::Background,
             ahead: None,

@@ -5,13 +5,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::disk::Stored;
 use switchback_cache::fill::{Abandoned, Arrived, Filling, Holding, Outcome};
+use switchback_cache::policy::partial::ContentRange;
 use switchback_cache::policy::{self, Asked, Storable, Unstorable};
 use switchback_cache::{Body, Entry, Head, Key, Meta, Standing, Times};
 
+mod taken;
+
+use super::parts::{self, Joining, Partly};
 use super::slices::Slice;
 use super::written::Written;
 use super::{Failure, key};
@@ -31,6 +35,8 @@ pub(crate) struct Fetch {
     pub(super) key: Key,
     /// Which slice of a response it is, if it is one.
     pub(super) slice: Option<Slice>,
+    /// What of it is fetched, if that is not the whole.
+    pub(super) partly: Option<Box<Partly>>,
     /// The fields of the request that began it, as its client sent them.
     pub(super) client: HeaderMap,
     /// What is validated.
@@ -74,6 +80,10 @@ pub(super) struct Receiving {
     storing: Option<Arc<Meta>>,
     /// Where it is written while it comes, if there is a disk.
     disk: Option<Written>,
+    /// Which part of a response it is, if that is to be stored as one.
+    part: Option<ContentRange>,
+    /// With what its body is put together, if it is what was missing between parts.
+    joining: Option<Box<Joining>>,
     promised: Option<u64>,
     received: u64,
     has_head: bool,
@@ -121,6 +131,8 @@ impl Receiving {
             filling: Some(filling),
             storing: None,
             disk: None,
+            part: None,
+            joining: None,
             promised: None,
             received: 0,
             has_head: false,
@@ -131,7 +143,7 @@ impl Receiving {
     pub(super) fn head(&mut self, answer: &ResponseHeader) {
         let now = SystemTime::now();
         let times = Times { request: self.fetch.asked, response: now };
-        self.promised = length(answer);
+        self.promised = taken::length(answer);
         self.has_head = true;
         let head = Head { status: answer.status, headers: answer.headers.clone() };
         if head.status == StatusCode::NOT_MODIFIED {
@@ -144,29 +156,10 @@ impl Receiving {
         if stands_in && is_error {
             return self.settle(Outcome::Failed(Failure::Status(head.status)));
         }
+        let Some(head) = self.taken(head, times) else { return self.settle(Outcome::Lost) };
         match self.storable(&head, times) {
             Ok(storable) => self.keep(head, &storable, times),
             Err(why) => self.pass(head, why),
-        }
-    }
-
-    fn storable(&self, head: &Head, times: Times) -> Result<Storable, Option<Unstorable>> {
-        let fetch = &self.fetch;
-        let is_too_large = self.promised.is_some_and(|length| length > fetch.settings.max_object);
-        if is_too_large || fetch.no_store.load(Ordering::Relaxed) {
-            return Err(None);
-        }
-        let asked = Asked { method: &Method::GET, headers: &fetch.client };
-        let rules = &fetch.settings.rules;
-        match &fetch.slice {
-            Some(slice) if head.status == StatusCode::PARTIAL_CONTENT => {
-                slice.whole_of(head).ok_or(Some(Unstorable::Part))?;
-                let storable = policy::storable_part(asked, head, times, rules);
-                storable.map(|(storable, _)| storable).map_err(Some)
-            }
-            // The whole goes where the first slice would be.
-            Some(slice) if !slice.is_first() => Err(None),
-            _ => policy::storable(asked, head, times, rules).map_err(Some),
         }
     }
 
@@ -176,17 +169,24 @@ impl Receiving {
         let mut stored = head.clone();
         policy::to_store(&mut stored, storable, times, rules);
         let vary = fetch.settings.selecting(storable);
+        let since = self.joining.as_ref().map_or(u64::MAX, |joining| joining.generation());
+        let key =
+            if self.part.is_some() { fetch.key_of_parts() } else { key::of_answer(fetch, &stored) };
         let meta = Arc::new(Meta {
-            key: key::of_answer(fetch, &stored),
+            key,
             tags: policy::tags(&head.headers),
             head: stored,
             times,
             freshness: storable.freshness,
-            selected_by: policy::selecting(&vary, &fetch.client),
+            selected_by: policy::selecting_answer(&vary, &fetch.client, &head.headers, rules),
             vary,
-            generation: fetch.generation,
+            generation: fetch.generation.min(since),
         });
-        self.disk = Written::begin(&fetch.settings.zone.stored, &meta, self.promised);
+        // Parts are in memory alone.
+        self.disk = match self.part {
+            None => Written::begin(&fetch.settings.zone.stored, &meta, self.promised),
+            Some(_) => None,
+        };
         self.storing = Some(Arc::clone(&meta));
         self.arrive(head, Some(meta));
     }
@@ -203,7 +203,7 @@ impl Receiving {
         // What is about one request says nothing of the next.
         let is_of_request = matches!(why, Some(Unstorable::AskedNotTo | Unstorable::Authorization))
             || why.is_none();
-        if !is_error && !is_of_request {
+        if !is_error && !is_of_request && !self.fetch.is_of_range() {
             self.fetch.mark_pass();
         }
         self.arrive(head, None);
@@ -264,8 +264,8 @@ impl Receiving {
         }
     }
 
-    /// More of the body; [`Receiving::end`] follows on the last of it.
-    pub(super) async fn body(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
+    /// The next bytes of what is received.
+    async fn take(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
         self.received += bytes.len() as u64;
         if self.received > self.fetch.settings.max_object && self.storing.take().is_some() {
             self.fetch.mark_pass();
@@ -327,6 +327,13 @@ impl Receiving {
             filling.finish();
             return Ok(());
         };
+        if let Some(range) = self.part {
+            if let Some(body) = filling.body() {
+                parts::store(&self.fetch, &meta, range, &body);
+            }
+            filling.finish();
+            return Ok(());
+        }
         let zone = &self.fetch.settings.zone;
         if zone.stored.standing(&meta) == Standing::Void {
             // It was purged while it came, and must not take the place of what was stored since.
@@ -361,6 +368,9 @@ impl Receiving {
             }
         };
         if is_stored {
+            if let Some(partly) = &self.fetch.partly {
+                partly.is_done(&self.fetch.settings);
+            }
             zone.counters.stored.add();
             zone.counters.stored_bytes.add_many(self.received);
         }
@@ -385,12 +395,4 @@ pub(super) fn forget(settings: &CacheSettings, entry: &Arc<Entry>) {
     drop(forgotten);
     let (zone, entry) = (Arc::clone(&settings.zone), Arc::clone(entry));
     tokio::spawn(async move { zone.stored.remove_entry(&entry).await });
-}
-
-/// The length of a body, as its head has it.
-fn length(head: &ResponseHeader) -> Option<u64> {
-    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return None;
-    }
-    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }

@@ -53,7 +53,7 @@ pub(crate) async fn wait(
 pub(super) fn wish<'w>(wanted: &'w Wanted, likeness: &'w Key, head: &'w RequestHeader) -> Wish<'w> {
     Wish {
         zone: wanted.settings.zone.number,
-        key: likeness,
+        key: wanted.partly.as_ref().and_then(|partly| partly.key()).unwrap_or(likeness),
         request: &head.headers,
         age: wanted.settings.lock.map_or(Duration::ZERO, |lock| lock.age),
     }
@@ -129,6 +129,7 @@ impl Wanted {
                     settings: &self.settings,
                     key: &self.key,
                     slice: self.slice.as_ref(),
+                    partly: self.partly.as_deref(),
                     stored: self.stored.as_ref().map(|(entry, if_error)| (entry, *if_error)),
                     behalf: Behalf::Request,
                     ahead: self.ahead.as_ref(),
@@ -207,6 +208,10 @@ impl Wanted {
 
     /// Whether what has come for another, who asked with another query perhaps, is an answer to this request, too.
     fn is_met(&self, came: &Came<Failure>) -> bool {
+        if self.partly.as_ref().is_some_and(|partly| partly.key().is_some()) {
+            // Who waits for a range has asked for the very same.
+            return true;
+        }
         let key = match came {
             Came::Arrived(arrived) => arrived.stored.as_ref().map(|meta| &meta.key),
             Came::Validated(entry) => Some(&entry.meta.key),

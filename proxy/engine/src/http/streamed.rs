@@ -2,6 +2,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 use std::vec;
 
 use bytes::Bytes;
@@ -10,9 +11,13 @@ use switchback_cache::disk::DiskBody;
 use switchback_cache::fill::{Broken, Outcome};
 use switchback_cache::{Body, Entry, serve};
 use switchback_representation::Part;
+use tokio::time::timeout;
 
 use super::cache::Reader;
 use super::cache::slices::Sliced;
+
+/// How long a disk may take for a piece; then its client is cut.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body that comes piece by piece.
 #[derive(Debug)]
@@ -143,7 +148,10 @@ impl Larger {
             Self::InMemory(pieces) => {
                 Ok(serve::slices(pieces, range.clone()).next().unwrap_or_default())
             }
-            Self::OnDisk(body) => body.read(range.start, length(range)).await.map_err(cut),
+            Self::OnDisk(body) => {
+                let reading = body.read(range.start, length(range));
+                timeout(DISK_PATIENCE, reading).await?.map_err(cut)
+            }
             Self::Parts(parts) => Ok(parts.bytes(range.clone()).next().unwrap_or_default()),
             Self::Sliced(sliced) => Box::pin(sliced.read(range)).await,
         }

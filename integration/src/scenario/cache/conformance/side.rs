@@ -23,7 +23,7 @@ pub enum Cache {
 }
 
 /// The routes of ours, each with what it says of the cache.
-const ROUTES: [(&str, &str); 9] = [
+const ROUTES: [(&str, &str); 10] = [
     ("plain", ""),
     ("cookies", "store_cookies = true"),
     ("stingy", "heuristic = \"off\""),

@@ -20,6 +20,9 @@ use crate::http::fault::{Fault, Kind, Side};
 /// How often a request begins anew, because what it waited for is lost or another's.
 const TURNS: usize = 4;
 
+/// How long a disk may look for a response; then the origin is asked.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Where a turn has led.
 enum Turn {
     Use(Source),
@@ -109,9 +112,11 @@ impl Wanted {
 
     async fn turn(&mut self, head: &RequestHeader, context: &mut Context) -> Result<Turn, Fault> {
         if self.is_on_disk {
-            let found = self.settings.zone.stored.read(&self.key, &head.headers).await;
-            // What the disk does not have after all is not looked for there again.
-            let found = if matches!(found, Found::Ask) { Found::Nothing } else { found };
+            let reading = self.settings.zone.stored.read(&self.key, &head.headers);
+            let found = tokio::time::timeout(DISK_PATIENCE, reading).await;
+            // What the disk does not have after all, or does not bring, is not looked for there again.
+            let found = found.ok().filter(|found| !matches!(found, Found::Ask));
+            let found = found.unwrap_or(Found::Nothing);
             match self.judge(found, Tier::Disk, head, context)? {
                 Step::Pass => return Ok(Turn::Pass),
                 Step::Use(source) => return Ok(Turn::Use(source)),

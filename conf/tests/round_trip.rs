@@ -455,7 +455,7 @@ fn cache_rest() -> impl Strategy<Value = Cache> {
     let method = select(vec![Method::GET, Method::HEAD, Method::from_bytes(b"QUERY").unwrap()]);
     let zone = at(name().prop_filter("that is no cache at all", |name| &**name != "off"));
     let lists = (vec(at(header()), 0..3), vec(header(), 0..3), at(vec(method, 0..3)));
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (zone, condition(), condition(), (bytes(), bytes(), bytes()), lists, flags).prop_map(
         |(zone, bypass, no_store, sizes, (vary, targeted, methods), flags)| Cache {
             bypass,
@@ -469,6 +469,7 @@ fn cache_rest() -> impl Strategy<Value = Cache> {
             early_hints: flags.0,
             status_header: flags.1,
             groups: flags.2,
+            match_language: flags.3,
             ..Cache::of(zone)
         },
     )

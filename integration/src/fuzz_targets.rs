@@ -6,6 +6,9 @@ use std::net::IpAddr;
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method};
+use switchback_cache::policy::Rules;
+use switchback_cache::policy::search::{NO_VARY_SEARCH, NoVarySearch};
+use switchback_cache::{Address, Key, KeyBuilder};
 use switchback_conf::plan::{Tolerance, Tolerances};
 use switchback_conf::{format, load_text, read_text};
 use switchback_engine::judge::{self, Judged};
@@ -27,7 +30,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 14] = [
+pub const TARGETS: [Target; 17] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -46,6 +49,9 @@ pub const TARGETS: [Target; 14] = [
     Target { name: "capabilities", run: switchback_variant::check_capabilities },
     // A coded body: it comes within its limits, or not at all.
     Target { name: "decoder", run: switchback_variant::check_decoder },
+    Target { name: "no_vary_search", run: no_vary_search },
+    Target { name: "cache_purges", run: switchback_cache::disk::check_purges },
+    Target { name: "cache_key", run: cache_key },
 ];
 
 /// Runs the target of this name.
@@ -93,6 +99,57 @@ fn chunked_body(data: &[u8]) {
         Ok(Some(found)) => assert_eq!(found.length, head.len() + end, "{}", data.escape_ascii()),
         other => panic!("{other:?}: {}", data.escape_ascii()),
     }
+}
+
+/// A key that can be read is the one that was written; and of two lists of parts, a zero byte between the lists and
+/// newlines between parts, the keys are alike only if the lists are.
+fn cache_key(data: &[u8]) {
+    if let Some(key) = Key::from_bytes(data) {
+        assert_eq!(key.as_bytes(), data);
+        let more = key.with_part(b"more");
+        let parts = key.parts().chain([&b"more"[..]]);
+        assert!(more.parts().eq(parts) && more != key, "{key:?} and {more:?}");
+        assert_eq!(more.address(), key.address());
+        assert_eq!(Key::from_bytes(more.as_bytes()), Some(more));
+    }
+    let mut lists = data.splitn(2, |byte| *byte == 0);
+    let mut list = || parts_of(lists.next().unwrap_or_default());
+    let (one, other) = (list(), list());
+    for make in [key_of, template_of] {
+        let (key, other_key) = (make(&one), make(&other));
+        assert_eq!(key == other_key, one == other, "{key:?} and {other_key:?}");
+        assert_eq!(Key::from_bytes(key.as_bytes()).as_ref(), Some(&key));
+    }
+}
+
+/// At least as many as a key has of itself.
+fn parts_of(list: &[u8]) -> Vec<&[u8]> {
+    let mut parts: Vec<&[u8]> = list.split(|byte| *byte == b'\n').collect();
+    parts.resize(parts.len().max(6), b"");
+    parts
+}
+
+fn key_of(parts: &[&[u8]]) -> Key {
+    let address = Address {
+        scheme: parts[1],
+        host: parts[2],
+        port: parts[3],
+        path: parts[4],
+        query: parts[5],
+    };
+    let mut key = KeyBuilder::new(parts[0], address);
+    for part in &parts[6..] {
+        key.part(part);
+    }
+    key.build()
+}
+
+fn template_of(parts: &[&[u8]]) -> Key {
+    let mut key = KeyBuilder::template(parts[0], parts[1], Address::default());
+    for part in &parts[2..] {
+        key.part(part);
+    }
+    key.build()
 }
 
 /// A normal path is normal: it begins with a slash, holds no `//`, `.` or `..`, and written down it is itself again.
@@ -232,6 +289,31 @@ fn accept_encoding(data: &[u8]) {
     assert_eq!(times(None), 1, "{order:?}");
     assert!(offered.iter().all(|&coding| times(Some(coding)) <= 1), "{order:?}");
     assert!(!headers.is_empty() || order == [None], "{order:?} for a client that said nothing");
+}
+
+/// First line: `No-Vary-Search`. Second: a query. The one writing for all queries that mean the same is its own, and neither
+/// coding nor empty parameters are a difference where the response says anything.
+fn no_vary_search(data: &[u8]) {
+    let Some(end) = data.iter().position(|byte| *byte == b'\n') else { return };
+    let (field, query) = (&data[..end], &data[end + 1..]);
+    let Ok(value) = HeaderValue::from_bytes(field) else { return };
+    let said =
+        NoVarySearch::of(&std::iter::once((NO_VARY_SEARCH, value)).collect(), &Rules::default());
+    let canonical = said.canonical(query).into_owned();
+    assert_eq!(said.canonical(&canonical), canonical.as_slice());
+    if said.is_default() {
+        assert_eq!(canonical, query);
+        return;
+    }
+    let encode = |byte: &u8| match byte {
+        b'&' | b'=' | b'+' | b'%' | b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F' => vec![*byte],
+        byte => format!("%{byte:02X}").into_bytes(),
+    };
+    let encoded: Vec<u8> = query.iter().flat_map(encode).collect();
+    let padded = [b"&&", query, b"&"].concat();
+    for same in [encoded, padded] {
+        assert_eq!(said.canonical(&same), canonical.as_slice(), "{}", same.escape_ascii());
+    }
 }
 
 /// A request that has nothing.

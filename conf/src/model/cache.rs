@@ -20,7 +20,8 @@ model! {
         /// The name of the zone.
         pub zone: At<Name>,
         /// What a response is found by: a table that says what belongs to it beside method, host, path and query, or a template
-        /// that is all of it, such as `"$scheme$host$request_uri"`.
+        /// that is all of it, such as `"$scheme$host$request_uri"`. A response may say in `No-Vary-Search` which parts of the query
+        /// make no difference; to a template, that says nothing.
         pub key: Option<At<CacheKey>> = None,
         /// For how long responses without lifetime are fresh, by status: `{ 200 = "10m", 404 = "5s", any = "1s" }`. `"0"` is not
         /// at all.
@@ -28,8 +29,8 @@ model! {
         /// Whether `ttl` also counts where a response has a lifetime of its own, or says `no-cache`. What must not be stored
         /// (`no-store`, `private`) still is not: `ignore` is deaf to that, too.
         pub override_origin: At<bool> = At::from(false),
-        /// Headers of responses that are as if they were not there: `"cache-control"`, `"expires"`, `"pragma"`, `"set-cookie"`,
-        /// `"vary"` and those of `targeted`. With `"set-cookie"`, such a response is stored without it.
+        /// Headers of responses that are as if they were not there: `"cache-control"`, `"expires"`, `"no-vary-search"`, `"pragma"`,
+        /// `"set-cookie"`, `"vary"` and those of `targeted`. With `"set-cookie"`, such a response is stored without it.
         pub ignore: Vec<At<HeaderName>> = Vec::new(),
         /// Whether a response is stored with its `Set-Cookie`, for everybody. Otherwise one that has it is not stored.
         pub store_cookies: At<bool> = At::from(false),
@@ -44,8 +45,9 @@ model! {
         pub bypass: Option<At<Box<str>>> = None,
         /// A condition under which nothing is stored. It may ask for `$upstream_status` and `$upstream_http_*`.
         pub no_store: Option<At<Box<str>>> = None,
-        /// A range of what is not stored is passed on if it begins beyond this many bytes, or is counted from the end, instead of
-        /// fetching all before it. Without it, none is.
+        /// A range of what is not stored is fetched by itself if it begins beyond this many bytes, or is counted from the end,
+        /// instead of fetching all before it; it is stored in memory as a part, and put together with others. Without it, only
+        /// what is counted from the end is.
         pub max_range_offset: Option<At<Size>> = None,
         /// How requests for the same thing wait for one that fetches it. `"off"` has each fetch it.
         pub lock: At<OrOff<CacheLock>> = At::from(OrOff::On(CacheLock::default())),
@@ -66,6 +68,10 @@ model! {
         pub slice: Option<At<Size>> = None,
         /// Headers of requests by which responses differ, beside those that their `Vary` names.
         pub vary: Vec<At<HeaderName>> = Vec::new(),
+        /// Whether a response that varies by `Accept-Language` goes to everybody who wants its `Content-Language` most, as it went
+        /// to one who did, whatever else they would take. For upstreams that choose by language alone: RFC 9111 has only the same
+        /// lists of languages share a response.
+        pub match_language: bool = false,
         /// The methods that are answered from the cache: `GET`, `HEAD` and `QUERY`, whose body then belongs to the key. A QUERY with
         /// a larger body than 64 KiB is passed on.
         pub methods: At<OneOrMany<Method>> = At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
@@ -73,7 +79,9 @@ model! {
         pub early_hints: bool = false,
         /// Whether answers tell of the cache in `Cache-Status` (RFC 9211).
         pub status_header: bool = true,
-        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213).
+        /// Headers that speak to this cache before `Cache-Control` does, the first that is there (RFC 9213). `"x-accel-expires"`
+        /// is read as nginx does: seconds, `@` and a time since 1970, or `0` for what is not stored; it wins over `private` and
+        /// `no-store`, too, which is why it has to be named here.
         pub targeted: Vec<HeaderName> = vec![HeaderName::from_static("cdn-cache-control")],
         /// How large a body may be that is stored. Without it, that of the zone.
         pub max_object: Option<At<Size>> = None,
@@ -107,6 +115,7 @@ impl Cache {
             always_online: false,
             slice: None,
             vary: Vec::new(),
+            match_language: false,
             methods: At::from(OneOrMany(vec![Method::GET, Method::HEAD])),
             early_hints: false,
             status_header: true,

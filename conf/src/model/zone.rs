@@ -14,6 +14,8 @@ model! {
     /// directory of its `disk`.
     pub struct Zone: Default {
         /// How much of it is in memory: bodies, heads and keys. What is used least goes first.
+        /// Bodies that arrive may take a quarter as much again: beyond that, those above 64 KiB are read from disk as they are
+        /// written there, or, without `disk`, come as fast as the slowest of their clients takes them and are not stored.
         pub memory: At<Size> = Size::mib(256).into(),
         /// A directory that keeps it across restarts, and more of it than memory does. Without it, memory alone.
         pub disk: Option<At<ZoneDisk>> = None,

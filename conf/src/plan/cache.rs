@@ -62,6 +62,8 @@ pub struct CachePlan {
     pub slice: Option<u64>,
     /// Request fields by which responses differ, beside those of their `Vary`.
     pub vary: Vec<HeaderName>,
+    /// Whether a response goes to everybody who wants its language most.
+    pub matches_language: bool,
     /// Whether HEAD is answered from the cache.
     pub head: bool,
     /// Whether QUERY is.
@@ -182,6 +184,7 @@ fn plan(cache: &Cache, scope: Scope<'_>, findings: &mut Findings<'_>) -> Option<
         always_online: cache.always_online,
         slice: cache.slice.as_ref().map(|size| size.bytes()),
         vary: vary(cache, findings),
+        matches_language: cache.match_language,
         head,
         query,
         early_hints: cache.early_hints,
@@ -273,14 +276,15 @@ fn methods(cache: &Cache, findings: &mut Findings<'_>) -> (bool, bool) {
 }
 
 fn ignored(cache: &Cache, findings: &mut Findings<'_>) -> Vec<HeaderName> {
-    const KNOWN: [HeaderName; 5] =
-        [header::CACHE_CONTROL, header::EXPIRES, header::PRAGMA, header::SET_COOKIE, header::VARY];
-    let counts = |name: &HeaderName| KNOWN.contains(name) || cache.targeted.contains(name);
+    const KNOWN: [&str; 6] =
+        ["cache-control", "expires", "no-vary-search", "pragma", "set-cookie", "vary"];
+    let counts =
+        |name: &HeaderName| KNOWN.contains(&name.as_str()) || cache.targeted.contains(name);
     for name in cache.ignore.iter().filter(|name| !counts(name)) {
         let message = format!("`{}` has no effect on what is kept", name.value);
         let diagnostic = Diagnostic::warning(Code::NoEffect, name.at.clone(), message);
-        let known = KNOWN.iter().map(HeaderName::as_str);
-        findings.report(diagnostic.hint(format!("these have: {}", listed(known))));
+        let known = listed(KNOWN);
+        findings.report(diagnostic.hint(format!("these have: {known}")));
     }
     if cache.store_cookies.value && cache.ignore.iter().any(|name| name.value == header::SET_COOKIE)
     {

@@ -54,12 +54,17 @@ fn memory_stays_flat_over_reloads_of_zones() {
     };
     (1..60).for_each(turn);
     let before = proxy.stats();
-    (60..360).for_each(turn);
-    let after = proxy.stats();
-    let threads = after.threads.saturating_sub(before.threads) as u64;
-    // What the zones that are gone have held is some 30 MiB.
-    let allowed = before.resident_kib + 8192 + threads * 5120;
-    assert!(after.resident_kib < allowed && threads < 8, "{before:?} then {after:?}");
+    // A heap grows now and then by some megabytes, with a thread or a page that is kept; a leak grows every time. What the zones
+    // of one round have held is some 10 MiB.
+    let (mut least, mut last) = (u64::MAX, before);
+    for round in 0..3 {
+        (60 + round * 100..160 + round * 100).for_each(turn);
+        let now = proxy.stats();
+        least = least.min(now.resident_kib.saturating_sub(last.resident_kib));
+        last = now;
+    }
+    assert!(least < 2048, "at least {least} KiB for 100 reloads: {before:?} then {last:?}");
+    assert!(last.threads < before.threads + 8, "{before:?} then {last:?}");
 }
 
 #[test]
@@ -95,8 +100,10 @@ fn logs_and_metrics_tell_what_the_cache_did() {
         .toml(format_args!("[[log.access]]\nfile = \"a.log\"\nformat = '{format}'"))
         .toml("[[log.access]]\nfile = \"b.log\"\nformat = \"json\"");
     let proxy = Proxy::start(&config);
+    // On one connection, and so by one worker: the lines of two come in any order.
+    let mut client = proxy.client();
     for path in ["/a", "/a", "/a?fresh=1", "/none"] {
-        proxy.get(path).expect_status(200);
+        client.ask(&get(path)).expect_status(200);
     }
     let lines = |name: &'static str| {
         eventually("four lines", Deadline::soon(), || {

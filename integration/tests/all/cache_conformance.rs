@@ -5,6 +5,16 @@ use switchback_integration::{Cache, Count, Kind, List, Played, case_faults, play
 /// What the documents oblige to, advise, and allow where we promise it.
 const DOCUMENTS: [Kind; 5] = [Kind::Must, Kind::MustNot, Kind::Should, Kind::ShouldNot, Kind::May];
 
+/// Cases whose origin sends five bytes as `bytes 4-9/10`, which are six, to who asked for the last five, which are 5-9. They want
+/// bytes of ranges that are not wholly among the five by any reading (RFC 9111, 3.3); with the numbers put right, they are among the
+/// cases of the documents, as `9111-part-..`.
+const MISCOUNTED: [&str; 4] = [
+    "partial-store-partial-reuse-partial",
+    "partial-store-partial-reuse-partial-byterange",
+    "partial-store-partial-reuse-partial-absent",
+    "partial-store-partial-reuse-partial-suffix",
+];
+
 fn failures(played: &[Played], kinds: &[Kind]) -> Vec<String> {
     let bad = played.iter().filter(|case| kinds.contains(&case.kind) && !case.verdict.is_good());
     bad.map(Played::line).collect()
@@ -31,8 +41,12 @@ fn the_cache_passes_all_that_the_public_list_requires_and_nearly_all_that_it_cal
     assert!(failed.is_empty(), "{} required: {failed:#?}", failed.len());
     assert_eq!(Count::of(&played, &[Kind::Required]).cases, 160);
     let optimal = Count::of(&played, &[Kind::Optimal]);
-    let failed = failures(&played, &[Kind::Optimal]);
-    assert!(optimal.grounded >= 94 && optimal.cases == 105, "{optimal:?}: {failed:#?}");
+    let others: Vec<_> = failures(&played, &[Kind::Optimal])
+        .into_iter()
+        .filter(|line| !MISCOUNTED.iter().any(|id| line.starts_with(&format!("Optimal {id} "))))
+        .collect();
+    assert!(optimal.grounded >= 101 && optimal.cases == 105, "{optimal:?}: {others:#?}");
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ const MIB: usize = 1024 * 1024;
 const LARGE: usize = 3 * MIB;
 
 /// A site whose cache has its disk in `folder`; `limits` are of the disk.
-fn config(origin: &Origin, folder: &TempDir, limits: &str) -> Config {
+pub(crate) fn config(origin: &Origin, folder: &TempDir, limits: &str) -> Config {
     let path = folder.path().join("cache");
     site()
         .route(
@@ -28,10 +28,10 @@ fn config(origin: &Origin, folder: &TempDir, limits: &str) -> Config {
         ))
 }
 
-const ROOMY: &str = "size = \"64MiB\", min_free = \"1MiB\"";
+pub(crate) const ROOMY: &str = "size = \"64MiB\", min_free = \"1MiB\"";
 
 /// A proxy that has told its disk that it is there: what it stores from now on outlives it.
-fn start(folder: &TempDir, config: &Config) -> Proxy {
+pub(crate) fn start(folder: &TempDir, config: &Config) -> Proxy {
     let records = || std::fs::read(folder.path().join("cache/v1/purges")).unwrap_or_default();
     let before = records();
     let proxy = Proxy::start(config);
@@ -39,11 +39,11 @@ fn start(folder: &TempDir, config: &Config) -> Proxy {
     proxy
 }
 
-fn folder() -> TempDir {
+pub(crate) fn folder() -> TempDir {
     TempDir::new().expect("a temporary folder")
 }
 
-fn fresh(body: impl Into<Vec<u8>>) -> Reply {
+pub(crate) fn fresh(body: impl Into<Vec<u8>>) -> Reply {
     Reply::ok(body).header("Cache-Control", "max-age=600")
 }
 
@@ -65,18 +65,18 @@ fn on_disk(proxy: &Proxy) -> u64 {
     metric(proxy, "cache_disk_stored_total")
 }
 
-fn metric(proxy: &Proxy, name: &str) -> u64 {
+pub(crate) fn metric(proxy: &Proxy, name: &str) -> u64 {
     let text = proxy.control("GET", "/metrics", None).text();
     let line = text.lines().find(|line| !line.starts_with('#') && line.contains(name));
     let value = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
     value.unwrap_or_else(|| panic!("no {name} in {text}"))
 }
 
-fn wait_for_stored(proxy: &Proxy, count: u64) {
+pub(crate) fn wait_for_stored(proxy: &Proxy, count: u64) {
     eventually("it is on disk", Deadline::soon(), || (on_disk(proxy) >= count).then_some(()));
 }
 
-fn tier(response: &Response) -> Option<&str> {
+pub(crate) fn tier(response: &Response) -> Option<&str> {
     response.headers.get("x-tier")
 }
 
@@ -180,31 +180,6 @@ fn what_was_validated_is_fresh_after_a_restart_too() {
     let answer = proxy.get("/a");
     answer.expect_status(200).expect_body("a").expect_header("x-new", "1");
     assert_eq!((tier(&answer), origin.heads()), (Some("disk"), 2));
-}
-
-#[test]
-fn a_purge_holds_after_a_restart() {
-    let scopes: [(&str, &[&str]); 2] =
-        [("/url", &["http://localhost/url"]), ("/tag", &["--tag", "red"])];
-    for (page, arguments) in scopes {
-        let folder = folder();
-        let answer = fresh("a").header("xkey", "red");
-        let origin = Origin::start().serve(page, answer).serve("/other", fresh("o"));
-        let proxy = start(&folder, &config(&origin, &folder, ROOMY));
-        proxy.get(page).expect_body("a");
-        proxy.get("/other").expect_body("o");
-        wait_for_stored(&proxy, 2);
-        let purge = [&["purge", "--control", "switchback.sock"], arguments].concat();
-        let done = proxy.run(&purge);
-        assert_eq!(done.code, Some(0), "{arguments:?}: {done:?}");
-        proxy.signal("KILL");
-        drop(proxy);
-        let proxy = start(&folder, &config(&origin, &folder, ROOMY));
-        proxy.get(page).expect_body("a");
-        proxy.get("/other").expect_body("o");
-        assert_eq!(origin.requests(page).len(), 2, "{arguments:?}");
-        assert_eq!(origin.requests("/other").len(), 1, "{arguments:?}");
-    }
 }
 
 #[test]

@@ -115,7 +115,10 @@ fn what_is_purged_softly_is_validated_and_used_again() {
     let soft = request("PURGE", "/a").header("X-Purge", "soft");
     assert_eq!(proxy.ask(&soft).expect_status(200).json()["soft"], true);
     origin.now_serve("/a", Reply::ok("").status(304).header("ETag", "\"1\""));
-    proxy.get("/a").expect_status(200).expect_body("a");
+    let used = proxy.get("/a");
+    used.expect_status(200).expect_body("a");
+    let told = used.headers.get("cache-status").unwrap_or_default();
+    assert!(told.starts_with("switchback;fwd=stale;fwd-status=304"), "{told}");
     let asked = origin.requests("/a");
     assert_eq!(asked.len(), 2);
     assert_eq!(asked[1].headers.all("if-none-match"), ["\"1\""]);

@@ -13,6 +13,8 @@ mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
 #[cfg(test)]
+mod cache_accel;
+#[cfg(test)]
 mod cache_ahead;
 #[cfg(test)]
 mod cache_config;
@@ -25,15 +27,35 @@ mod cache_disk;
 #[cfg(test)]
 mod cache_fills;
 #[cfg(test)]
+mod cache_groups;
+#[cfg(test)]
+mod cache_growing;
+#[cfg(test)]
+mod cache_leaving;
+#[cfg(test)]
+mod cache_locks;
+#[cfg(test)]
+mod cache_parts;
+#[cfg(test)]
+mod cache_post;
+#[cfg(test)]
 mod cache_purge;
 #[cfg(test)]
+mod cache_purge_lasts;
+#[cfg(test)]
 mod cache_query;
+#[cfg(test)]
+mod cache_search;
 #[cfg(test)]
 mod cache_serve;
 #[cfg(test)]
 mod cache_slices;
 #[cfg(test)]
 mod cache_stale;
+#[cfg(test)]
+mod cache_unwritable;
+#[cfg(test)]
+mod cache_uses;
 #[cfg(test)]
 mod check_and_tools;
 #[cfg(test)]

@@ -41,7 +41,7 @@ fn worker_threads(proxy: &Proxy) -> usize {
 
 /// A thread has its name a moment after it began, and ends when its connections have.
 #[track_caller]
-fn wait_for_worker_threads(proxy: &Proxy, count: usize) {
+pub(crate) fn wait_for_worker_threads(proxy: &Proxy, count: usize) {
     eventually("there are as many worker threads", Deadline::soon(), || {
         (worker_threads(proxy) == count).then_some(())
     });

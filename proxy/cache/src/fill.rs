@@ -1,9 +1,14 @@
 //! A response that is being received: one writes it, any number read it while it arrives.
 //!
 //! [`Fills`] has the fill of each key. Whoever asks first leads: the [`Filling`] is where the response is written, and all, the
-//! first one too, have a [`Reader`]. A reader learns first what came of it ([`Outcome`]), then takes the body piece by piece. A
-//! fill that may be kept holds its body until it is whole; another one holds a window of it and waits for the slowest reader.
+//! first one too, have a [`Reader`]. A reader learns first what came of it ([`Outcome`]), then takes the body piece by piece.
+//!
+//! A fill that may be kept holds its body until it is whole. What is too large for that, or for what all fills may hold together
+//! ([`Budget`]), is read from the file that it is written to by those who are behind, and waits for the disk alone. Without a
+//! disk, or if it is not kept, a window of it is held, and it waits for the slowest reader.
 
+mod behind;
+mod budget;
 mod pieces;
 mod reader;
 mod shared;
@@ -11,8 +16,10 @@ mod table;
 
 use std::sync::Arc;
 
+use crate::disk::Growing;
 use crate::entry::{Entry, Head, Meta};
 
+pub use budget::{Budget, LEAST};
 pub use reader::{Broken, Reader};
 pub use shared::{Abandoned, Filling};
 pub use table::{Fills, Joined, Wish};
@@ -29,6 +36,18 @@ pub struct Arrived {
     pub stored: Option<Arc<Meta>>,
     /// The length of the body, where that is known.
     pub length: Option<u64>,
+}
+
+/// How a body is held as it arrives.
+#[derive(Debug, Default)]
+pub struct Holding {
+    /// Up to so many bytes in memory, for all who come while it arrives.
+    pub most: u64,
+    /// What fills may hold together, this one among them.
+    pub budget: Option<Arc<Budget>>,
+    /// The file that it is written to: whoever writes it there waits for that, piece by piece, and tells when it takes no more
+    /// ([`Filling::lose_file`]).
+    pub file: Option<Growing>,
 }
 
 impl Arrived {

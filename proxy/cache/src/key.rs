@@ -6,6 +6,8 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use twox_hash::XxHash3_128;
 
+use crate::policy::search::NoVarySearch;
+
 /// The identity of a stored response: a sequence of parts, each framed by its length, so that no two sequences are written alike.
 ///
 /// Beside it goes the [`Address`] that purges by page, prefix and host look at. Where the key's own parts say it (see
@@ -39,13 +41,20 @@ pub struct KeyBuilder<'k> {
 
 impl<'k> KeyBuilder<'k> {
     /// A key whose first parts say the class of its method (empty, or `QUERY`) and its address: what is stored for one address
-    /// and class is one response, but for the parts that follow.
+    /// and class is one response, but for the parts that follow. The first of these, if any follow, is the path and query that are
+    /// asked for in place of the address's, or empty.
     #[must_use]
     pub fn new(class: &[u8], address: Address<'_>) -> Self {
         let mut key = Self::empty(None);
         let Address { scheme, host, port, path, query } = address;
         key.part(class).part(scheme).part(host).part(port).part(path).part(query);
         key
+    }
+
+    /// The same for those to whom every difference of queries counts, whatever responses say: they share nothing with others.
+    #[must_use]
+    pub fn exact(class: &[u8], address: Address<'_>) -> Self {
+        Self::new(&[EXACT, class].concat(), address)
     }
 
     /// A key of which `text` (and the parts that follow) alone is the identity: one that a template makes, or that leaves out
@@ -109,6 +118,47 @@ impl Key {
         let end = written.len();
         written.extend_from_slice(tail);
         Self(seal(written, end))
+    }
+
+    /// Where what is stored under `rule` answers a request for this; nothing where queries count as they are written: in
+    /// [templates](KeyBuilder::template) and [exact](KeyBuilder::exact) keys.
+    #[must_use]
+    pub(crate) fn under(&self, rule: &NoVarySearch) -> Option<Self> {
+        let (identity, tail) = self.split();
+        let mut parts = Parts(identity);
+        let class = parts.next().filter(|_| tail.is_empty())?;
+        if class.starts_with(EXACT) || class.starts_with(RULED) {
+            return None;
+        }
+        let mut written: SmallVec<[u8; INLINE]> = SmallVec::from_slice(&[0; HEADER]);
+        write_part(&mut written, &[RULED, class].concat());
+        for (place, part) in parts.enumerate() {
+            match place + 1 {
+                QUERY => write_part(&mut written, &rule.canonical(part)),
+                TARGET => write_part(&mut written, &rule.canonical_target(part)),
+                _ => write_part(&mut written, part),
+            }
+        }
+        write_part(&mut written, &rule.to_bytes());
+        let end = written.len();
+        Some(Self(seal(written, end)))
+    }
+
+    /// Whether it is one that a rule for queries has made.
+    pub(crate) fn is_ruled(&self) -> bool {
+        self.parts().next().is_some_and(|class| class.starts_with(RULED))
+    }
+
+    /// The rule that has made it.
+    pub(crate) fn rule(&self) -> Option<NoVarySearch> {
+        self.parts().last().filter(|_| self.is_ruled()).and_then(NoVarySearch::from_bytes)
+    }
+
+    /// Whether what is stored under `stored` answers a request for this.
+    #[must_use]
+    pub fn is_met_by(&self, stored: &Self) -> bool {
+        let meets = |rule| self.under(&rule).is_some_and(|ruled| ruled == *stored);
+        self == stored || stored.rule().is_some_and(meets)
     }
 
     /// 128 bits that stay the same from one release to the next, of the identity alone: for logs and the disk tier.
@@ -175,6 +225,14 @@ const ADDRESS_PARTS: usize = 5;
 /// The class of the method, and the address.
 const OWN_PARTS: usize = 1 + ADDRESS_PARTS;
 
+/// The places of parts that hold a query.
+const QUERY: usize = 5;
+const TARGET: usize = 6;
+
+/// What classes begin with where every difference of queries counts, and where a rule says which do.
+const EXACT: &[u8] = b"=";
+const RULED: &[u8] = b"?";
+
 /// Lengths up to this are one byte; longer ones are this byte, then eight.
 const LONG: u8 = u8::MAX;
 
@@ -240,6 +298,7 @@ mod tests {
     use proptest::{prop_assert, prop_assert_eq};
 
     use super::{Address, Key, KeyBuilder};
+    use crate::policy::search::NoVarySearch;
 
     fn address<'k>(parts: &'k [Vec<u8>]) -> Address<'k> {
         let part = |at: usize| parts.get(at).map_or(&b""[..], Vec::as_slice);
@@ -295,6 +354,59 @@ mod tests {
                 prop_assert!(key.parts().count() >= 2);
             }
         }
+    }
+
+    fn rule(text: &'static str) -> NoVarySearch {
+        let name = http::HeaderName::from_static("no-vary-search");
+        let value = http::HeaderValue::from_static(text);
+        let headers = std::iter::once((name, value)).collect();
+        NoVarySearch::of(&headers, &crate::policy::Rules::default())
+    }
+
+    fn with(class: &[u8], query: &[u8], parts: &[&[u8]]) -> Key {
+        let address = Address { path: b"/", query, ..Address::default() };
+        let mut key = KeyBuilder::new(class, address);
+        for part in parts {
+            key.part(part);
+        }
+        key.build()
+    }
+
+    #[test]
+    fn under_a_rule_keys_are_alike_whose_queries_mean_the_same() {
+        let rule = rule("params=(\"u\")");
+        let here = with(b"", b"a=1&u=2", &[b"/p?a=1&u=2", b"b?u=1"]).under(&rule).unwrap();
+        assert_eq!(with(b"", b"a=1", &[b"/p?a=1", b"b?u=1"]).under(&rule), Some(here.clone()));
+        assert_eq!(here.address().query, b"a=1");
+        let [none, ignored] = [&b"/p"[..], b"/p?u=1"].map(|target| with(b"", b"", &[target]));
+        assert_eq!(none.under(&rule), ignored.under(&rule));
+        assert_eq!(here.rule(), Some(rule.clone()));
+        assert!(here.is_ruled() && here.under(&rule).is_none());
+        assert_eq!(Key::from_bytes(here.as_bytes()), Some(here.clone()));
+        for other in [
+            with(b"", b"a=2&u=2", &[b"/p?a=1&u=2", b"b?u=1"]),
+            with(b"", b"a=1&u=2", &[b"/p?a=2&u=2", b"b?u=1"]),
+            with(b"", b"a=1&u=2", &[b"/q?a=1&u=2", b"b?u=1"]),
+            with(b"", b"a=1&u=2", &[b"/p", b"b?u=1"]),
+            with(b"", b"a=1&u=2", &[b"/p?a=1&u=2", b"b?u=2"]),
+            with(b"", b"a=1&u=2", &[b"/p?a=1&u=2", b"b?u=1", b""]),
+            with(b"QUERY", b"a=1&u=2", &[b"/p?a=1&u=2", b"b?u=1"]),
+        ] {
+            assert_ne!(other.under(&rule).unwrap(), here, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn no_rule_bears_on_templates_and_exact_keys() {
+        let address = Address { path: b"/", query: b"u=2", ..Address::default() };
+        let exact = KeyBuilder::exact(b"", address).build();
+        let template = KeyBuilder::template(b"", b"/?u=2", address).build();
+        for key in [exact.clone(), template] {
+            assert_eq!(key.under(&rule("params")), None);
+            assert_eq!((key.is_ruled(), key.rule()), (false, None));
+        }
+        assert_ne!(exact, KeyBuilder::new(b"", address).build());
+        assert_eq!(exact.address(), address);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod marks;
 mod memory;
 pub mod policy;
 mod purge;
+mod searches;
 pub mod serve;
 #[cfg(test)]
 mod testing;

@@ -5,6 +5,7 @@
 //! whether it bears on one entry or on a million, reaches what is on disk and what is still being received, and is seen by the
 //! next lookup. An entry in memory remembers up to which time it was looked at, so that it is looked at once per purge at most.
 
+mod check;
 mod record;
 mod table;
 
@@ -20,6 +21,7 @@ use twox_hash::XxHash3_128;
 use crate::entry::Meta;
 use crate::key::Address;
 use crate::policy::groups::groups;
+pub(crate) use check::check;
 use record::Record;
 use table::{Latest, Tables};
 
@@ -28,6 +30,8 @@ use table::{Latest, Tables};
 pub enum Scope<'s> {
     /// All that is stored for one address: every method class, variant, part and slice.
     Page(Address<'s>),
+    /// All that is stored for this address, whatever its query, under a rule for queries.
+    Ruled(Address<'s>),
     /// Every path of this scheme, host and port that begins so; the query is not looked at.
     Prefix(Address<'s>),
     /// Every scheme and port of this host.
@@ -191,10 +195,11 @@ impl Purges {
 }
 
 impl Labels {
-    /// Its page, its tags and its groups.
+    /// Its page, by what rules, its tags and its groups.
     pub(crate) fn of(meta: &Meta) -> Self {
         let address = meta.key.address();
-        let page = std::iter::once(Scope::Page(address).name());
+        let ruled = meta.key.is_ruled().then(|| Scope::Ruled(address).name());
+        let page = std::iter::once(Scope::Page(address).name()).chain(ruled);
         let tags = meta.tags.iter().map(|tag| Scope::Tag(tag).name());
         let groups = groups(&meta.head.headers);
         let groups = groups.iter().map(|group| Scope::Group(address, group).name());
@@ -234,7 +239,9 @@ impl Clone for Seen {
 impl Scope<'_> {
     fn what(self) -> table::What {
         match self {
-            Self::Page(_) | Self::Tag(_) | Self::Group(..) => table::What::Name(self.name()),
+            Self::Page(_) | Self::Ruled(_) | Self::Tag(_) | Self::Group(..) => {
+                table::What::Name(self.name())
+            }
             Self::Prefix(address) => table::What::Prefix(Box::from(&*place(address))),
             Self::Host(host) => table::What::Prefix(Box::from(&*host_of(host))),
             Self::All => table::What::Everything,
@@ -246,6 +253,9 @@ impl Scope<'_> {
         let parts: SmallVec<[&[u8]; 6]> = match self {
             Self::Page(Address { scheme, host, port, path, query }) => {
                 SmallVec::from_slice(&[b"page".as_slice(), scheme, host, port, path, query])
+            }
+            Self::Ruled(Address { scheme, host, port, path, .. }) => {
+                SmallVec::from_slice(&[b"ruled".as_slice(), scheme, host, port, path])
             }
             Self::Group(Address { scheme, host, port, .. }, group) => {
                 SmallVec::from_slice(&[b"group".as_slice(), scheme, host, port, group.as_bytes()])

@@ -15,7 +15,9 @@ use crate::key::Key;
 use crate::listing::{Page, page};
 use crate::marks::Marks;
 use crate::memory::Memory;
+use crate::policy::search::NoVarySearch;
 use crate::purge::{Manner, Purges, Scope, Standing};
+use crate::searches::Searches;
 use crate::variants::Selected;
 
 mod on_disk;
@@ -38,6 +40,7 @@ pub struct Zone {
     memory: Memory,
     disk: Option<on_disk::OnDisk>,
     purges: Arc<Purges>,
+    searches: Arc<Searches>,
     passes: Marks<Option<SystemTime>>,
     uses: Marks<u32>,
     counts: Counts,
@@ -104,6 +107,7 @@ impl Zone {
         Self {
             limits: parking_lot::RwLock::new(limits),
             memory: Memory::new(limits),
+            searches: Arc::new(Searches::new(disk.is_some())),
             disk,
             purges: Arc::new(purges),
             passes: Marks::new(MOST_MARKS),
@@ -132,25 +136,46 @@ impl Zone {
 
     /// The newest stored response for `key` that the fields of `request` select (RFC 9111, 4.1), from memory.
     ///
-    /// Never waits and never allocates.
+    /// Never waits, and allocates only where responses for other queries may do, too.
     #[must_use]
     pub fn find(&self, key: &Key, request: &HeaderMap) -> Found {
-        let variants = self.memory.find(key);
-        let selected = variants.as_ref().map(|variants| variants.select(request, &self.purges));
-        let Some(Selected::Entry(entry, standing)) = selected else {
+        let mut found = self.look(key, request);
+        if let Some(ruled) = self.searches.ruled(key) {
+            found = found.or_newer(self.look(&ruled, request));
+        }
+        let Some(entry) = found.entry() else {
             self.counts.misses.fetch_add(1, Ordering::Relaxed);
-            let asks = self.disk().is_some_and(|disk| disk.may_have(key));
-            return match variants {
-                _ if asks => Found::Ask,
-                Some(variants) if variants.hold(&self.purges) => Found::Others,
-                _ => Found::Nothing,
-            };
+            return found;
         };
         let before = self.counts.hits.fetch_add(1, Ordering::Relaxed);
         if let Some(disk) = self.disk().filter(|_| before.is_multiple_of(TOUCHES)) {
-            disk.touch(key);
+            disk.touch(&entry.meta.key);
         }
-        Found::with(entry, standing)
+        found
+    }
+
+    fn look(&self, key: &Key, request: &HeaderMap) -> Found {
+        let variants = self.memory.find(key);
+        match variants.as_ref().map(|variants| variants.select(request, &self.purges)) {
+            Some(Selected::Entry(entry, standing)) => Found::with(entry, standing),
+            _ if self.disk().is_some_and(|disk| disk.may_have(key)) => Found::Ask,
+            _ if variants.is_some_and(|variants| variants.hold(&self.purges)) => Found::Others,
+            _ => Found::Nothing,
+        }
+    }
+
+    /// What a response that says `said` of queries is stored under, if it was asked for as `key` at the time `generation`; from now
+    /// on whoever asks with another query that means the same is looked for there, too.
+    #[must_use]
+    pub fn stored_as(&self, key: &Key, said: NoVarySearch, generation: u64) -> Key {
+        self.searches.learn(key, said, generation, &self.purges)
+    }
+
+    /// What `key` has in common with requests that are likely to be answered alike: by what responses of its page have said of
+    /// queries. Nobody may be answered by that alone ([`Key::is_met_by`]).
+    #[must_use]
+    pub fn likeness(&self, key: &Key) -> Key {
+        self.searches.ruled(key).unwrap_or_else(|| key.clone())
     }
 
     /// Keeps `entry` in memory, instead of what was stored for the same request; returns it as it is kept.
@@ -177,7 +202,7 @@ impl Zone {
     pub fn refresh(&self, entry: &Arc<Entry>, meta: Meta) -> Arc<Entry> {
         let is_same =
             |other: &Meta| other.vary == meta.vary && other.selected_by == meta.selected_by;
-        if !is_same(&entry.meta) {
+        if !is_same(&entry.meta) || entry.meta.key != meta.key {
             self.memory.keep_only(&entry.meta.key, |stored| !Arc::ptr_eq(stored.entry(), entry));
         }
         self.store(Entry::new(meta, entry.body.clone(), entry.length))
@@ -186,8 +211,18 @@ impl Zone {
     /// Forgets everything stored for `key`, all variants: in memory by the time this returns, on disk when what it returns is done.
     #[must_use = "what is on disk is removed while this is awaited"]
     pub fn remove(&self, key: &Key) -> impl Future<Output = ()> + Send + use<'_> {
-        self.memory.remove(key);
-        self.remove_from_disk(key)
+        let ruled = self.searches.ruled(key);
+        for key in ruled.iter().chain([key]) {
+            self.memory.remove(key);
+        }
+        let ruled = ruled.map(|ruled| self.remove_from_disk(&ruled));
+        let own = self.remove_from_disk(key);
+        async move {
+            own.await;
+            if let Some(ruled) = ruled {
+                ruled.await;
+            }
+        }
     }
 
     /// Forgets this one in memory, if it is still what is stored there: the other variants of its key stay. On disk, where it may
@@ -226,12 +261,16 @@ impl Zone {
         manner: Manner,
     ) -> impl Future<Output = io::Result<()>> + Send + use<'_> {
         self.counts.purges.fetch_add(1, Ordering::Relaxed);
-        let record = self.purges.purge(scope, manner);
+        let records = match scope {
+            Scope::Page(address) => self.searches.purge(address, manner, &self.purges),
+            scope => vec![self.purges.purge(scope, manner)],
+        };
         async move {
-            match &self.disk {
-                Some(disk) => disk.record(record, &self.purges).await,
-                None => Ok(()),
+            let Some(disk) = &self.disk else { return Ok(()) };
+            for record in records {
+                disk.record(record, &self.purges).await?;
             }
+            Ok(())
         }
     }
 
@@ -265,7 +304,7 @@ impl Zone {
 
     /// Counts a request for `key`, for `min_uses`; how many there were, with this. Keys not asked for in long are forgotten.
     pub fn count_use(&self, key: &Key) -> u32 {
-        self.uses.note(key, |uses| uses.saturating_add(1))
+        self.uses.note(&self.likeness(key), |uses| uses.saturating_add(1))
     }
 
     /// The next `most` entries in memory after the key whose digest is `after`, in the order of digests. Looks at every key: not
@@ -297,6 +336,27 @@ impl Found {
             Standing::Stale => Self::Purged(entry),
             Standing::Void => Self::Nothing,
         }
+    }
+
+    fn entry(&self) -> Option<&Arc<Entry>> {
+        match self {
+            Self::Entry(entry) | Self::Purged(entry) => Some(entry),
+            Self::Ask | Self::Others | Self::Nothing => None,
+        }
+    }
+
+    /// The better of two that answer the same request: of responses that no purge bears on, the newer.
+    fn or_newer(self, other: Self) -> Self {
+        let rank = |found: &Self| match found {
+            Self::Entry(_) => 4,
+            Self::Purged(_) => 3,
+            Self::Ask => 2,
+            Self::Others => 1,
+            Self::Nothing => 0,
+        };
+        let received = |found: &Self| found.entry().map(|entry| entry.meta.times.response);
+        let is_better = (rank(&other), received(&other)) > (rank(&self), received(&self));
+        if is_better { other } else { self }
     }
 }
 

@@ -1,51 +1,19 @@
 //! What a hit takes from the heap.
-#![expect(unsafe_code, reason = "an allocator that counts cannot be written without")]
+#![expect(clippy::unwrap_used, reason = "what is counted has run")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
+use allocation_counter::measure;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use switchback_cache::policy::{self, Asks, CacheStatus, Freshness, Rules, Use};
-use switchback_cache::serve::{self, Answered, Asked, Hop, Reply};
-use switchback_cache::{Address, Body, Entry, Head, KeyBuilder, Meta, Times};
-
-#[global_allocator]
-static HEAP: CountingHeap = CountingHeap;
-
-thread_local! {
-    /// How often this thread asked for memory.
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's heap, with a count for each thread.
-struct CountingHeap;
-
-// SAFETY: every call goes on to the system's allocator with the arguments unchanged; counting takes no memory.
-unsafe impl GlobalAlloc for CountingHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller keeps the promises of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the promises of `dealloc`, and the memory came from this allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller keeps the promises of `realloc`, and the memory came from this allocator.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
+use switchback_cache::serve::{self, Answered, Asked, Form, Hop, Reply};
+use switchback_cache::{Address, Body, Entry, Found, Head, KeyBuilder, Limits, Meta, Times, Zone};
 
 fn allocations_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let before = ASKED.get();
-    let result = work();
-    (result, ASKED.get() - before)
+    let mut result = None;
+    let asked = measure(|| result = Some(work())).count_total;
+    (result.unwrap(), asked)
 }
 
 const OPEN: Hop<'_> = Hop { connection: "keep-alive", is_granted: true, is_chunked: false };
@@ -93,21 +61,76 @@ fn answer(entry: &Entry, request: &HeaderMap, rules: &Rules) -> Vec<u8> {
             let slices = serve::slices(pieces, 0..entry.length);
             slices.for_each(|piece| out.extend_from_slice(&piece));
         }
+        Answered::Range(range) => {
+            let reply = Reply {
+                form: Form::Partial,
+                cache_status: hit,
+                range: Some((range.clone(), entry.length)),
+                ..Reply::whole(age, Some(range.end - range.start))
+            };
+            reply.write(entry.wire(), OPEN, &mut out);
+            let Body::Memory(pieces) = &entry.body else { unreachable!("it is in memory") };
+            serve::slices(pieces, range).for_each(|piece| out.extend_from_slice(&piece));
+        }
         _ => Reply::not_modified(age, hit).write(entry.wire(), OPEN, &mut out),
     }
     out
 }
 
 #[test]
+fn counting_works() {
+    assert_eq!(allocations_of(|| Box::new(1_u8)).1, 1);
+}
+
+#[test]
 fn a_hit_takes_one_buffer_from_the_heap() {
     let (entry, rules) = (entry(), Rules::default());
-    for (request, end) in [
-        (headers(&[("accept", "*/*"), ("host", "a")]), &b"xxxx"[..]),
-        (headers(&[("if-none-match", "\"a\"")]), b"\r\n\r\n"),
+    for (request, end, most) in [
+        (headers(&[("accept", "*/*"), ("host", "a")]), &b"xxxx"[..], 1),
+        (headers(&[("if-none-match", "\"a\"")]), b"\r\n\r\n", 1),
+        // Ranges are a list.
+        (headers(&[("range", "bytes=0-3")]), b"\r\n\r\nxxxx", 2),
+        (headers(&[("range", "bytes=-4"), ("if-range", "\"a\"")]), b"\r\n\r\nxxxx", 2),
     ] {
         let first = answer(&entry, &request, &rules);
         let (again, asked) = allocations_of(|| answer(&entry, &request, &rules));
-        assert_eq!(asked, 1, "{}", again.escape_ascii());
+        assert_eq!(asked, most, "{}", again.escape_ascii());
         assert!(first == again && again.ends_with(end), "{}", again.escape_ascii());
+    }
+}
+
+/// What a browser sends, and what else a request may ask of a cache.
+const ASKED: [(&[(&str, &str)], Use); 6] = [
+    (&[], Use::Fresh),
+    (
+        &[("accept-encoding", "gzip, deflate, br;q=0.9"), ("accept-language", "de-DE,de;q=0.9")],
+        Use::Fresh,
+    ),
+    (&[("cache-control", "max-age=100, min-fresh=5, max-stale=\"60\", x-own=1")], Use::Fresh),
+    (&[("cache-control", "max-age=0")], Use::Validate { if_error: false }),
+    (&[("cache-control", "no-cache, no-store, only-if-cached")], Use::Validate { if_error: false }),
+    (&[("pragma", "no-cache")], Use::Validate { if_error: false }),
+];
+
+#[test]
+fn to_find_and_to_judge_a_stored_response_takes_nothing_from_the_heap() {
+    let zone = Zone::new(Limits { memory: 1 << 20, largest_in_memory: 1 << 20, variants: 16 });
+    let rules = Rules::default();
+    let vary = ["accept-encoding", "accept-language"].map(HeaderName::from_static);
+    for (fields, expected) in ASKED {
+        let request = headers(fields);
+        for vary in [&[][..], &vary] {
+            let mut entry = entry();
+            entry.meta.vary = vary.into();
+            entry.meta.selected_by = policy::selecting(vary, &request);
+            let key = zone.store(entry).meta.key.clone();
+            let judged = || {
+                assert!(policy::may_use_cache(&Method::GET, &rules));
+                let asks = policy::asks(&request, &rules);
+                let Found::Entry(entry) = zone.find(&key, &request) else { return None };
+                Some(policy::judge(&entry.meta, &asks, &rules, NOW))
+            };
+            assert_eq!(allocations_of(judged), (Some(expected), 0), "{fields:?} by {vary:?}");
+        }
     }
 }

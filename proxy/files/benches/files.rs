@@ -10,20 +10,19 @@
     reason = "what is built here is right, or the bench is wrong and stops"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::fs;
 use std::hint::black_box;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use allocation_counter::measure;
 use http::header::{ACCEPT_ENCODING, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use switchback_files::{
     Asked, Candidate, Coding, Kind, Outcome, Settings, Symlinks, Types, answer,
 };
 
-const ROUNDS: u64 = 5;
+const ROUNDS: u32 = 5;
 const PATH: &[u8] = b"/assets/css/site.3f2a9c.css";
 
 /// A request, the status it gets, and how often the heap may be asked for it.
@@ -61,9 +60,6 @@ const CASES: [Case; 4] = [
         allocations: 7,
     },
 ];
-
-#[global_allocator]
-static HEAP: CountingHeap = CountingHeap { asked: AtomicU64::new(0) };
 
 fn main() -> ExitCode {
     // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
@@ -121,7 +117,6 @@ impl Cost {
         };
         // Once for what is made but once, such as the counts of shared header values.
         let is_right = matches!(ask(), Outcome::Answer(answer) if answer.status == case.status);
-        let asked_before = HEAP.asked.load(Ordering::Relaxed);
         let mut best = Duration::MAX;
         for _ in 0..ROUNDS {
             let start = Instant::now();
@@ -130,34 +125,8 @@ impl Cost {
             }
             best = best.min(start.elapsed());
         }
-        let asked = HEAP.asked.load(Ordering::Relaxed) - asked_before;
+        let count = measure(|| (0..requests).for_each(|_| drop(black_box(ask()))));
         let nanoseconds = best.as_nanos() as f64 / requests as f64;
-        Self { nanoseconds, allocations: asked.div_ceil(ROUNDS * requests), is_right }
-    }
-}
-
-/// The system's heap, with a count of how often it was asked for memory.
-struct CountingHeap {
-    asked: AtomicU64,
-}
-
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes on to the system's allocator with the arguments unchanged.
-unsafe impl GlobalAlloc for CountingHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the promises of `dealloc`, and the memory came from this allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `realloc`, and the memory came from this allocator.
-        unsafe { System.realloc(pointer, layout, size) }
+        Self { nanoseconds, allocations: count.count_total.div_ceil(requests), is_right }
     }
 }

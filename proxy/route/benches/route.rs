@@ -9,14 +9,13 @@
     reason = "what is built here is right, or the bench is wrong and stops"
 )]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::borrow::Cow;
 use std::hint::black_box;
 use std::net::IpAddr;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use allocation_counter::measure;
 use http::Method;
 use switchback_route::{Captures, HostTable, RouteId, RouteSpec, RouteTable};
 use switchback_value::{Condition, Facts, HostPattern, PathPattern, Variable};
@@ -47,9 +46,6 @@ const ROUTES: [(&str, &str); 20] = [
     ("/*", "/somewhere/else.html"),
 ];
 
-#[global_allocator]
-static HEAP: CountingHeap = CountingHeap { asked: AtomicU64::new(0) };
-
 fn main() -> ExitCode {
     // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
@@ -61,12 +57,13 @@ fn main() -> ExitCode {
 
     let sites = Sites::of(hosts);
     let rounds = requests_for(hosts, ROUNDS * requests);
-    let asked_before = HEAP.asked.load(Ordering::Relaxed);
     let mut best = f64::INFINITY;
-    for round in rounds.chunks(requests) {
-        best = best.min(sites.time_of(round).as_nanos() as f64 / round.len() as f64);
-    }
-    let asked = HEAP.asked.load(Ordering::Relaxed) - asked_before;
+    let time_all = || {
+        for round in rounds.chunks(requests) {
+            best = best.min(sites.time_of(round).as_nanos() as f64 / round.len() as f64);
+        }
+    };
+    let asked = measure(time_all).count_total;
 
     println!("route_ns: {best:.1}");
     println!("route_allocations: {asked}");
@@ -173,30 +170,4 @@ fn requests_for(hosts: usize, count: usize) -> Vec<Request> {
         Request { host, path, expected: RouteId(route as u32) }
     };
     (0..count).map(request).collect()
-}
-
-/// The system's heap, with a count of how often it was asked for memory.
-struct CountingHeap {
-    asked: AtomicU64,
-}
-
-#[expect(unsafe_code, reason = "an allocator cannot be written without")]
-// SAFETY: every call goes on to the system's allocator with the arguments unchanged.
-unsafe impl GlobalAlloc for CountingHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the promises of `dealloc`, and the memory came from this allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        self.asked.fetch_add(1, Ordering::Relaxed);
-        // SAFETY: the caller keeps the promises of `realloc`, and the memory came from this allocator.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
 }

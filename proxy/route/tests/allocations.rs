@@ -1,53 +1,20 @@
 //! Finding a site and a route takes nothing from the heap.
-#![expect(unsafe_code, reason = "an allocator that counts cannot be written without")]
 #![expect(clippy::unwrap_used, reason = "what a test writes itself is right")]
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::net::IpAddr;
 
+use allocation_counter::measure;
 use http::Method;
 use switchback_route::{
     Captures, EncodedSlash, HostTable, NormalPath, RouteId, RouteSpec, RouteTable,
 };
 use switchback_value::{Condition, Facts, HostPattern, PathPattern, Variable};
 
-#[global_allocator]
-static HEAP: CountingHeap = CountingHeap;
-
-thread_local! {
-    /// How often this thread asked for memory.
-    static ASKED: Cell<u64> = const { Cell::new(0) };
-}
-
-/// The system's heap, with a count for each thread.
-struct CountingHeap;
-
-// SAFETY: every call goes on to the system's allocator with the arguments unchanged; counting takes no memory.
-unsafe impl GlobalAlloc for CountingHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller keeps the promises of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        // SAFETY: the caller keeps the promises of `dealloc`, and the memory came from this allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ASKED.set(ASKED.get() + 1);
-        // SAFETY: the caller keeps the promises of `realloc`, and the memory came from this allocator.
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
 fn allocations_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
-    let before = ASKED.get();
-    let result = work();
-    (result, ASKED.get() - before)
+    let mut result = None;
+    let asked = measure(|| result = Some(work())).count_total;
+    (result.unwrap(), asked)
 }
 
 struct Request;

@@ -49,7 +49,7 @@ fn documents(show: &mut Show) {
     let elsewhere =
         played.iter().filter(|case| matches!(case.verdict, CaseVerdict::Elsewhere(_))).count();
     show.line(
-        "cases of every MUST and SHOULD of RFC 9111, 9110, 5861, 9211, 9213 and 9875",
+        "cases of every MUST and SHOULD of RFC 9111, 9110, 5861, 9211, 9213, 9875 and 10008",
         &format!("{} of {}, {elsewhere} of them by a unit test", owed.passed, owed.cases),
         "all",
         owed.passed == owed.cases && owed.cases > 0,

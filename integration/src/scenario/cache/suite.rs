@@ -30,8 +30,8 @@ pub struct CacheTests {
     pub failures: Vec<String>,
 }
 
-/// Plays all cases against a proxy that stores responses with their cookies, as the list wants it; `None` when `$CACHE_TESTS`
-/// names no such folder.
+/// Plays all cases against a proxy that stores responses with their cookies, and sends them to all who want their language most, as
+/// the list wants it; `None` when `$CACHE_TESTS` names no such folder.
 ///
 /// # Panics
 /// When the proxy or the list's own origin does not start, or the list prints no results.
@@ -42,7 +42,8 @@ pub fn cache_tests() -> Option<CacheTests> {
     let folder =
         [folder, inside].into_iter().find(|it| it.join("test-engine/cli.mjs").is_file())?;
     let origin = Server::start(&folder);
-    let cache = "proxy = \"app\"\ncache = { zone = \"main\", store_cookies = true }";
+    let cache =
+        "proxy = \"app\"\ncache = { zone = \"main\", store_cookies = true, match_language = true }";
     let zone = config().toml("[zones.main]\nmemory = \"64MiB\"\n").web("").site("");
     let proxy =
         Proxy::start(&zone.route("/*", cache).endpoints("app", &[origin.address.to_string()], ""));

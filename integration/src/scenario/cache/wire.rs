@@ -9,10 +9,13 @@ use tokio::net::TcpStream;
 
 use crate::message::pattern;
 
-/// A client's connection.
+/// A client that asks one request after the other, on one connection for as long as that is kept.
 pub(super) struct Asker {
+    address: SocketAddr,
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Whether the last answer said that it was the last of its connection.
+    is_closed: bool,
 }
 
 /// An answer that has come whole.
@@ -36,11 +39,14 @@ impl Asker {
     pub(super) async fn connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
-        Ok(Self { stream, buffer: Vec::with_capacity(16 * 1024) })
+        Ok(Self { address, stream, buffer: Vec::with_capacity(16 * 1024), is_closed: false })
     }
 
     /// Sends the request, whose answer [`Self::answer`] waits for.
     pub(super) async fn ask(&mut self, path: &str) -> io::Result<()> {
+        if self.is_closed {
+            *self = Self::connect(self.address).await?;
+        }
         let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         self.stream.write_all(request.as_bytes()).await
     }
@@ -79,6 +85,8 @@ impl Asker {
             first: Instant::now(),
             head,
         };
+        self.is_closed =
+            field(&got.head, "connection").is_some_and(|said| said.eq_ignore_ascii_case("close"));
         match field(&got.head, "content-length").and_then(|length| length.parse().ok()) {
             Some(length) => self.body(&mut got, length, true).await?,
             None if field(&got.head, "transfer-encoding").is_some() => {
@@ -183,5 +191,53 @@ pub(super) async fn serve(
             stream.write_all(&body[at..at + piece]).await?;
             (left, at) = (left - piece, (at + piece) % body.len());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Answers one connection after the other, each of them twice at most, and says so.
+    async fn serve_twice_each(listener: &TcpListener, answered: &Cell<usize>) -> io::Result<()> {
+        loop {
+            let (stream, _) = listener.accept().await?;
+            let of_this = Cell::new(0);
+            serve(stream, |_| {
+                answered.set(answered.get() + 1);
+                of_this.set(of_this.get() + 1);
+                assert!(of_this.get() <= 2, "the last answer has said that it was the last");
+                let connection = if of_this.get() < 2 { "keep-alive" } else { "close" };
+                (
+                    format!(
+                        "HTTP/1.1 200 OK\r\nConnection: {connection}\r\nContent-Length: 1\r\n\r\n"
+                    ),
+                    1,
+                )
+            })
+            .await?;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_last_answer_was_the_last_is_not_asked_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let answered = Cell::new(0);
+        let asking = async {
+            let mut asker = Asker::connect(address).await.unwrap();
+            for _ in 0..5 {
+                assert_eq!(asker.get("/").await.unwrap().status, 200);
+            }
+        };
+        tokio::select! {
+            ended = serve_twice_each(&listener, &answered) => panic!("{ended:?}"),
+            () = asking => {}
+        }
+        assert_eq!(answered.get(), 5);
     }
 }

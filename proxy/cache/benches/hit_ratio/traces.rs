@@ -9,20 +9,78 @@ pub(crate) struct Trace {
     pub(crate) sizes: Rc<[u64]>,
 }
 
+/// What requests are drawn from.
+#[derive(Clone, Copy)]
+pub(crate) struct Law {
+    /// How many objects are asked for again and again.
+    pub(crate) objects: u32,
+    /// The nth of them is asked for in proportion to n to the power of minus this.
+    pub(crate) skew: f64,
+    /// What else there is.
+    pub(crate) beside: Beside,
+    /// What chance begins with.
+    pub(crate) seed: u64,
+}
+
+/// What comes beside independent requests by Zipf's law.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Beside {
+    Nothing,
+    /// So many in a hundred requests are for objects never asked for before or after, in runs, as a crawler asks.
+    Scan(u32),
+    /// So many in a hundred requests go round and round through a twentieth of the objects, in their order.
+    Loop(u32),
+    /// So many in a hundred requests are for objects that are asked for four times within some hundred requests, and never before
+    /// or after, as news are.
+    Burst(u32),
+    /// So many times, a quarter of the objects change places with others: what was wanted no longer is.
+    Change(u32),
+}
+
 impl Trace {
-    /// Independent requests for `objects` of which the nth is asked for in proportion to n to the power of minus `skew`; `scanned`
-    /// in a hundred requests are for objects never asked for before or after, in runs, as a crawler asks.
-    pub(crate) fn zipf(name: &'static str, objects: u32, skew: f64, scanned: u32) -> Self {
-        let mut random = Random(0x5EED ^ u64::from(scanned) ^ skew.to_bits());
+    pub(crate) fn of(name: &'static str, law: Law) -> Self {
+        let Law { objects, skew, beside, seed } = law;
+        let mut random = Random(seed ^ u64::from(beside.scanned()) ^ skew.to_bits());
         let total = objects as usize * 10;
         let popularity = cumulative(objects, skew);
-        let names = shuffled(objects, &mut random);
+        let mut names = shuffled(objects, &mut random);
         let mut requests = Vec::with_capacity(total);
         let mut next_scanned = objects;
+        let mut looped = 0..0;
+        let mut bursts: [(u32, u32); 30] = std::array::from_fn(|place| (objects + place as u32, 4));
+        if matches!(beside, Beside::Burst(_)) {
+            next_scanned += bursts.len() as u32;
+        }
         while requests.len() < total {
-            if scanned > 0 && random.below(100 * 50) < u64::from(scanned) {
-                requests.extend(next_scanned..next_scanned + 50);
-                next_scanned += 50;
+            match beside {
+                Beside::Scan(share) if random.below(100 * 50) < u64::from(share) => {
+                    requests.extend(next_scanned..next_scanned + 50);
+                    next_scanned += 50;
+                }
+                Beside::Loop(share) if random.below(100) < u64::from(share) => {
+                    let again = || objects - objects / 20..objects;
+                    let next = looped.next().or_else(|| {
+                        looped = again();
+                        looped.next()
+                    });
+                    requests.extend(next);
+                    continue;
+                }
+                Beside::Burst(share) if random.below(100) < u64::from(share) => {
+                    let burst = random.below(bursts.len() as u64) as usize;
+                    let (object, left) = bursts[burst];
+                    requests.push(object);
+                    bursts[burst] = (object, left - 1);
+                    if left == 1 {
+                        bursts[burst] = (next_scanned, 4);
+                        next_scanned += 1;
+                    }
+                    continue;
+                }
+                Beside::Change(times) if requests.len() % (total / times as usize) == 1 => {
+                    change(&mut names, &mut random);
+                }
+                _ => {}
             }
             let drawn = random.unit();
             let place = popularity.partition_point(|sum| *sum < drawn);
@@ -58,6 +116,23 @@ fn cumulative(objects: u32, skew: f64) -> Vec<f64> {
     }
     sums.iter_mut().for_each(|value| *value /= sum);
     sums
+}
+
+impl Beside {
+    fn scanned(self) -> u32 {
+        match self {
+            Self::Scan(share) => share,
+            _ => 0,
+        }
+    }
+}
+
+fn change(names: &mut [u32], random: &mut Random) {
+    for _ in 0..names.len() / 8 {
+        let place = |random: &mut Random| random.below(names.len() as u64) as usize;
+        let (one, other) = (place(random), place(random));
+        names.swap(one, other);
+    }
 }
 
 fn shuffled(objects: u32, random: &mut Random) -> Vec<u32> {

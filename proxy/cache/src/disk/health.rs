@@ -9,11 +9,11 @@ use rustix::io::Errno;
 const TOO_MANY: u32 = 3;
 const FIRST_REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
-/// For want of room: eviction needs a moment, and others may clear theirs.
-const FULL_REST: Duration = Duration::from_secs(5);
+/// For want of room: eviction needs a moment, and others may clear theirs. The same where nothing may be written.
+const WRITES_REST: Duration = Duration::from_secs(5);
 
-/// Errors in a row pause the tier; afterwards each error pauses it for twice as long, and each success ends that. A full disk
-/// pauses writing alone.
+/// Errors in a row pause the tier; afterwards each error pauses it for twice as long, and each success ends that. A disk that is
+/// full, or may only be read, pauses writing alone.
 #[derive(Debug, Default)]
 pub(super) struct Health {
     state: Mutex<State>,
@@ -54,8 +54,8 @@ impl Health {
     pub(super) fn failed(&self, action: Action, error: &std::io::Error, now: Instant) {
         let mut state = self.state.lock();
         state.last_error = Some(error.to_string());
-        if action == Action::Write && is_full(error) {
-            state.writes_until = Some(now + FULL_REST);
+        if is_about_writing(action, error) {
+            state.writes_until = Some(now + WRITES_REST);
             return;
         }
         state.in_a_row += 1;
@@ -73,8 +73,19 @@ impl Health {
 
 /// Whether there was no room, as opposed to a disk that is broken.
 pub(super) fn is_full(error: &std::io::Error) -> bool {
-    let full = [Errno::NOSPC, Errno::DQUOT, Errno::FBIG];
-    full.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
+    is_one_of(error, &[Errno::NOSPC, Errno::DQUOT, Errno::FBIG])
+}
+
+/// Whether what is there can still be read, as far as this error tells.
+fn is_about_writing(action: Action, error: &std::io::Error) -> bool {
+    // A file system that may only be read also says so to whoever opens a file to look at it and change it.
+    is_one_of(error, &[Errno::ROFS])
+        || action == Action::Write
+            && (is_full(error) || is_one_of(error, &[Errno::ACCESS, Errno::PERM]))
+}
+
+fn is_one_of(error: &std::io::Error, several: &[Errno]) -> bool {
+    several.iter().any(|errno| error.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 #[cfg(test)]
@@ -109,11 +120,28 @@ mod tests {
     }
 
     #[test]
-    fn a_full_disk_is_still_read() {
+    fn a_disk_that_takes_nothing_is_still_read() {
+        let takes_nothing = [
+            (Action::Write, Errno::NOSPC),
+            (Action::Write, Errno::ACCESS),
+            (Action::Write, Errno::ROFS),
+            (Action::Read, Errno::ROFS),
+        ];
+        for (action, errno) in takes_nothing {
+            let health = Health::default();
+            let now = Instant::now();
+            (0..5).for_each(|_| health.failed(action, &errno.into(), now));
+            assert!(!health.allows(Action::Write, now), "{errno}");
+            assert!(health.allows(Action::Read, now), "{errno}");
+            assert!(health.allows(Action::Write, now + WRITES_REST), "{errno}");
+        }
+    }
+
+    #[test]
+    fn a_disk_that_may_not_be_read_rests() {
         let health = Health::default();
         let now = Instant::now();
-        health.failed(Action::Write, &Errno::NOSPC.into(), now);
-        assert!(!health.allows(Action::Write, now) && health.allows(Action::Read, now));
-        assert!(health.allows(Action::Write, now + FULL_REST));
+        (0..TOO_MANY).for_each(|_| health.failed(Action::Read, &Errno::ACCESS.into(), now));
+        assert!(!health.allows(Action::Read, now) && !health.allows(Action::Write, now));
     }
 }

@@ -158,6 +158,22 @@ fn record_at(bytes: &Bytes, at: usize) -> Option<Bytes> {
     (format::digest(record) == u64::from_le_bytes(*checksum)).then(|| bytes.slice_ref(record))
 }
 
+/// What is found in any bytes is found again when it is written. The records found; and those that the bytes are, one after the
+/// other, each behind a byte that says its length: checksums keep a fuzzer out.
+pub(super) fn check(bytes: &Bytes) -> [Vec<Bytes>; 2] {
+    let found = records(bytes);
+    let written: Vec<u8> =
+        found.iter().filter_map(|record| framed(record).ok()).flatten().collect();
+    assert_eq!(records(&Bytes::from(written)), found, "written otherwise than read");
+    let (mut bare, mut rest) = (Vec::new(), bytes.clone());
+    while let Some(length) = rest.first().map(|length| usize::from(*length)) {
+        let record = rest.split_off(1);
+        rest = record.slice(length.min(record.len())..);
+        bare.push(record.slice(..record.len() - rest.len()));
+    }
+    [found, bare]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -29,6 +29,7 @@ use self::pool::Kind;
 use self::tier::{Tier, count};
 use crate::entry::{Meta, Times};
 use crate::key::Key;
+use crate::purge;
 
 pub use body::{DiskBody, ReadError};
 pub use growing::Growing;
@@ -122,6 +123,8 @@ pub struct Swept {
     pub seen: u64,
     /// Entries removed.
     pub removed: u64,
+    /// Whether the disk was too busy to look at all of them.
+    pub is_partial: bool,
 }
 
 /// What a disk tier did and is; counters only grow.
@@ -247,19 +250,32 @@ impl Disk {
         self.tier.index.touch(KeyHash::of(key));
     }
 
-    /// Looks at every head and removes what `is_purged` says yes to; in the background, a few at a time. Correctness does not
+    /// Looks at every head, also of what was not found in the directory yet, and removes what `is_purged` says yes to; in the background, a few at a time. Correctness does not
     /// need it (see [`Disk::load`]): it gives room back.
     pub async fn sweep(&self, is_purged: impl Fn(&Meta) -> bool + Send + Sync + 'static) -> Swept {
         let is_purged = Arc::new(is_purged);
         let mut swept = Swept::default();
         for shard in Shard::all() {
-            for names in self.tier.index.names(shard).chunks(SWEEP) {
+            let tier = Arc::clone(&self.tier);
+            let names = move || {
+                tier.learn(shard);
+                tier.index.names(shard)
+            };
+            let Some(names) = self.tier.pool.run(Kind::Write, names).await else {
+                swept.is_partial = true;
+                continue;
+            };
+            for names in names.chunks(SWEEP) {
                 let (tier, names) = (Arc::clone(&self.tier), names.to_vec());
                 let is_purged = Arc::clone(&is_purged);
                 let sweep = move || sweep(&tier, &names, &*is_purged);
-                let some = self.tier.pool.run(Kind::Write, sweep).await.unwrap_or_default();
-                swept.seen += some.seen;
-                swept.removed += some.removed;
+                match self.tier.pool.run(Kind::Write, sweep).await {
+                    Some(some) => {
+                        swept.seen += some.seen;
+                        swept.removed += some.removed;
+                    }
+                    None => swept.is_partial = true,
+                }
             }
         }
         swept
@@ -324,6 +340,15 @@ impl std::fmt::Debug for Disk {
 /// When a head that was read is not written as it was.
 pub fn check_file_head(bytes: &[u8]) {
     format::check_head(bytes);
+}
+
+/// Reads records of purges from the bytes of their file, and from bytes that are records; for the fuzzer and its corpus.
+///
+/// # Panics
+/// When a record is not written as it was read, or a process does not learn from records what they say.
+pub fn check_purges(bytes: &[u8]) {
+    let read = journal::check(&Bytes::copy_from_slice(bytes));
+    read.iter().for_each(|records| purge::check(records));
 }
 
 /// Reads the heads of all variants of `key`, and takes the newest that is wanted.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 
 use super::Outcome;
+use super::behind::Behind;
 use super::shared::{End, Shared};
 use super::table::is_selected;
 
@@ -20,6 +21,14 @@ pub struct Reader<F> {
     shared: Arc<Shared<F>>,
     position: u64,
     is_first: bool,
+}
+
+/// What a reader does next.
+enum Step {
+    Next(Result<Option<Bytes>, Broken>),
+    /// Reads what is on disk.
+    Behind(Arc<Behind>),
+    Wait,
 }
 
 impl<F: Clone> Reader<F> {
@@ -69,7 +78,7 @@ impl<F: Clone> Reader<F> {
         meta.is_none_or(|meta| is_selected(meta, request))
     }
 
-    /// The next bytes of the body; `None` at its end.
+    /// The next bytes of the body; `None` at its end. Cancelling loses nothing.
     ///
     /// # Errors
     /// The body was cut, or is not held from here.
@@ -77,47 +86,78 @@ impl<F: Clone> Reader<F> {
         let shared = Arc::clone(&self.shared);
         loop {
             let news = shared.news.notified();
-            if let Some(next) = self.try_next() {
-                return next;
+            match self.step() {
+                Step::Next(next) => return next,
+                Step::Behind(behind) => {
+                    let bytes = behind.read(self.position).await.map_err(|_| Broken)?;
+                    self.go(bytes.len() as u64);
+                    return Ok(Some(bytes));
+                }
+                Step::Wait => news.await,
             }
-            news.await;
         }
     }
 
-    /// The same, if it is there.
+    /// The same, if it is in memory.
     pub fn try_next(&mut self) -> Option<Result<Option<Bytes>, Broken>> {
+        match self.step() {
+            Step::Next(next) => Some(next),
+            Step::Behind(_) | Step::Wait => None,
+        }
+    }
+
+    fn step(&mut self) -> Step {
         let mut state = self.shared.state.lock();
         if let Some(bytes) = state.pieces.at(self.position) {
-            let was_slowest = state.leave(self.position);
-            self.position += bytes.len() as u64;
-            state.enter(self.position);
+            let was_slowest = state.go(&mut self.position, bytes.len() as u64);
             drop(state);
-            if was_slowest {
-                self.shared.room.notify_waiters();
-            }
-            return Some(Ok(Some(bytes)));
+            self.tell(was_slowest);
+            return Step::Next(Ok(Some(bytes)));
         }
         if self.position < state.pieces.start() {
-            return Some(Err(Broken));
+            let behind = state.behind.as_ref();
+            let has_it = behind.filter(|behind| self.position < behind.written());
+            return has_it.map_or(Step::Next(Err(Broken)), |it| Step::Behind(Arc::clone(it)));
         }
-        match state.end? {
-            End::Whole if self.position <= state.pieces.end() => Some(Ok(None)),
-            End::Whole | End::Broken => Some(Err(Broken)),
+        match state.end {
+            None => Step::Wait,
+            Some(End::Whole) if self.position <= state.pieces.end() => Step::Next(Ok(None)),
+            Some(End::Whole | End::Broken) => Step::Next(Err(Broken)),
         }
+    }
+
+    /// What follows the body, to be asked for at its end.
+    #[must_use]
+    pub fn trailers(&self) -> Option<HeaderMap> {
+        self.shared.state.lock().trailers.as_deref().cloned()
     }
 
     /// Goes on from this byte of the body, which is not before where it is.
     pub fn skip_to(&mut self, position: u64) {
-        let was_slowest = {
-            let mut state = self.shared.state.lock();
-            let was_slowest = state.leave(self.position);
-            self.position = self.position.max(position);
-            state.enter(self.position);
-            was_slowest
-        };
+        self.go(position.saturating_sub(self.position));
+    }
+
+    fn go(&mut self, bytes: u64) {
+        let was_slowest = self.shared.state.lock().go(&mut self.position, bytes);
+        self.tell(was_slowest);
+    }
+
+    fn tell(&self, was_slowest: bool) {
         if was_slowest {
             self.shared.room.notify_waiters();
         }
+    }
+}
+
+impl<F> Reader<F> {
+    pub(super) fn shared(&self) -> &Arc<Shared<F>> {
+        &self.shared
+    }
+
+    /// How many bytes are in memory, of those that anybody reads.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.shared.state.lock().held()
     }
 }
 

@@ -9,9 +9,11 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::behind::Behind;
+use super::budget::Share;
 use super::pieces::Pieces;
 use super::table::Listed;
-use super::{Arrived, Outcome, WINDOW};
+use super::{Arrived, Holding, Outcome, WINDOW};
 
 /// One fill.
 #[derive(Debug)]
@@ -32,10 +34,29 @@ pub(super) struct State<F> {
     pub(super) outcome: Option<Outcome<F>>,
     pub(super) pieces: Pieces,
     pub(super) end: Option<End>,
-    /// How many bytes of body are held, at most, for those to come; `None` once it is a window.
-    keeps: Option<u64>,
+    /// What follows the body, once it is known.
+    pub(super) trailers: Option<Box<HeaderMap>>,
+    /// What is held in memory.
+    keeps: Keeps,
+    /// What may be.
+    share: Share,
+    /// The length of the body, where that is known.
+    length: Option<u64>,
+    /// Where else it is, if it is written to disk, or was until that failed.
+    pub(super) behind: Option<Arc<Behind>>,
     /// How many readers are at which position.
     positions: BTreeMap<u64, usize>,
+}
+
+/// What is held in memory of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeps {
+    /// All of it, while that is no more than so many bytes: for those to come too.
+    All(u64),
+    /// What is not on disk yet, and some of what was last; the disk has it for those to come.
+    Newest,
+    /// What the slowest reader has not read.
+    Window,
 }
 
 /// How a body has ended.
@@ -64,7 +85,11 @@ impl<F> Shared<F> {
             outcome: None,
             pieces: Pieces::default(),
             end: None,
-            keeps: None,
+            trailers: None,
+            keeps: Keeps::Window,
+            share: Share::default(),
+            length: None,
+            behind: None,
             positions: BTreeMap::new(),
         };
         let (state, begun) = (Mutex::new(state), Instant::now());
@@ -75,7 +100,7 @@ impl<F> Shared<F> {
 impl<F> State<F> {
     /// Whether all of the body is there for whoever comes now.
     pub(super) fn has_beginning(&self) -> bool {
-        self.pieces.start() == 0 && self.keeps.is_some()
+        self.keeps != Keeps::Window
     }
 
     pub(super) fn enter(&mut self, position: u64) {
@@ -94,6 +119,14 @@ impl<F> State<F> {
         was_slowest
     }
 
+    /// One reader goes on by so many bytes; tells the same.
+    pub(super) fn go(&mut self, position: &mut u64, bytes: u64) -> bool {
+        let was_slowest = self.leave(*position);
+        *position += bytes;
+        self.enter(*position);
+        was_slowest
+    }
+
     fn slowest(&self) -> Option<u64> {
         self.positions.first_key_value().map(|(position, _)| *position)
     }
@@ -107,22 +140,51 @@ impl<F> State<F> {
         }
     }
 
+    fn is_abandoned(&self) -> bool {
+        self.positions.is_empty() && !self.is_shared()
+    }
+
     /// Whether more may be written now.
-    fn room(&mut self) -> Result<bool, Abandoned> {
-        let Some(slowest) = self.slowest() else {
-            if !self.is_shared() {
-                return Err(Abandoned);
+    fn has_room(&mut self, more: u64) -> bool {
+        if let Keeps::All(most) = self.keeps {
+            let end = self.pieces.end() + more;
+            if end <= most && self.share.allows(end, self.length) {
+                return true;
             }
-            if self.keeps.is_none() {
-                self.pieces.drop_before(self.pieces.end());
-            }
-            return Ok(true);
-        };
-        if self.keeps.is_some() {
-            return Ok(true);
+            self.keeps = if self.behind.is_some() { Keeps::Newest } else { Keeps::Window };
         }
-        self.pieces.drop_before(slowest);
-        Ok(self.pieces.end().saturating_sub(slowest) < WINDOW)
+        self.let_go();
+        let held = self.held();
+        // Those who are behind have the disk.
+        self.keeps == Keeps::Newest || (held < WINDOW && self.share.spares(held + 1))
+    }
+
+    /// Lets go of what nobody needs in memory.
+    fn let_go(&mut self) {
+        let unneeded = match self.keeps {
+            Keeps::All(_) => return,
+            Keeps::Newest => {
+                let written = self.behind.as_ref().map_or(0, |behind| behind.written());
+                let recent = if self.share.spares(WINDOW) { WINDOW } else { 0 };
+                written.min(self.pieces.end().saturating_sub(recent))
+            }
+            Keeps::Window => self.slowest().unwrap_or(self.pieces.end()),
+        };
+        self.pieces.drop_before(unneeded);
+        self.share.shrink_to(self.held());
+    }
+
+    pub(super) fn held(&self) -> u64 {
+        self.pieces.end() - self.pieces.start()
+    }
+
+    /// Nothing more is written. What is held is its readers' from now on.
+    fn end_as(&mut self, end: End) {
+        self.end.get_or_insert(end);
+        self.share = Share::default();
+        if self.keeps == Keeps::Newest {
+            self.pieces.drop_before(self.behind.as_ref().map_or(0, |behind| behind.written()));
+        }
     }
 }
 
@@ -131,18 +193,25 @@ impl<F> Filling<F> {
         Self { shared, listed }
     }
 
-    /// The head has arrived. Of a stored response up to `keeps` bytes of body are held for all who come while it arrives.
-    pub fn arrive(&mut self, arrived: Arrived, keeps: u64) -> Arc<Arrived> {
+    /// The head has arrived, and its body is to be held as `holding` says; where it is not stored, that is a window of it.
+    pub fn arrive(&mut self, arrived: Arrived, holding: Holding) -> Arc<Arrived> {
         let arrived = Arc::new(arrived);
-        let is_stored = arrived.stored.is_some();
-        let fits = arrived.length.is_none_or(|length| length <= keeps);
+        let fits = arrived.length.is_none_or(|length| length <= holding.most);
+        let keeps = match (&arrived.stored, &holding.file) {
+            (Some(_), _) if fits => Keeps::All(holding.most),
+            (Some(_), Some(_)) => Keeps::Newest,
+            _ => Keeps::Window,
+        };
         {
             let mut state = self.shared.state.lock();
-            state.keeps = (is_stored && fits).then_some(keeps);
+            state.keeps = keeps;
+            state.share = holding.budget.map(Share::of).unwrap_or_default();
+            state.length = arrived.length;
+            state.behind = holding.file.map(Behind::new).map(Arc::new);
             state.outcome = Some(Outcome::Arrived(Arc::clone(&arrived)));
         }
         match (&mut self.listed, &arrived.stored) {
-            (Some(listed), Some(meta)) if fits => listed.vary(meta),
+            (Some(listed), Some(meta)) if keeps != Keeps::Window => listed.vary(meta),
             _ => self.listed = None,
         }
         self.shared.news.notify_waiters();
@@ -178,7 +247,7 @@ impl<F> Filling<F> {
     /// # Errors
     /// All readers have left, and it is for nobody else.
     pub async fn write_last(&mut self, bytes: Bytes) -> Result<(), Abandoned> {
-        let is_held = self.shared.state.lock().keeps.is_some();
+        let is_held = self.shared.state.lock().has_beginning();
         if is_held && self.try_write(&bytes)? {
             return Ok(());
         }
@@ -187,26 +256,44 @@ impl<F> Filling<F> {
 
     fn try_write(&mut self, bytes: &Bytes) -> Result<bool, Abandoned> {
         let mut state = self.shared.state.lock();
-        if !state.room()? {
-            return Ok(false);
+        if state.is_abandoned() {
+            return Err(Abandoned);
         }
-        let end = state.pieces.end() + bytes.len() as u64;
-        if state.keeps.is_some_and(|keeps| end > keeps) {
+        let has_room = state.has_room(bytes.len() as u64);
+        if has_room {
+            let keeps = matches!(state.keeps, Keeps::All(_));
+            state.pieces.push(bytes.clone(), keeps);
+        }
+        let has_beginning = state.has_beginning();
+        drop(state);
+        if !has_beginning {
             // Too much to be held for others: they ask for themselves from now on.
-            state.keeps = None;
             self.listed = None;
         }
-        let keeps = state.keeps.is_some();
-        state.pieces.push(bytes.clone(), keeps);
-        Ok(true)
+        Ok(has_room)
+    }
+
+    /// The disk takes no more of it. What it has is still read; what follows is held in memory, as far as that goes.
+    pub fn lose_file(&mut self) {
+        let mut state = self.shared.state.lock();
+        match state.keeps {
+            Keeps::All(_) => state.behind = None,
+            Keeps::Newest => state.keeps = Keeps::Window,
+            Keeps::Window => {}
+        }
+        let has_beginning = state.has_beginning();
+        drop(state);
+        if !has_beginning {
+            self.listed = None;
+        }
     }
 
     /// Waits until nobody wants the response, which may be never.
     pub async fn abandoned(&self) -> Abandoned {
         loop {
             let room = self.shared.room.notified();
-            if let Err(abandoned) = self.shared.state.lock().room() {
-                return abandoned;
+            if self.shared.state.lock().is_abandoned() {
+                return Abandoned;
             }
             room.await;
         }
@@ -218,16 +305,27 @@ impl<F> Filling<F> {
         self.shared.state.lock().pieces.end()
     }
 
+    /// How many of them are in memory.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> u64 {
+        self.shared.state.lock().held()
+    }
+
     /// The whole body, where it was held.
     #[must_use]
     pub fn body(&self) -> Option<Box<[Bytes]>> {
         let mut state = self.shared.state.lock();
-        state.has_beginning().then(|| state.pieces.whole())
+        matches!(state.keeps, Keeps::All(_)).then(|| state.pieces.whole())
+    }
+
+    /// What follows the body: for those who read it as it arrives, and for nobody later. To be said before the end.
+    pub fn set_trailers(&mut self, trailers: HeaderMap) {
+        self.shared.state.lock().trailers = Some(Box::new(trailers));
     }
 
     /// The body is whole. What is stored of it is stored by now, so that nobody asks again.
     pub fn finish(self) {
-        self.shared.state.lock().end = Some(End::Whole);
+        self.shared.state.lock().end_as(End::Whole);
     }
 }
 
@@ -236,7 +334,7 @@ impl<F> Drop for Filling<F> {
         {
             let mut state = self.shared.state.lock();
             state.outcome.get_or_insert(Outcome::Lost);
-            state.end.get_or_insert(End::Broken);
+            state.end_as(End::Broken);
         }
         self.listed = None;
         self.shared.news.notify_waiters();

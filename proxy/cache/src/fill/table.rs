@@ -98,6 +98,14 @@ impl<F: Clone> Fills<F> {
         }
     }
 
+    /// Whether a fill is in progress that is to answer such a request.
+    #[must_use]
+    pub fn has(&self, wish: Wish<'_>) -> bool {
+        let at = (wish.zone, wish.key.clone());
+        let shard = self.shard(&at).lock();
+        shard.get(&at).is_some_and(|slot| slot.fills.iter().any(|fill| slot.suits(fill, &wish)))
+    }
+
     /// Begins a fill that others do not find.
     #[must_use]
     pub fn alone(request: &HeaderMap) -> (Filling<F>, Reader<F>) {
@@ -113,6 +121,20 @@ impl<F: Clone> Fills<F> {
 }
 
 impl<F> Fills<F> {
+    /// Has nobody else find the fill that `reader` reads, which was for such a wish.
+    pub fn forget(&self, wish: Wish<'_>, reader: &Reader<F>) {
+        self.remove(&(wish.zone, wish.key.clone()), reader.shared());
+    }
+
+    fn remove(&self, at: &(usize, Key), fill: &Arc<Shared<F>>) {
+        let mut shard = self.shard(at).lock();
+        let Some(slot) = shard.get_mut(at) else { return };
+        slot.fills.retain(|other| !Arc::ptr_eq(other, fill));
+        if slot.fills.is_empty() {
+            shard.remove(at);
+        }
+    }
+
     /// How many keys have fills in progress.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -166,11 +188,6 @@ impl<F> Listed<F> {
 
 impl<F> Drop for Listed<F> {
     fn drop(&mut self) {
-        let mut shard = self.fills.shard(&self.at).lock();
-        let Some(slot) = shard.get_mut(&self.at) else { return };
-        slot.fills.retain(|fill| !Arc::ptr_eq(fill, &self.shared));
-        if slot.fills.is_empty() {
-            shard.remove(&self.at);
-        }
+        self.fills.remove(&self.at, &self.shared);
     }
 }

@@ -1,3 +1,5 @@
+mod on_disk;
+
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -10,6 +12,10 @@ use crate::key::{Address, Key, KeyBuilder};
 use crate::policy::Freshness;
 
 type Table = Arc<Fills<&'static str>>;
+
+fn upto(most: u64) -> Holding {
+    Holding { most, ..Holding::default() }
+}
 
 fn key() -> Key {
     let address = Address { scheme: b"", host: b"", port: b"80", path: b"/a", query: b"" };
@@ -106,7 +112,7 @@ async fn followers_read_all_from_the_beginning_while_it_arrives() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
     let mut waiting = follow(&table, &HeaderMap::new()).unwrap();
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     filling.write(Bytes::from("ab")).await.unwrap();
     let mut late = follow(&table, &HeaderMap::new()).unwrap();
     for reader in [&mut first, &mut waiting, &mut late] {
@@ -127,7 +133,7 @@ async fn followers_read_all_from_the_beginning_while_it_arrives() {
 async fn nobody_is_woken_for_the_last_bytes_before_all_is_stored() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     let next = first.next();
     tokio::pin!(next);
     let mut waiting = watched(next.as_mut());
@@ -144,7 +150,7 @@ async fn nobody_is_woken_for_the_last_bytes_before_all_is_stored() {
 async fn one_that_ends_early_is_never_whole() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     filling.write(Bytes::from("ab")).await.unwrap();
     drop(filling);
     assert_eq!(rest(&mut first).await, Err(Broken));
@@ -166,7 +172,7 @@ async fn what_is_not_stored_is_for_the_first_reader_alone() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
     let waiting = follow(&table, &HeaderMap::new()).unwrap();
-    filling.arrive(not_stored(), 1000);
+    filling.arrive(not_stored(), upto(1000));
     assert!(matches!(waiting.outcome().await, Outcome::NotShared));
     assert!(matches!(first.outcome().await, Outcome::Arrived(_)));
     assert_eq!(table.count(), 0, "nobody else finds it");
@@ -181,7 +187,7 @@ async fn what_is_not_stored_is_for_the_first_reader_alone() {
 async fn what_is_stored_goes_on_when_all_readers_have_left() {
     let table = Table::default();
     let (mut filling, first) = lead(&table);
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     drop(first);
     filling.write(Bytes::from("ab")).await.unwrap();
     assert_eq!(filling.body().unwrap().concat(), b"ab");
@@ -192,10 +198,11 @@ async fn a_body_too_large_to_hold_waits_for_its_slowest_reader() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
     let mut slow = follow(&table, &HeaderMap::new()).unwrap();
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     let half = Bytes::from(vec![7; WINDOW as usize / 2]);
     filling.write(half.clone()).await.unwrap();
     assert!(follow(&table, &HeaderMap::new()).is_none(), "others ask for themselves");
+    assert_eq!(table.count(), 0, "and do not come across it");
     filling.write(half.clone()).await.unwrap();
     while first.try_next().is_some() {}
     {
@@ -215,7 +222,7 @@ async fn a_body_too_large_to_hold_waits_for_its_slowest_reader() {
 async fn a_reader_that_leaves_does_not_hold_back_the_rest() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
-    filling.arrive(not_stored(), 0);
+    filling.arrive(not_stored(), upto(0));
     filling.write(Bytes::from(vec![7; WINDOW as usize])).await.unwrap();
     {
         let write = filling.write(Bytes::from("x"));
@@ -238,7 +245,7 @@ async fn another_variant_is_fetched_apart() {
         panic!("there is no fill")
     };
     assert!(follow(&table, &language("en")).is_some(), "nothing is known of variants yet");
-    filling.arrive(stored(&["accept-language"]), 1000);
+    filling.arrive(stored(&["accept-language"]), upto(1000));
     assert!(follow(&table, &language("de")).is_some());
     let Joined::Leader(_english, _) = join_as(&table, &language("en")) else {
         panic!("it is another variant")
@@ -265,7 +272,7 @@ async fn a_fill_without_a_head_holds_others_for_a_time() {
 async fn many_small_pieces_become_few() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
-    filling.arrive(stored(&[]), 100_000_000);
+    filling.arrive(stored(&[]), upto(100_000_000));
     let body: Vec<u8> = (0..50_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     for byte in &body {
         filling.write(Bytes::copy_from_slice(&[*byte])).await.unwrap();
@@ -287,12 +294,44 @@ async fn many_small_pieces_become_few() {
 }
 
 #[tokio::test]
+async fn what_follows_the_body_is_for_all_who_read_it_as_it_arrives() {
+    let table = Table::default();
+    let (mut filling, mut first) = lead(&table);
+    let mut follower = follow(&table, &HeaderMap::new()).unwrap();
+    filling.arrive(stored(&[]), upto(1000));
+    filling.write(Bytes::from("ab")).await.unwrap();
+    filling.set_trailers(language("de"));
+    filling.finish();
+    for reader in [&mut first, &mut follower] {
+        assert_eq!(rest(reader).await.unwrap(), b"ab");
+        assert_eq!(reader.trailers(), Some(language("de")));
+    }
+}
+
+#[tokio::test]
 async fn a_reader_may_go_on_further_ahead() {
     let table = Table::default();
     let (mut filling, mut first) = lead(&table);
-    filling.arrive(stored(&[]), 1000);
+    filling.arrive(stored(&[]), upto(1000));
     filling.write(Bytes::from("abcdef")).await.unwrap();
     first.skip_to(4);
     filling.finish();
     assert_eq!(rest(&mut first).await.unwrap(), b"ef");
+}
+
+#[tokio::test]
+async fn a_fill_that_is_forgotten_goes_on_for_those_who_have_it() {
+    let table = Table::default();
+    let (mut filling, mut first) = lead(&table);
+    filling.arrive(stored(&[]), upto(1000));
+    let follower = follow(&table, &HeaderMap::new()).unwrap();
+    let request = HeaderMap::new();
+    let wish = Wish { zone: 1, key: &key(), request: &request, age: Duration::from_secs(5) };
+    table.forget(wish, &follower);
+    assert_eq!(table.count(), 0);
+    let (_next, _) = lead(&table);
+    filling.write(Bytes::from("ab")).await.unwrap();
+    filling.finish();
+    assert_eq!(rest(&mut first).await.unwrap(), b"ab");
+    assert_eq!(table.count(), 1, "the next one is another's");
 }

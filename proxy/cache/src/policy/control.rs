@@ -95,7 +95,8 @@ impl Directives {
         self.stale_if_error = Some(Duration::ZERO);
     }
 
-    /// Of a dictionary (RFC 9213, 2.1); none if a time in it is not an integer.
+    /// Of a dictionary (RFC 9213, 2.1); none if a time in it is not an integer: one value of a wrong type spoils the whole field
+    /// (RFC 9651, 2).
     pub(super) fn of_dictionary(members: &[(String, Member)]) -> Option<Self> {
         let mut directives = Self::default();
         for (name, member) in members {

@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, StatusCode, header};
 
 use crate::entry::{Head, Meta, Times};
+use crate::policy::accel::{ACCEL_EXPIRES, Accel};
 use crate::policy::control::{Directives, delta_seconds};
 use crate::policy::date::http_date;
 use crate::policy::rules::Rules;
@@ -58,20 +59,33 @@ pub(super) struct Said {
     pub(super) control: Directives,
     /// Whether that is from a targeted field, beside which `Cache-Control` and `Expires` do not count (RFC 9213, 2.2).
     is_targeted: bool,
+    /// The lifetime, where nginx's own field names it.
+    accel: Option<Accel>,
 }
 
 impl Said {
     pub(super) fn of(headers: &HeaderMap, rules: &Rules) -> Self {
         for name in rules.targeted.iter().filter(|name| !rules.ignores(name)) {
-            if let Some(control) = targeted(headers, name) {
-                return Self { control, is_targeted: true };
+            if *name == ACCEL_EXPIRES {
+                if let Some(accel) = Accel::of(headers) {
+                    return Self::by_nginx(accel, &cache_control(headers, rules));
+                }
+            } else if let Some(control) = targeted(headers, name) {
+                return Self { control, is_targeted: true, accel: None };
             }
         }
-        let control = match rules.ignores(&header::CACHE_CONTROL) {
-            true => Directives::default(),
-            false => Directives::of(&headers.get_all(header::CACHE_CONTROL)),
+        Self { control: cache_control(headers, rules), is_targeted: false, accel: None }
+    }
+
+    /// As nginx takes it: nothing of `Cache-Control` counts beside it but for how long the response may be used stale.
+    fn by_nginx(accel: Accel, control: &Directives) -> Self {
+        let control = Directives {
+            no_store: accel == Accel::Never,
+            stale_while_revalidate: control.stale_while_revalidate,
+            stale_if_error: control.stale_if_error,
+            ..Directives::default()
         };
-        Self { control, is_targeted: false }
+        Self { control, is_targeted: true, accel: Some(accel) }
     }
 
     /// For how long the response may be used; none where nothing says so, and there is nothing to guess by.
@@ -96,6 +110,11 @@ impl Said {
         let ttl = rules.ttl(head.status);
         if let Some(forced) = ttl.filter(|_| rules.overrides_origin) {
             return Some((forced, false));
+        }
+        if let Some(accel) = self.accel {
+            // Counted from now, however old the response is.
+            let lifetime = accel.lifetime(times).saturating_add(initial_age(&head.headers, times));
+            return Some((lifetime, false));
         }
         let control = &self.control;
         let explicit =
@@ -131,6 +150,13 @@ impl Said {
             control if control.s_maxage.is_some() => Stale::AsSaid,
             _ => Stale::Allowed,
         }
+    }
+}
+
+fn cache_control(headers: &HeaderMap, rules: &Rules) -> Directives {
+    match rules.ignores(&header::CACHE_CONTROL) {
+        true => Directives::default(),
+        false => Directives::of(&headers.get_all(header::CACHE_CONTROL)),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Cache groups (RFC 9875). A group is one of its origin: the same name elsewhere is another.
+//! Cache groups (RFC 9875). A group is one of its origin: the same name elsewhere is another (2.1).
 
 use http::{HeaderMap, HeaderName, Method};
 
@@ -35,5 +35,5 @@ fn named(headers: &HeaderMap, field: &HeaderName) -> Box<[Box<str>]> {
 const CACHE_GROUPS: HeaderName = HeaderName::from_static("cache-groups");
 const CACHE_GROUP_INVALIDATION: HeaderName = HeaderName::from_static("cache-group-invalidation");
 
-/// RFC 9875, 2 asks for 32 at least.
+/// RFC 9875, 2 and 3 ask for 32 at least.
 const MOST: usize = 128;

@@ -51,9 +51,13 @@ pub fn may_use_cache(method: &Method, rules: &Rules) -> bool {
 }
 
 /// The request fields that say how the content of a QUERY is to be read: they belong into its key, as the content does
-/// (RFC 10008).
-pub const QUERY_FIELDS: [HeaderName; 3] =
-    [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::CONTENT_LANGUAGE];
+/// (RFC 10008, 2.7; RFC 9110, 8).
+pub const QUERY_FIELDS: [HeaderName; 4] = [
+    header::CONTENT_TYPE,
+    header::CONTENT_ENCODING,
+    header::CONTENT_LANGUAGE,
+    header::CONTENT_LOCATION,
+];
 
 /// What the request asks of the cache. Allocates nothing; a request without `Cache-Control` and `Pragma` costs two look-ups.
 ///

@@ -9,7 +9,7 @@ use crate::policy::date::http_date;
 use crate::policy::fields::{date, strip, to_store};
 use crate::policy::rules::Rules;
 use crate::policy::store::{Asked, Unstorable, storable};
-use crate::policy::vary::selecting;
+use crate::policy::vary::selecting_answer;
 
 /// What the response to a HEAD does to a stored response to a GET (RFC 9111, 4.3.5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,7 +109,7 @@ pub fn renew(
     match storable(asked, &head, times, rules) {
         Ok(storable) => {
             to_store(&mut head, &storable, times, rules);
-            let selected_by = selecting(&storable.vary, asked.headers);
+            let selected_by = selecting_answer(&storable.vary, asked.headers, &head.headers, rules);
             let freshness = storable.freshness;
             Ok(Meta { head, times, freshness, vary: storable.vary, selected_by, ..stored.clone() })
         }

@@ -6,6 +6,7 @@
 //! [`invalidate`] for what follows on an unsafe method. Where several readings of a field are allowed, the one that stores
 //! less and validates more is taken.
 
+mod accel;
 mod control;
 mod date;
 mod fields;
@@ -34,4 +35,4 @@ pub use rules::Rules;
 pub use status::{CacheStatus, Forwarded};
 pub use store::{Asked, Storable, Unstorable, storable, storable_as_get, storable_part};
 pub use tags::{hide_tags, tags};
-pub use vary::{Vary, selecting, selects, vary};
+pub use vary::{Vary, selecting, selecting_answer, selects, vary};

@@ -60,7 +60,44 @@ pub struct Held(Vec<Range<u64>>);
 
 impl Held {
     /// How many ranges it is of at most.
-    pub const MOST: usize = 1024;
+    pub const MOST: usize = 128;
+
+    /// Those that `head` says, as [`Held::to_value`] writes them or an origin writes one of them; and the length of the whole.
+    #[must_use]
+    pub fn of(head: &Head) -> Option<(Self, u64)> {
+        if head.status != StatusCode::PARTIAL_CONTENT {
+            return None;
+        }
+        let line = head.headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+        let (ranges, complete) = line.strip_prefix("bytes ")?.split_once('/')?;
+        let complete = number(complete)?;
+        let mut held = Self::default();
+        for range in ranges.split(',') {
+            let (first, last) = range.split_once('-')?;
+            let (first, last) = (number(first)?, number(last)?);
+            let is_sound = first <= last && last < complete;
+            if !is_sound || !held.add(first..last + 1) {
+                return None;
+            }
+        }
+        Some((held, complete))
+    }
+
+    /// A `Content-Range` of several ranges of a whole of so many bytes, which HTTP does not know: not to be sent to anybody.
+    #[must_use]
+    pub fn to_value(&self, complete: u64) -> HeaderValue {
+        let ranges: Vec<_> =
+            self.0.iter().map(|held| format!("{}-{}", held.start, held.end - 1)).collect();
+        let text = format!("bytes {}/{complete}", ranges.join(","));
+        // Digits and signs are valid.
+        HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("bytes */*"))
+    }
+
+    /// How many bytes they have together.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        self.0.iter().map(|held| held.end - held.start).sum()
+    }
 
     /// The ranges, in order; none touches the next.
     #[must_use]
@@ -107,6 +144,15 @@ impl Held {
     }
 }
 
+/// What shows in `If-Range` that a response is still the same (RFC 9110, 13.1.5): a validator, if it has a strong one.
+#[must_use]
+pub fn strong_validator(headers: &HeaderMap) -> Option<&HeaderValue> {
+    if headers.contains_key(header::ETAG) {
+        return headers.get(header::ETAG).filter(|_| strong_etag(headers).is_some());
+    }
+    headers.get(header::LAST_MODIFIED).filter(|_| is_strong_date(headers))
+}
+
 /// Whether two responses may be parts of the same: they share a strong validator, are coded alike, and do not contradict each
 /// other on the length of the whole (RFC 9111, 3.4; RFC 9110, 15.3.7.3).
 #[must_use]
@@ -126,7 +172,8 @@ pub fn combines(stored: &Head, part: &Head) -> bool {
 
 fn complete_length(head: &Head) -> Option<u64> {
     if head.status == StatusCode::PARTIAL_CONTENT {
-        return ContentRange::of(&head.headers)?.complete;
+        let single = || ContentRange::of(&head.headers)?.complete;
+        return Held::of(head).map(|(_, complete)| complete).or_else(single);
     }
     number(head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?)
 }
@@ -142,7 +189,6 @@ pub fn combined(
     rules: &Rules,
 ) -> Head {
     let mut head = merge(stored, part, times, rules);
-    head.headers.remove(header::AGE);
     head.headers.remove(header::CONTENT_RANGE);
     head.headers.remove(header::CONTENT_LENGTH);
     head.status = StatusCode::PARTIAL_CONTENT;

@@ -7,7 +7,8 @@ use http::{HeaderName, StatusCode};
 /// What a route says of caching; the default is what the RFCs say and no more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rules {
-    /// Fields that speak to this cache before `Cache-Control` does, the first that is there and valid (RFC 9213).
+    /// Fields that speak to this cache before `Cache-Control` does, the first that is there and valid (RFC 9213). `X-Accel-Expires`
+    /// is understood as nginx does: it also says more than `private` and `no-store` do.
     pub targeted: Box<[HeaderName]>,
     /// Lifetimes of responses that say nothing of theirs; of all, with [`Rules::overrides_origin`].
     pub ttl: Box<[(StatusCode, Duration)]>,
@@ -34,6 +35,10 @@ pub struct Rules {
     /// Whether what is stored is sent for as long as the origin is dead, however stale; also where `s-maxage` forbids it, but not
     /// where `no-cache`, `must-revalidate` or `proxy-revalidate` do.
     pub always_online: bool,
+    /// Whether a response that varies by `Accept-Language`, and is in the language that its request wants most, is sent to every
+    /// request that wants this one most. RFC 9111, 4.1 has the lists agree as wholes: this is for origins that choose by language
+    /// alone.
+    pub matches_language: bool,
     /// The methods that may be answered from the cache, beside GET and HEAD: `QUERY`, with the body in the key.
     pub query: bool,
 }
@@ -68,6 +73,7 @@ impl Default for Rules {
             stale_while_revalidate: Duration::ZERO,
             stale_if_error: Duration::ZERO,
             always_online: false,
+            matches_language: false,
             query: false,
         }
     }

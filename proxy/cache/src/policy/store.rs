@@ -169,8 +169,8 @@ fn storable_as(
     Ok(Storable { freshness, vary, without: said.control.fields.into() })
 }
 
-/// Whether the response to a POST may be stored as what a GET of the same target would bring (RFC 9110, 9.3.3): it says for how
-/// long it is fresh, and its `Content-Location` is the target. Whether it may be stored at all is left to [`storable`].
+/// Whether the response to a POST may be stored as what a GET of the same target would bring (RFC 9110, 9.3.3): a 200 that says
+/// for how long it is fresh, and whose `Content-Location` is the target. Whether it may be stored at all is left to [`storable`].
 #[must_use]
 pub fn storable_as_get(target: Target<'_>, head: &Head, rules: &Rules) -> bool {
     let control = Said::of(&head.headers, rules).control;
@@ -179,7 +179,7 @@ pub fn storable_as_get(target: Target<'_>, head: &Head, rules: &Rules) -> bool {
         || head.headers.contains_key(header::EXPIRES);
     let place = head.headers.get(header::CONTENT_LOCATION).and_then(|place| place.to_str().ok());
     let place = place.and_then(|place| resolve(target, place));
-    head.status.is_success() && is_explicit && place.as_deref() == Some(target.path_and_query)
+    head.status == StatusCode::OK && is_explicit && place.as_deref() == Some(target.path_and_query)
 }
 
 /// Whether responses with this status are stored: final ones, but those that only the request they answer makes sense of: parts

@@ -165,23 +165,28 @@ impl Parser<'_> {
         }
     }
 
-    /// `%"..."`, with bytes as `%` and two lower-case digits (RFC 9651, 4.2.10).
+    /// `%"..."`, with bytes as `%` and two lower-case digits, which make UTF-8 (RFC 9651, 4.2.10).
     fn display_string(&mut self) -> Option<Bare> {
         self.step();
         if !self.take(b'"') {
             return None;
         }
+        let mut text = Vec::new();
         loop {
             match self.step()? {
-                b'"' => return Some(Bare::Other),
-                b'%' => {
-                    for _ in 0..2 {
-                        self.step().filter(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))?;
-                    }
-                }
-                0x20..=0x7e => {}
+                b'"' => return std::str::from_utf8(&text).ok().map(|_| Bare::Other),
+                b'%' => text.push(self.digit()? << 4 | self.digit()?),
+                byte @ 0x20..=0x7e => text.push(byte),
                 _ => return None,
             }
+        }
+    }
+
+    fn digit(&mut self) -> Option<u8> {
+        match self.step()? {
+            digit @ b'0'..=b'9' => Some(digit - b'0'),
+            digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
+            _ => None,
         }
     }
 
@@ -302,7 +307,9 @@ mod tests {
             "a=(1\"x\")",
             "a=:a",
             "a=@1.5",
-            "a=%\"%C3\"",
+            "a=%\"%C3%BC\"",
+            "a=%\"%c3\"",
+            "a=%\"%c3%b\"",
             "a=-",
             "a;B",
             "a=1\u{e9}",

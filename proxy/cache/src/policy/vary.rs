@@ -7,6 +7,7 @@
 use http::header::{self, GetAll};
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::policy::control;
 use crate::policy::rules::Rules;
 
 /// What a response says of the request fields that select it (RFC 9110, 12.5.5).
@@ -54,17 +55,74 @@ pub fn selecting(vary: &[HeaderName], request: &HeaderMap) -> HeaderMap {
     selected_by
 }
 
+/// The same for a response with the fields `answer`: if the rules say so, and it is in the language that `request` wants most,
+/// every request selects it that wants this one most.
+#[must_use]
+pub fn selecting_answer(
+    vary: &[HeaderName],
+    request: &HeaderMap,
+    answer: &HeaderMap,
+    rules: &Rules,
+) -> HeaderMap {
+    let mut selected_by = selecting(vary, request);
+    if rules.matches_language
+        && let Some(wanted) = selected_by.get(header::ACCEPT_LANGUAGE)
+        && let Some(language) = chosen_language(&request.get_all(header::ACCEPT_LANGUAGE), answer)
+    {
+        let value = [MARK, &*language.to_ascii_lowercase(), MARK, wanted.as_bytes()].concat();
+        if let Ok(value) = HeaderValue::from_bytes(&value) {
+            selected_by.insert(header::ACCEPT_LANGUAGE, value);
+        }
+    }
+    selected_by
+}
+
 /// Whether `request` selects the response that was stored with `selected_by`. Allocates nothing.
 #[must_use]
 pub fn selects(vary: &[HeaderName], selected_by: &HeaderMap, request: &HeaderMap) -> bool {
     vary.iter().all(|name| match selected_by.get(name) {
         None => !request.contains_key(name),
         Some(stored) => {
-            let mut comparison =
-                Comparison { rest: stored.as_bytes(), is_same: request.contains_key(name) };
-            normalise(name, &request.get_all(name), &mut comparison);
+            let lines = request.get_all(name);
+            let (language, stored) = match with_language(stored.as_bytes()) {
+                Some((language, stored)) if *name == header::ACCEPT_LANGUAGE => {
+                    (Some(language), stored)
+                }
+                _ => (None, stored.as_bytes()),
+            };
+            let mut comparison = Comparison { rest: stored, is_same: request.contains_key(name) };
+            normalise(name, &lines, &mut comparison);
             comparison.is_same && comparison.rest.is_empty()
+                || language.is_some_and(|language| wants_most(&lines, language))
         }
+    })
+}
+
+/// The language that a response was stored for, and the value that it was selected by, where both are written down.
+fn with_language(stored: &[u8]) -> Option<(&[u8], &[u8])> {
+    let stored = stored.strip_prefix(MARK)?;
+    let end = stored.iter().position(|byte| MARK.contains(byte))?;
+    Some((stored.get(..end)?, stored.get(end + 1..)?))
+}
+
+/// The language of a response, if it has one that is among those that the request wants most, and the request has none beside it
+/// that only differs in region or script: what is made for that may be the other's.
+fn chosen_language<'a>(wanted: &Lines<'_>, answer: &'a HeaderMap) -> Option<&'a [u8]> {
+    let mut lines = answer.get_all(header::CONTENT_LANGUAGE).iter();
+    let language = lines.next()?.as_bytes().trim_ascii();
+    let choices = Choices::of(wanted)?;
+    let is_single = lines.next().is_none() && language.iter().all(|byte| control::is_token(*byte));
+    (is_single && choices.has_among_best(language)).then_some(language)
+}
+
+/// Whether this language is wanted more than all others, which are others indeed.
+fn wants_most(lines: &Lines<'_>, language: &[u8]) -> bool {
+    Choices::of(lines).is_some_and(|choices| {
+        let is_only = |(name, weight): &Choice<'_>, best| {
+            name.eq_ignore_ascii_case(language) || *weight < best
+        };
+        choices.has_among_best(language)
+            && choices.all().iter().all(|choice| is_only(choice, choices.best()))
     })
 }
 
@@ -193,6 +251,27 @@ impl<'r> Choices<'r> {
         Some(())
     }
 
+    fn all(&self) -> &[Choice<'r>] {
+        self.choices.get(..self.count).unwrap_or_default()
+    }
+
+    /// The greatest weight.
+    fn best(&self) -> u16 {
+        self.all().iter().map(|(_, weight)| *weight).max().unwrap_or_default()
+    }
+
+    /// Whether this language is among those with the greatest weight, and the only one of its primary tag.
+    fn has_among_best(&self, language: &[u8]) -> bool {
+        let primary = |name: &'r [u8]| name.split(|byte| *byte == b'-').next().unwrap_or_default();
+        let own = language.split(|byte| *byte == b'-').next().unwrap_or_default();
+        let mut alike =
+            self.all().iter().filter(|(name, _)| primary(name).eq_ignore_ascii_case(own));
+        let is_best = alike.next().is_some_and(|(name, weight)| {
+            name.eq_ignore_ascii_case(language) && *weight == self.best() && *weight > 0
+        });
+        is_best && alike.next().is_none()
+    }
+
     /// As such a list is written: to read it again gives the same, so that no other value is written alike.
     fn write(&self, sink: &mut impl Sink) {
         for (at, (name, weight)) in self.choices.iter().take(self.count).enumerate() {
@@ -227,7 +306,7 @@ fn choice(member: &[u8]) -> Option<Choice<'_>> {
         Some([b'q' | b'Q', b'=', weight @ ..]) => thousandths(weight)?,
         Some(_) => return None,
     };
-    let is_name = !name.is_empty() && name.iter().all(|byte| super::control::is_token(*byte));
+    let is_name = !name.is_empty() && name.iter().all(|byte| control::is_token(*byte));
     (is_name && parts.next().is_none()).then_some(match name {
         name if name.eq_ignore_ascii_case(b"x-gzip") => (b"gzip".as_slice(), weight), // RFC 9110, 8.4.1.3
         name if name.eq_ignore_ascii_case(b"x-compress") => (b"compress".as_slice(), weight),
@@ -252,6 +331,9 @@ fn thousandths(weight: &[u8]) -> Option<u16> {
 
 /// What a response may vary by at most.
 const MOST_FIELDS: usize = 32;
+
+/// Stands about a language that is written down before a value: none that comes from a client begins so, for those are trimmed.
+const MARK: &[u8] = b"\t";
 
 /// What `Accept-Encoding` or `Accept-Language` is understood of at most; browsers send fewer than ten.
 const MOST_CHOICES: usize = 24;

@@ -2,6 +2,7 @@
 
 mod body;
 mod early_hints;
+mod parts;
 mod reply;
 mod slices;
 mod wire;
@@ -16,6 +17,7 @@ use crate::entry::Head;
 
 pub use body::slices;
 pub use early_hints::early_hints;
+pub use parts::{Came, Parts};
 pub use reply::{Hop, Reply};
 pub use slices::{Piece, Slicing, agree, whole};
 pub use wire::{Form, Wire};
@@ -50,7 +52,8 @@ pub struct Asked<'r> {
 /// Judges the conditions of a request, then its ranges (RFC 9110, 13.2.2), for a response that was received at a time; `length` is
 /// that of its body, where it is known.
 ///
-/// Conditions are for responses that have succeeded (RFC 9110, 13.2.1), ranges for GET and whole ones (RFC 9110, 14.2).
+/// Conditions are for responses that have succeeded (RFC 9110, 13.2.1), ranges for GET (RFC 9110, 14.2), QUERY (RFC 10008, 2.8)
+/// and whole ones.
 #[must_use]
 pub fn answered(
     head: &Head,
@@ -70,7 +73,7 @@ pub fn answered(
     let Some((line, length)) = asked.headers.get(header::RANGE).zip(length) else {
         return Answered::Whole;
     };
-    if *asked.method != Method::GET
+    if !has_ranges(asked.method)
         || head.status != StatusCode::OK
         || !validators.allow_ranges(asked.headers)
     {
@@ -89,7 +92,7 @@ pub fn answered(
 /// Whether a range that is asked for begins beyond this many bytes; so may one that is counted from the end.
 #[must_use]
 pub fn begins_beyond(asked: Asked<'_>, offset: u64) -> bool {
-    let line = asked.headers.get(header::RANGE).filter(|_| *asked.method == Method::GET);
+    let line = asked.headers.get(header::RANGE).filter(|_| has_ranges(asked.method));
     let line = line.and_then(|line| line.to_str().ok()).unwrap_or_default();
     let Some(ranges) = line.split_once('=').filter(|(unit, _)| unit.eq_ignore_ascii_case("bytes"))
     else {
@@ -102,6 +105,11 @@ pub fn begins_beyond(asked: Asked<'_>, offset: u64) -> bool {
         }
         _ => false,
     })
+}
+
+/// Whether ranges mean anything to the method.
+fn has_ranges(method: &Method) -> bool {
+    *method == Method::GET || method.as_str() == "QUERY"
 }
 
 /// Whether the request has conditions or ranges; most have none.

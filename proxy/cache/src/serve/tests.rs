@@ -63,10 +63,12 @@ fn conditions_come_before_ranges() {
 }
 
 #[test]
-fn ranges_are_for_get_alone() {
+fn ranges_are_for_get_and_query_alone() {
     let head = stored(200, &[ETAG]);
     let with_match = [RANGE, ("if-none-match", "\"a\"")];
     assert_eq!(of_twenty(&Method::HEAD, &head, &[RANGE]), Answered::Whole);
+    let query = Method::from_bytes(b"QUERY").unwrap();
+    assert_eq!(of_twenty(&query, &head, &[RANGE]), Answered::Range(2..5), "RFC 10008, 2.8");
     assert_eq!(of_twenty(&Method::HEAD, &head, &with_match), Answered::NotModified);
 }
 

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use tokio::sync::RwLock;
 
-use super::{Body, Entry, Found, Key, Purges, Standing, Zone};
+use super::{Body, Entry, Found, Key, Meta, Purges, Standing, Zone};
 use crate::disk::{Disk, DiskBody, Stored, Swept, Updated};
 use crate::policy::selects;
 
@@ -51,7 +51,17 @@ impl OnDisk {
 impl Zone {
     /// The same as [`Zone::find`] from disk, where that said [`Found::Ask`]; what is small is in memory afterwards.
     pub async fn read(&self, key: &Key, request: &HeaderMap) -> Found {
-        let Some(disk) = self.disk() else { return Found::Nothing };
+        let found = self.read_one(key, request).await;
+        match self.searches.ruled(key) {
+            Some(ruled) => found.or_newer(self.read_one(&ruled, request).await),
+            None => found,
+        }
+    }
+
+    async fn read_one(&self, key: &Key, request: &HeaderMap) -> Found {
+        let Some(disk) = self.disk().filter(|disk| disk.may_have(key)) else {
+            return Found::Nothing;
+        };
         let (purges, request) = (Arc::clone(&self.purges), request.clone());
         let stored = disk.load(key, move |meta| {
             purges.standing(meta) != Standing::Void
@@ -100,7 +110,10 @@ impl Zone {
 
     /// Writes the head of `new`, which [`Zone::refresh`] made of `old`, to disk too, where that has `old`.
     pub async fn refresh_on_disk(&self, old: &Entry, new: &Entry) {
-        let Some(disk) = self.disk().filter(|disk| disk.may_have(&new.meta.key)) else { return };
+        let Some(disk) = self.disk().filter(|disk| disk.may_have(&old.meta.key)) else { return };
+        if old.meta.key != new.meta.key {
+            return self.remove_from_disk(&old.meta.key).await;
+        }
         // What cannot be renewed is gone: the tier sees to that.
         let (Updated::Stored | Updated::Absent) =
             disk.update_head(old.meta.times, new.meta.clone()).await;
@@ -123,8 +136,20 @@ impl Zone {
         let Some(on_disk) = &self.disk else { return Ok(Swept::default()) };
         self.learn().await;
         on_disk.record_all(&self.purges).await?;
-        let purges = Arc::clone(&self.purges);
-        Ok(on_disk.disk.sweep(move |meta| purges.standing(meta) == Standing::Void).await)
+        let (purges, searches) = (Arc::clone(&self.purges), Arc::clone(&self.searches));
+        let recalls = searches.recalls();
+        let is_void = move |meta: &Meta| {
+            let is_void = purges.standing(meta) == Standing::Void;
+            if recalls && !is_void {
+                searches.recall(meta);
+            }
+            is_void
+        };
+        let swept = on_disk.disk.sweep(is_void).await;
+        if recalls && !swept.is_partial {
+            self.searches.have_recalled();
+        }
+        Ok(swept)
     }
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
 mod disk;
+mod search;
 
 use super::{Found, Limits, Zone};
 use crate::entry::{Body, Entry};

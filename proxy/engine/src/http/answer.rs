@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Method, StatusCode, header};
 use pingora_core::protocols::http::ServerSession;
-use pingora_error::{ErrorType, OrErr, Result};
+use pingora_error::{Error, ErrorType, OrErr, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 use switchback_conf::plan::{ActionPlan, RespondPlan};
@@ -25,7 +25,7 @@ use super::pieces::Pieces;
 use super::streamed::Streamed;
 use crate::purge::Purge;
 
-use super::{action, bandwidth, encode, errors, files, redirect, reply, route, rules};
+use super::{action, bandwidth, encode, errors, files, redirect, reply, route, rules, writer};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -274,15 +274,29 @@ async fn write(
         Body::File(file, parts) => Pieces::new(file, parts),
         Body::Streamed(streamed) => Pieces::streamed(streamed),
     };
-    while let Some(piece) =
-        pieces.next().await.or_err(ErrorType::FileReadError, "sending an answer")?
-    {
+    while let Some(piece) = next(&mut pieces, session).await? {
         match &mut pace {
             Some(pace) => bandwidth::send(session, piece, pace).await?,
             None => session.write_response_body(Some(piece), false).await?,
         }
     }
-    session.write_response_body(None, true).await
+    match (&mut *session.downstream_session, pieces.trailers()) {
+        // A stream of HTTP/2: Pingora has no trailers over HTTP/1.
+        (ServerSession::Custom(stream), Some(trailers)) => stream.write_trailers(trailers).await,
+        _ => session.write_response_body(None, true).await,
+    }
+}
+
+/// The next piece. Where it comes for this client alone, it is waited for no longer than the client is there.
+async fn next(pieces: &mut Pieces, session: &mut Session) -> Result<Option<Bytes>> {
+    let (is_for_one, mut client) = (pieces.are_for_one(), Waiting(session));
+    tokio::select! {
+        biased;
+        piece = pieces.next() => piece.or_err(ErrorType::FileReadError, "sending an answer"),
+        () = client.gone(), if is_for_one => {
+            Err(Error::explain(ErrorType::ConnectionClosed, writer::left().to_string()).into_down())
+        }
+    }
 }
 
 pub(super) fn blank(status: StatusCode) -> Result<Box<ResponseHeader>, Fault> {

@@ -17,6 +17,7 @@ use switchback_variant::Coding;
 
 use super::bandwidth::Pace;
 use super::cache::CacheFacts;
+use super::cache::as_get::Keeping;
 use super::cache::fetch::Fetcher;
 use super::cache::store::Fetch;
 use super::concurrency::Held;
@@ -60,6 +61,8 @@ pub(crate) struct Context {
     pub(crate) encoding: Option<Box<Encoding>>,
     /// With what something is fetched for it, where there are caches.
     pub(crate) fetcher: Option<Arc<Fetcher>>,
+    /// Its answer, where that is kept as it passes.
+    pub(crate) keeping: Option<Box<Keeping>>,
     /// The content of a QUERY, once a cache has had to know it.
     pub(crate) content: Option<Box<Bytes>>,
     /// The head that the front door has received and routed already.
@@ -215,6 +218,7 @@ impl Context {
             fetch: None,
             encoding: None,
             fetcher: None,
+            keeping: None,
             content: None,
             routed: None,
             redirects: 0,

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_variant::{Capabilities, Coding, Offer};
+use switchback_variant::{Capabilities, Coding, Needs, Offer};
 
 use super::answer::Body;
 use super::answer_head::AnswerHead;
@@ -81,7 +81,7 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
         }
     }
     let Some(settings) = settings else { return Ok(()) };
-    let client = Capabilities::of(&head.headers);
+    let client = Capabilities::of(&head.headers, Needs::CODINGS);
     let said = conditions::translate(head, &client, &settings)?;
     context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None }));
     Ok(())
@@ -145,7 +145,10 @@ pub(crate) fn own(
             let (source, waits) = match body {
                 Body::Whole(bytes) => (Pieces::of(bytes), false),
                 Body::File(file, parts) => (Pieces::new(file, parts), false),
-                Body::Streamed(streamed) => (Pieces::streamed(streamed), true),
+                Body::Streamed(streamed) => {
+                    let waits = streamed.is_arriving();
+                    (Pieces::streamed(streamed), waits)
+                }
             };
             Ok(Body::Streamed(Box::new(Streamed::coded(Coded::new(source, waits, coder)))))
         }

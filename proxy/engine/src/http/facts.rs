@@ -10,7 +10,7 @@ use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_value::{Facts, Known, Variable};
-use switchback_variant::{Capabilities, Segment};
+use switchback_variant::{Capabilities, Needs, Segment};
 
 use super::context::{Context, Try};
 use crate::clock;
@@ -259,7 +259,7 @@ impl<'r> RequestFacts<'r> {
     }
 
     fn segment(&self) -> Segment {
-        Capabilities::of(&self.head.headers).segment()
+        Capabilities::of(&self.head.headers, Needs::SEGMENT).segment()
     }
 
     fn request_length(&self) -> u64 {

@@ -56,7 +56,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::{FailToProxy, ProxyHttp, ProxyWarnLogContext, Session};
 
 use cache::fetch::Fetcher;
-use cache::{invalidate, query};
+use cache::{as_get, invalidate, query};
 use context::Context;
 use fault::{Fault, Kind};
 use inner::Inherited;
@@ -270,10 +270,11 @@ impl ProxyHttp for Phases {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         context: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
         let length = body.as_ref().map_or(0, Bytes::len);
+        as_get::take(&mut context.keeping, body.as_ref(), end);
         context.asked.lock().current(|tried| tried.received += length as u64);
         if context.fetch.is_some() {
             // Its readers have paces of their own.
@@ -290,7 +291,9 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         deadlines::is_asked(session, context);
-        invalidate::by(head, session.req_header(), context).await;
+        let request = session.req_header();
+        let generation = invalidate::by(head, request, context).await;
+        context.keeping = as_get::keep(head, request, generation, context);
         reply::proxied(head, session.req_header(), context)
             .and_then(|()| encode::passing::head(head, session.req_header(), context))
             .map_err(|fault| context.fail(fault))

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::vec;
 
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use rustix::io::ReadWriteFlags;
 use switchback_files::Part;
 
@@ -43,6 +44,11 @@ impl Pieces {
         Self { file: None, parts: Vec::new().into_iter(), range: 0..0, streamed: Some(streamed) }
     }
 
+    /// Whether nobody else reads them: none is wanted when their client has left.
+    pub(crate) fn are_for_one(&self) -> bool {
+        self.streamed.as_ref().is_some_and(|streamed| streamed.is_for_one())
+    }
+
     /// The next piece; `None` after the last.
     ///
     /// # Errors
@@ -62,6 +68,11 @@ impl Pieces {
         let piece = read(file, &self.range).await?;
         self.range.start += piece.len() as u64;
         Ok(Some(piece))
+    }
+
+    /// What follows them, to be asked for after the last.
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        self.streamed.as_ref()?.trailers()
     }
 }
 

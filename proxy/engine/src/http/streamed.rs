@@ -2,23 +2,31 @@
 
 use std::io;
 use std::ops::Range;
+use std::time::Duration;
 use std::vec;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use switchback_cache::disk::DiskBody;
-use switchback_cache::fill::Broken;
+use switchback_cache::fill::{Broken, Outcome};
 use switchback_cache::{Body, Entry, serve};
 use switchback_representation::Part;
+use tokio::time::timeout;
 
 use super::cache::Reader;
 use super::cache::slices::Sliced;
 use super::encode::Coded;
+
+/// How long a disk may take for a piece; then its client is cut.
+const DISK_PATIENCE: Duration = Duration::from_secs(30);
 
 /// A body that comes piece by piece.
 #[derive(Debug)]
 pub(crate) struct Streamed {
     source: Source,
     length: Option<u64>,
+    /// Whether it comes for this reader alone, and ends with it.
+    is_for_one: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +55,8 @@ pub(crate) enum Larger {
     InMemory(Box<[Bytes]>),
     /// What lies on disk.
     OnDisk(DiskBody),
+    /// What is stored in parts.
+    Parts(Box<serve::Parts>),
     /// What is stored slice by slice.
     Sliced(Box<Sliced>),
 }
@@ -55,28 +65,45 @@ impl Streamed {
     /// Of pieces that are at hand.
     pub(crate) fn pieces(pieces: Vec<Bytes>) -> Self {
         let length = pieces.iter().map(|piece| piece.len() as u64).sum();
-        Self { source: Source::Pieces(pieces.into_iter()), length: Some(length) }
+        Self { source: Source::Pieces(pieces.into_iter()), length: Some(length), is_for_one: false }
     }
 
     /// On its way, with its length where that is known.
     pub(crate) fn arriving(reader: Reader, length: Option<u64>) -> Self {
-        Self { source: Source::Arriving(reader), length }
+        let is_for_one = is_for_one(&reader);
+        Self { source: Source::Arriving(reader), length, is_for_one }
     }
 
     /// Parts of something, together of this length.
     pub(crate) fn parts(of: Larger, parts: Vec<Part>, length: u64) -> Self {
+        let is_for_one = matches!(&of, Larger::Arriving(reader) if is_for_one(reader));
         let parts = Parts { of, parts: parts.into_iter(), range: 0..0 };
-        Self { source: Source::Parts(parts), length: Some(length) }
+        Self { source: Source::Parts(parts), length: Some(length), is_for_one }
     }
 
     /// What comes out of a coder.
     pub(crate) fn coded(coded: Coded) -> Self {
-        Self { source: Source::Coded(Box::new(coded)), length: None }
+        let is_for_one = coded.is_for_one();
+        Self { source: Source::Coded(Box::new(coded)), length: None, is_for_one }
     }
 
     /// How many bytes there are in all, where that is known.
     pub(crate) fn length(&self) -> Option<u64> {
         self.length
+    }
+
+    /// Whether its next piece may be long in coming: an origin sends it, and not a disk or the memory.
+    pub(crate) fn is_arriving(&self) -> bool {
+        match &self.source {
+            Source::Arriving(_) | Source::Coded(_) => true,
+            Source::Parts(parts) => matches!(parts.of, Larger::Arriving(_) | Larger::Sliced(_)),
+            Source::Pieces(_) => false,
+        }
+    }
+
+    /// Whether nobody else reads it: nothing of it is wanted when its client has left.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.is_for_one
     }
 
     /// The next piece; `None` at the end.
@@ -89,6 +116,15 @@ impl Streamed {
             Source::Arriving(reader) => reader.next().await.map_err(cut),
             Source::Parts(parts) => parts.next().await,
             Source::Coded(coded) => coded.next().await,
+        }
+    }
+
+    /// What follows a body that was on its way, to be asked for at its end.
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        match &self.source {
+            Source::Arriving(reader) => reader.trailers(),
+            Source::Coded(coded) => coded.trailers(),
+            Source::Pieces(_) | Source::Parts(_) => None,
         }
     }
 }
@@ -131,10 +167,19 @@ impl Larger {
             Self::InMemory(pieces) => {
                 Ok(serve::slices(pieces, range.clone()).next().unwrap_or_default())
             }
-            Self::OnDisk(body) => body.read(range.start, length(range)).await.map_err(cut),
+            Self::OnDisk(body) => {
+                let reading = body.read(range.start, length(range));
+                timeout(DISK_PATIENCE, reading).await?.map_err(cut)
+            }
+            Self::Parts(parts) => Ok(parts.bytes(range.clone()).next().unwrap_or_default()),
             Self::Sliced(sliced) => Box::pin(sliced.read(range)).await,
         }
     }
+}
+
+/// Whether what arrives is not stored.
+fn is_for_one(reader: &Reader) -> bool {
+    matches!(reader.known(), Some(Outcome::Arrived(arrived)) if arrived.stored.is_none())
 }
 
 fn length(range: &Range<u64>) -> usize {

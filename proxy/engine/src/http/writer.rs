@@ -6,6 +6,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures::FutureExt;
 use rustix::net::SendFlags;
 use switchback_files::Part;
@@ -93,7 +94,7 @@ impl Writer<'_> {
         loop {
             let piece = match first.take() {
                 Some(piece) => piece,
-                None => match body.next().await? {
+                None => match self.next(&mut body).await? {
                     Some(piece) => piece,
                     None => break,
                 },
@@ -115,6 +116,18 @@ impl Writer<'_> {
             head.clear();
         }
         if is_chunked { self.write(b"0\r\n\r\n").await } else { Ok(()) }
+    }
+
+    /// The next piece. Where it comes for this client alone, it is waited for no longer than the client is there.
+    async fn next(&mut self, body: &mut Streamed) -> io::Result<Option<Bytes>> {
+        if !body.is_for_one() {
+            return body.next().await;
+        }
+        tokio::select! {
+            biased;
+            piece = body.next() => piece,
+            () = self.client.gone() => Err(left()),
+        }
     }
 
     /// Head and parts by the kernel alone: the head waits for the first bytes of the file to share a segment with them.
@@ -226,6 +239,11 @@ impl Writer<'_> {
         };
         within(self.patience, writing).await
     }
+}
+
+/// The client has left while its answer came.
+pub(super) fn left() -> io::Error {
+    io::Error::new(io::ErrorKind::ConnectionAborted, "the client left before its answer was whole")
 }
 
 async fn within<T>(patience: Duration, step: impl Future<Output = io::Result<T>>) -> io::Result<T> {

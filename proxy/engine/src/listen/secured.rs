@@ -90,6 +90,21 @@ impl Secured {
         &self.socket
     }
 
+    /// Ready when the client is seen to be gone: that it has said that it sends no more, or that its messages cannot be read. What
+    /// it sends meanwhile is kept, and after that nothing more is read: so it is not seen to be gone.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.plain.is_empty() {
+            let is_gone = self.has_ended
+                || ready!(self.receive(cx, &mut ReadBuf::new(&mut []), |_| {})).is_err();
+            if is_gone {
+                return Poll::Ready(());
+            }
+            // An answer to a change of keys: if it does not leave now, it does with what is written next.
+            let (Poll::Ready(Ok(()) | Err(_)) | Poll::Pending) = self.send(cx);
+        }
+        Poll::Pending
+    }
+
     fn shake_hands(&mut self, cx: &mut Context<'_>, hello: &mut Hello) -> Poll<io::Result<()>> {
         loop {
             ready!(self.send(cx))?;

@@ -60,17 +60,16 @@ impl ClientStream {
         Self { io: Io::Tls(stream), pace: Pace::default(), seat }
     }
 
-    /// Waits until the client is seen to be gone: that it has closed its end, or reset. One that has sent more, or that speaks
-    /// TLS, is not seen to be.
-    pub(crate) async fn gone(&self) {
+    /// Waits until the client is seen to be gone: that it has closed its end, or reset. One that has sent more is not seen to be.
+    pub(crate) async fn gone(&mut self) {
         let peek = |socket: BorrowedFd<'_>| {
             let received = rustix::net::recv(socket, &mut [0], RecvFlags::PEEK);
             received.map(|(received, _)| received).map_err(io::Error::from)
         };
-        let received = match &self.io {
+        let received = match &mut self.io {
             Io::Tcp(stream) => stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await,
             Io::Unix(stream) => stream.async_io(Interest::READABLE, || peek(stream.as_fd())).await,
-            Io::Tls(_) => pending().await,
+            Io::Tls(stream) => return poll_fn(|cx| stream.poll_gone(cx)).await,
         };
         if received.is_ok_and(|received| received > 0) {
             pending::<()>().await;

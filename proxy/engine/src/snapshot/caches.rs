@@ -4,7 +4,7 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use http::HeaderName;
-use switchback_cache::policy::Rules;
+use switchback_cache::policy::{Rules, Storable};
 use switchback_conf::plan::{
     ActionPlan, CachePlan, KeyPlan, Plan, RoutePlan, UpstreamPlan, ZoneId,
 };
@@ -35,6 +35,19 @@ impl Deref for CacheSettings {
 
     fn deref(&self) -> &CachePlan {
         &self.plan
+    }
+}
+
+impl CacheSettings {
+    /// The fields that select a response, those that the route names included.
+    pub(crate) fn selecting(&self, storable: &Storable) -> Box<[HeaderName]> {
+        if self.vary.is_empty() {
+            return storable.vary.clone();
+        }
+        let mut vary: Vec<_> = storable.vary.iter().chain(&self.vary).cloned().collect();
+        vary.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+        vary.dedup();
+        vary.into()
     }
 }
 
@@ -107,6 +120,7 @@ fn rules(plan: &CachePlan) -> Rules {
         stale_while_revalidate: plan.stale_while_revalidate,
         stale_if_error: plan.stale_if_error,
         always_online: plan.always_online,
+        matches_language: plan.matches_language,
         query: plan.query,
         ..Rules::default()
     }

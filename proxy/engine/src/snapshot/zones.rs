@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 use ipnet::IpNet;
 use parking_lot::Mutex;
 use switchback_cache::disk::{self, Disk, DiskLimits};
+use switchback_cache::fill::Budget;
 use switchback_cache::{Address, Limits, Listed, Standing, Zone};
 use switchback_conf::plan::ZonePlan;
 use switchback_conf::{Code, Diagnostic};
@@ -23,6 +24,8 @@ pub(crate) struct LiveZone {
     pub(crate) number: usize,
     /// What is stored.
     pub(crate) stored: Zone,
+    /// What bodies may take in memory while they arrive.
+    pub(crate) arriving: Arc<Budget>,
     /// What was done with it.
     pub(crate) counters: Counters,
     /// The purge clock when what purges have spoilt was last cleared away.
@@ -88,6 +91,7 @@ impl Zones {
             number: self.count.fetch_add(1, Ordering::Relaxed),
             swept: AtomicU64::new(stored.generation()),
             stored,
+            arriving: Budget::new(arriving(&plan)),
             tended: tokio::sync::Mutex::default(),
             counters: Counters::default(),
         });
@@ -152,6 +156,7 @@ impl NamedZone {
     /// Has the cache obey these settings.
     pub(crate) fn take_over(&self) {
         self.live.stored.set_limits(limits(&self.plan));
+        self.live.arriving.set_most(arriving(&self.plan));
         if let (Some(disk), Some(limits)) = (self.live.stored.disk(), disk_limits(&self.plan)) {
             disk.set_limits(limits);
         }
@@ -235,6 +240,13 @@ fn limits(plan: &ZonePlan) -> Limits {
         largest_in_memory: plan.max_object.min((plan.memory / LARGEST_PART).max(1)),
         variants: plan.variants as usize,
     }
+}
+
+/// What bodies may take together while they arrive, beside what is stored.
+fn arriving(plan: &ZonePlan) -> u64 {
+    /// It is this part of memory: two of the largest.
+    const ARRIVING_PART: u64 = 4;
+    plan.memory / ARRIVING_PART
 }
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ mod proxy;
 #[cfg(test)]
 mod public_items;
 #[cfg(test)]
+mod purge_relay;
+#[cfg(test)]
 mod reaching_a_process;
 #[cfg(test)]
 mod readme;

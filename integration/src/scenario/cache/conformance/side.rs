@@ -23,13 +23,15 @@ pub enum Cache {
 }
 
 /// The routes of ours, each with what it says of the cache.
-const ROUTES: [(&str, &str); 8] = [
+const ROUTES: [(&str, &str); 10] = [
     ("plain", ""),
     ("cookies", "store_cookies = true"),
     ("stingy", "heuristic = \"off\""),
     ("disobedient", "obey_client = false"),
     ("untargeted", "targeted = []"),
+    ("targeted", "targeted = [\"Ours-Cache-Control\", \"CDN-Cache-Control\"]"),
     ("early", "early_hints = true"),
+    ("polyglot", "match_language = true"),
     ("query", "methods = [\"GET\", \"HEAD\", \"QUERY\"]"),
     (
         "graced",

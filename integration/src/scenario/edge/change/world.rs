@@ -98,7 +98,8 @@ impl World {
         let socket = self.backlog.map(|backlog| format!("socket = {{ backlog = {backlog} }}"));
         let mut config = config()
             .top(format!("workers = {workers}"))
-            .top("shutdown_timeout = \"30s\"")
+            // What is under way must end by itself, also on a machine that is busy with other tests.
+            .top("shutdown_timeout = \"120s\"")
             .listener(format_args!(
                 "name = \"web\"\naddress = \"{plain}\"\n{}",
                 socket.unwrap_or_default()

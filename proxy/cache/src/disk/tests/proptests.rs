@@ -129,6 +129,19 @@ proptest! {
     }
 
     #[test]
+    fn any_records_of_purges_are_no_harm(
+        records in vec((0..5_u8, 0..3_u8, any::<u64>(), vec(any::<u8>(), 0..20), 0..4_u8), 0..6),
+    ) {
+        let write = |(kind, manner, at, what, cut): &(u8, u8, u64, Vec<u8>, u8)| {
+            // Most are as they are written, with a time that there may be.
+            let what = if *kind == 2 { &[7; 16][..] } else { &what[..] };
+            let what = if *kind < 2 && *cut > 0 { &[][..] } else { what };
+            [&[11 + what.len() as u8, 1, *kind, *manner][..], &(at >> cut).to_le_bytes(), what].concat()
+        };
+        crate::disk::check_purges(&records.iter().flat_map(write).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn any_bytes_are_no_head_and_no_harm(bytes in vec(any::<u8>(), 0..300)) {
         prop_assert!(crate::disk::meta::read(&bytes).is_none() || !bytes.is_empty());
         crate::disk::check_file_head(&bytes);

@@ -257,7 +257,7 @@ fn three_methods_may_use_the_cache() {
     for (method, by_default, with_query) in [
         (&Method::GET, true, true),  // RFC 9110, 9.3.1
         (&Method::HEAD, true, true), // RFC 9110, 9.3.2
-        (&query, false, true),       // RFC 10008
+        (&query, false, true),       // RFC 10008, 2.7
         (&Method::POST, false, false),
         (&Method::OPTIONS, false, false),
         (&Method::from_bytes(b"get").unwrap(), false, false),

@@ -1,5 +1,6 @@
 //! Tables of what the RFCs ask for, the section beside each row.
 
+mod accel;
 mod control;
 mod fields;
 mod freshness;

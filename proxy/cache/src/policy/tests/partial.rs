@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::{fields, head, times};
 use crate::policy::Rules;
-use crate::policy::partial::{ContentRange, Held, combined, combines};
+use crate::policy::partial::{ContentRange, Held, combined, combines, strong_validator};
 
 #[test]
 fn a_content_range_is_read() {
@@ -121,8 +121,8 @@ fn the_new_part_updates_the_head() {
         "RFC 9111, 3.4"
     );
     assert!(
-        !whole.headers.contains_key(header::CONTENT_RANGE)
-            && !whole.headers.contains_key(header::AGE)
+        !whole.headers.contains_key(header::CONTENT_RANGE) && whole.headers[header::AGE] == "5",
+        "its age counts, and is not stored"
     );
     let still = combined(&stored, &part, None, times(), &Rules::default());
     assert_eq!(still.status.as_u16(), 206);
@@ -142,6 +142,59 @@ fn held_ranges_grow_together() {
     assert_eq!(held.lacks(15..35), std::slice::from_ref(&(20..30)));
     assert!(held.add(20..30));
     assert_eq!(held.ranges(), std::slice::from_ref(&(10..40)));
+}
+
+#[test]
+fn held_ranges_are_written_down() {
+    for (status, text, expected) in [
+        (206, "bytes 0-4/10", Some((vec![(0, 5)], 10))),
+        (206, "bytes 0-4,6-6/10", Some((vec![(0, 5), (6, 7)], 10))),
+        (206, "bytes 0-9/10", Some((vec![(0, 10)], 10))),
+        (206, "bytes 0-4,6-10/10", None),
+        (206, "bytes 0-4,/10", None),
+        (206, "bytes 4-0/10", None),
+        (206, "bytes 0-4/*", None),
+        (206, "bytes */10", None),
+        (206, "lines 0-4/10", None),
+        (206, "", None),
+        (200, "bytes 0-4/10", None),
+    ] {
+        let found = Held::of(&head(status, &format!("Content-Range: {text}")));
+        if let Some((held, complete)) = &found {
+            assert_eq!(held.to_value(*complete), text);
+            assert_eq!(
+                held.length(),
+                held.ranges().iter().map(|range| range.end - range.start).sum()
+            );
+        }
+        let ends =
+            |held: &Held| held.ranges().iter().map(|range| (range.start, range.end)).collect();
+        let found = found.map(|(held, complete)| (ends(&held), complete));
+        assert_eq!(found, expected, "{status} {text}");
+    }
+}
+
+#[test]
+fn only_what_is_strong_is_asked_by() {
+    for (section, text, expected) in [
+        ("9110 13.1.5", "ETag: \"a\"", Some("\"a\"")),
+        (
+            "9110 13.1.5",
+            "ETag: W/\"a\" | Date: @0 | Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+            None,
+        ),
+        (
+            "9110 8.8.2.2",
+            "Date: @0 | Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT",
+            Some("Sun, 06 Nov 1994 08:49:37 GMT"),
+        ),
+        ("9110 8.8.2.2, no Date", "Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT", None),
+        ("none", "", None),
+    ] {
+        let headers = fields(text);
+        let found = strong_validator(&headers).map(|value| value.to_str().unwrap());
+        assert_eq!(found, expected, "{section}: {text}");
+    }
 }
 
 #[test]

@@ -186,6 +186,12 @@ fn a_post_may_bring_what_a_get_would() {
             "Cache-Control: max-age=5 | Content-Location: /other",
             false,
         ),
+        (
+            "9110 15.3.2, what was made, not what is there",
+            201,
+            "Cache-Control: max-age=5 | Content-Location: /form?x",
+            false,
+        ),
         ("9110 9.3.3, nowhere", 200, "Cache-Control: max-age=5", false),
         (
             "9110 9.3.3, an error",

@@ -1,7 +1,7 @@
 //! Which stored response a request selects.
 
 use super::fields;
-use crate::policy::{Rules, Vary, selecting, selects, vary};
+use crate::policy::{Rules, Vary, selecting, selecting_answer, selects, vary};
 
 fn names(text: &str) -> Option<Vec<String>> {
     match vary(&fields(text), &Rules::default()) {
@@ -144,4 +144,53 @@ fn very_many_choices_are_compared_as_they_are() {
         format!("Accept-Language: {}", many(0).into_iter().rev().collect::<Vec<_>>().join(","));
     assert!(is_selected("Accept-Language", &forwards, &forwards));
     assert!(!is_selected("Accept-Language", &forwards, &backwards));
+}
+
+#[test]
+fn the_language_that_is_wanted_most_is_enough_where_the_rules_say_so() {
+    let by = [http::header::ACCEPT_LANGUAGE];
+    for (about, first, language, then, expected) in [
+        ("weights", "en, de", "de", "fr;q=0.5, de;q=1.0", true),
+        ("case", "en, de", "De", "dE", true),
+        ("the list itself", "en, de", "de", "de, en", true),
+        ("wanted alike", "en, de", "de", "fr, de", false),
+        ("wanted less", "en, de", "de", "fr, de;q=0.9", false),
+        ("not wanted", "en, de", "de", "fr", false),
+        ("none", "en, de", "de", "", false),
+        ("refused", "en, de", "de", "de;q=0", false),
+        ("not the best of the first", "en, de;q=0.5", "de", "de", false),
+        ("not asked for", "en", "de", "de", false),
+        ("another", "en, de", "fr", "fr", false),
+        ("no language", "en, de", "", "de", false),
+        ("two languages", "en, de", "de, en", "de", false),
+        ("a region beside it", "de-CH, de", "de", "de", false),
+        ("a region beside it", "de, de-CH;q=0.5", "de", "de", false),
+        ("a region beside it", "en, de", "de", "de, de-AT;q=0.5", false),
+        ("a region", "en, de-CH", "de-CH", "de-CH", true),
+        ("a region", "en, de-CH", "de-CH", "de", false),
+        ("no list", "en, de", "de", "de;level=1", false),
+        ("no list", "de;level=1", "de", "de", false),
+        ("what is written down", "en, de", "de", "\tde\tde,en", false),
+        ("what is written down", "\tde\tde,en", "de", "de", false),
+    ] {
+        let request = |list: &str| fields(&format!("Accept-Language: {list}"));
+        let answer = fields(&format!("Content-Language: {language}"));
+        let then = if then.is_empty() { fields("") } else { request(then) };
+        let rules = Rules { matches_language: true, ..Rules::default() };
+        let stored = selecting_answer(&by, &request(first), &answer, &rules);
+        assert_eq!(
+            selects(&by, &stored, &then),
+            expected,
+            "{about}: {first}; {language}; {then:?}"
+        );
+        let stored = selecting_answer(&by, &request(first), &answer, &Rules::default());
+        assert_eq!(stored, selecting(&by, &request(first)), "not of itself");
+    }
+    let rules = Rules { matches_language: true, ..Rules::default() };
+    let others = [http::header::ACCEPT];
+    let answer = fields("Content-Language: de");
+    let stored =
+        selecting_answer(&others, &fields("Accept: a | Accept-Language: de"), &answer, &rules);
+    assert_eq!(stored, selecting(&others, &fields("Accept: a")), "it varies by others");
+    assert!(!selects(&others, &fields("Accept: \ta\tb"), &fields("Accept: a")));
 }

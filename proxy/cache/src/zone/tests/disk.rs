@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue};
 use tempfile::TempDir;
 
 use super::MIB;
+use super::search::ruled;
 use crate::disk::{Disk, DiskLimits, Settings};
 use crate::entry::{Body, Entry};
 use crate::purge::{Manner, Scope};
@@ -188,4 +189,92 @@ async fn a_refreshed_head_is_there_after_a_restart() {
     };
     assert_eq!(found.meta.head.headers["etag"], "\"new\"");
     assert_eq!(body(&found), b"x");
+}
+
+const NO_UTM: &str = "params=(\"utm\")";
+
+/// As a fill stores what says this of queries.
+async fn keep_ruled(zone: &Zone, path: &str, rule: &'static str) -> Arc<Entry> {
+    keep(zone, ruled(zone, path, rule, zone.generation())).await
+}
+
+#[tokio::test]
+async fn what_is_on_disk_tells_which_queries_are_the_same() {
+    let folder = folder();
+    let zone = begin(folder.path()).await;
+    keep_ruled(&zone, "/a?x=1&utm=1", NO_UTM).await;
+    let zone = open(folder.path());
+    assert!(!is_there(&zone, "/a?x=1&utm=2").await, "nobody has looked");
+    zone.tend().await.unwrap();
+    assert!(matches!(zone.find(&key("/a?x=1&utm=2"), &HeaderMap::new()), Found::Ask));
+    assert!(is_there(&zone, "/a?x=1&utm=2").await);
+    assert!(!is_there(&zone, "/a?x=2&utm=1").await);
+    zone.remove(&key("/a?x=1")).await;
+    for zone in [zone, begin(folder.path()).await] {
+        assert!(!is_there(&zone, "/a?x=1&utm=1").await);
+    }
+}
+
+#[tokio::test]
+async fn a_purge_reaches_what_nobody_has_looked_at_and_then_what_means_the_same_alone() {
+    let purge = Scope::Page(address("/a?x=1&utm=2"));
+    for is_known in [false, true] {
+        let folder = folder();
+        let zone = begin(folder.path()).await;
+        keep_ruled(&zone, "/a?x=1&utm=1", NO_UTM).await;
+        keep_ruled(&zone, "/a?x=2&utm=1", NO_UTM).await;
+        keep_ruled(&zone, "/b?x=1&utm=1", NO_UTM).await;
+        let zone = open(folder.path());
+        if is_known {
+            zone.tend().await.unwrap();
+        }
+        zone.purge(purge, Manner::Hard).await.unwrap();
+        zone.tend().await.unwrap();
+        for zone in [zone, begin(folder.path()).await] {
+            assert!(!is_there(&zone, "/a?x=1&utm=1").await);
+            assert_eq!(is_there(&zone, "/a?x=2").await, is_known);
+            assert!(is_there(&zone, "/b?x=1").await);
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_two_rules_on_disk_the_later_is_known() {
+    let folder = folder();
+    let zone = begin(folder.path()).await;
+    for (seconds, rule) in [(2, NO_UTM), (1, "params=(\"x\")"), (0, "params")] {
+        // As other processes wrote them, which knew nothing of each other.
+        let other = Zone::new(zone.limits());
+        let mut entry = ruled(&other, "/a?x=1&utm=1", rule, 0);
+        entry.meta.times.response += std::time::Duration::from_secs(seconds);
+        keep(&zone, entry).await;
+    }
+    let zone = begin(folder.path()).await;
+    assert!(is_there(&zone, "/a?x=1&utm=2").await);
+    assert!(!is_there(&zone, "/a?x=2&utm=1").await);
+}
+
+#[tokio::test]
+async fn what_a_replaced_rule_left_on_disk_is_void_in_the_next_process_too() {
+    let folder = folder();
+    let zone = begin(folder.path()).await;
+    keep_ruled(&zone, "/a?x=1&utm=1", NO_UTM).await;
+    keep_ruled(&zone, "/a?x=1", "params=(\"x\")").await;
+    zone.tend().await.unwrap();
+    let zone = begin(folder.path()).await;
+    assert!(!is_there(&zone, "/a?x=1&utm=2").await);
+    assert!(is_there(&zone, "/a?x=1").await, "for its own query");
+}
+
+#[tokio::test]
+async fn a_validation_with_another_rule_leaves_nothing_of_the_old_on_disk() {
+    let folder = folder();
+    let zone = begin(folder.path()).await;
+    let old = keep_ruled(&zone, "/a?x=1&utm=1", NO_UTM).await;
+    let meta = crate::Meta { key: key("/a?x=1"), ..old.meta.clone() };
+    let new = zone.refresh(&old, meta);
+    zone.refresh_on_disk(&old, &new).await;
+    assert!(is_there(&zone, "/a?x=1").await && !is_there(&zone, "/a?x=1&utm=1").await);
+    let zone = begin(folder.path()).await;
+    assert!(!is_there(&zone, "/a?x=1&utm=1").await);
 }

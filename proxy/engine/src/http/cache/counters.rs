@@ -107,6 +107,11 @@ pub(crate) fn render(out: &mut String, zones: &[NamedZone]) {
         }
     }
     on_disk(out, zones);
+    let name = "cache_arriving_bytes";
+    metrics::header(out, (name, "Bytes of memory that bodies claim as they arrive.", "gauge"));
+    for zone in zones {
+        sample(out, name, &labels(zone), zone.live.arriving.claimed());
+    }
     let name = "cache_limit_bytes";
     metrics::header(out, (name, "Bytes that a zone may take in memory.", "gauge"));
     for zone in zones {

@@ -16,6 +16,7 @@ use switchback_cache::{Entry, Key};
 use tokio::sync::watch;
 
 use super::ahead::Ahead;
+use super::parts::Partly;
 use super::session::Session;
 use super::slices::Slice;
 use super::store::{Fetch, Receiving, Validating};
@@ -50,6 +51,8 @@ pub(super) struct Order<'o> {
     pub(super) key: &'o Key,
     /// Which slice of it, if only one is.
     pub(super) slice: Option<&'o Slice>,
+    /// What else of it than the whole.
+    pub(super) partly: Option<&'o Partly>,
     /// What is validated, and whether it may stand in for an error.
     pub(super) stored: Option<(&'o Arc<Entry>, bool)>,
     pub(super) behalf: Behalf,
@@ -85,6 +88,7 @@ impl Fetcher {
             settings: Arc::clone(order.settings),
             key: order.key.clone(),
             slice: order.slice.cloned(),
+            partly: order.partly.cloned().map(Box::new),
             client: request.headers.clone(),
             stored: order.stored.map(|(entry, if_error)| Validating {
                 entry: Arc::clone(entry),
@@ -166,6 +170,9 @@ fn head(
     if let Some(slice) = order.slice {
         // What is made of numbers is a valid value.
         let _ = head.insert_header(header::RANGE, slice.range());
+    }
+    if let Some(partly) = order.partly {
+        partly.ask(&mut head);
     }
     if let Some((entry, _)) = order.stored {
         for (name, validator) in [

@@ -24,7 +24,7 @@ pub(super) enum Of {
     Entry(Arc<Entry>),
     /// One that is being received.
     Arrived(Arc<Arrived>),
-    /// One of this length that is stored slice by slice; with the head of the whole.
+    /// One of this length that is stored slice by slice, or in parts; with the head of the whole.
     Sliced(Arc<Meta>, u64),
 }
 

@@ -14,45 +14,67 @@ use crate::http::context::Context;
 use crate::http::facts;
 use crate::snapshot::caches::CacheSettings;
 
-/// Makes invalid what the origin's answer says is no longer so.
-pub(crate) async fn by(answer: &ResponseHeader, request: &RequestHeader, context: &Context) {
-    let settings = context.place.route.and_then(|route| context.snapshot.cache(route));
-    let Some(settings) = settings else { return };
+/// Makes invalid what the origin's answer says is no longer so. The purge clock after that, if it has not moved otherwise since the
+/// request came and that was noted.
+pub(crate) async fn by(
+    answer: &ResponseHeader,
+    request: &RequestHeader,
+    context: &Context,
+) -> Option<u64> {
+    let settings = context.snapshot.cache(context.place.route?)?;
     if !invalidate::invalidates(&request.method, answer.status) {
-        return;
+        return None;
     }
-    let head = Head { status: answer.status, headers: answer.headers.clone() };
-    let raw = request.raw_path();
     // They hold as soon as they are asked for; what is waited for is that they are recorded.
-    let mut purges = vec![page(raw, request, settings, context)];
-    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
-    let authority = authority
-        .or_else(|| request.headers.get(header::HOST).map(HeaderValue::as_bytes))
-        .and_then(|authority| std::str::from_utf8(authority).ok());
-    let (Some(authority), Ok(path_and_query)) = (authority, std::str::from_utf8(raw)) else {
-        return;
-    };
-    let target = invalidate::Target {
-        scheme: context.connection.client_scheme(),
-        authority,
-        path_and_query,
-    };
-    for also in invalidate::also_invalid(target, &head) {
-        page(also.as_bytes(), request, settings, context);
-    }
-    if settings.groups {
-        let named = groups::invalidated_groups(&request.method, &head.headers);
-        let origin = key::origin(settings, request, context);
-        for group in &named {
-            let purge = settings.zone.stored.purge(Scope::Group(origin, group), Manner::Hard);
-            purges.push(Some(purge.boxed()));
-        }
-    }
-    for recorded in join_all(purges.into_iter().flatten()).await {
+    let purges = purges(answer, request, settings, context);
+    let now = settings.zone.stored.generation();
+    let came = context.cache.as_ref().and_then(|facts| facts.generation);
+    let is_alone = came.is_some_and(|came| now == came + purges.len() as u64);
+    for recorded in join_all(purges).await {
         if let Err(error) = recorded {
             tracing::warn!(%error, "what an unsafe method made invalid could not be recorded");
         }
     }
+    is_alone.then_some(now)
+}
+
+fn purges<'s>(
+    answer: &ResponseHeader,
+    request: &RequestHeader,
+    settings: &'s CacheSettings,
+    context: &Context,
+) -> Vec<BoxFuture<'s, io::Result<()>>> {
+    let head = Head { status: answer.status, headers: answer.headers.clone() };
+    let mut purges: Vec<_> =
+        page(request.raw_path(), request, settings, context).into_iter().collect();
+    if let Some(target) = target(request, context) {
+        let others = invalidate::also_invalid(target, &head);
+        let others = others.iter().map(|other| page(other.as_bytes(), request, settings, context));
+        purges.extend(others.flatten());
+    }
+    if settings.groups {
+        let origin = key::origin(settings, request, context);
+        for group in &groups::invalidated_groups(&request.method, &head.headers) {
+            let purge = settings.zone.stored.purge(Scope::Group(origin, group), Manner::Hard);
+            purges.push(purge.boxed());
+        }
+    }
+    purges
+}
+
+/// The URI of a request, as the client meant it; none where it cannot be read.
+pub(super) fn target<'r>(
+    request: &'r RequestHeader,
+    context: &Context,
+) -> Option<invalidate::Target<'r>> {
+    let authority = request.uri.authority().map(|authority| authority.as_str().as_bytes());
+    let authority =
+        authority.or_else(|| request.headers.get(header::HOST).map(HeaderValue::as_bytes))?;
+    Some(invalidate::Target {
+        scheme: context.connection.client_scheme(),
+        authority: std::str::from_utf8(authority).ok()?,
+        path_and_query: std::str::from_utf8(request.raw_path()).ok()?,
+    })
 }
 
 fn page<'s>(

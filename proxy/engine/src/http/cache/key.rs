@@ -8,10 +8,12 @@ use std::borrow::Cow;
 use aws_lc_rs::digest::Digest;
 use http::{HeaderName, HeaderValue, header};
 use pingora_http::RequestHeader;
-use switchback_cache::{Address, Key, KeyBuilder};
+use switchback_cache::policy::search::{NO_VARY_SEARCH, NoVarySearch};
+use switchback_cache::{Address, Head, Key, KeyBuilder};
 use switchback_conf::plan::{ArgumentName, KeyPartsPlan, KeyPlan, KeyQueryPlan};
 
 use super::query;
+use super::store::Fetch;
 use crate::http::context::Context;
 use crate::http::facts::{self, RequestFacts};
 use crate::http::{forward, percent};
@@ -58,10 +60,13 @@ pub(crate) fn key(
     };
     let query = kept_query(&parts.query, query);
     let address = address(parts, Address { query: &query, ..full });
-    let mut key = KeyBuilder::new(class, address);
-    key.part(&shape(parts))
-        .part(settings.upstream.as_bytes())
-        .part(&other_target(settings, head, context));
+    let mut key = match settings.rules.ignores(&NO_VARY_SEARCH) {
+        true => KeyBuilder::exact(class, address),
+        false => KeyBuilder::new(class, address),
+    };
+    key.part(&other_target(settings, head, context))
+        .part(&shape(parts))
+        .part(settings.upstream.as_bytes());
     let mut text = Vec::new();
     for part in &parts.parts {
         text.clear();
@@ -69,6 +74,12 @@ pub(crate) fn key(
         key.part(&text);
     }
     with_content(&mut key, content).build()
+}
+
+/// What the answer to a fetch is stored under that has this head, by what it says of queries.
+pub(super) fn of_answer(fetch: &Fetch, answer: &Head) -> Key {
+    let said = NoVarySearch::of(&answer.headers, &fetch.settings.rules);
+    fetch.settings.zone.stored.stored_as(&fetch.key, said, fetch.generation)
 }
 
 fn with_content<'b, 'k>(
@@ -210,6 +221,13 @@ pub(crate) fn keep_keyed(settings: &CacheSettings, head: &mut RequestHeader, con
         // A name that is there already is no new one.
         let _ = head.insert_header(header::HOST, host);
     }
+}
+
+/// Whether the origin was sent nothing but what the key holds and what [`keep_keyed`] leaves.
+pub(super) fn is_keyed(settings: &CacheSettings, head: &RequestHeader, context: &Context) -> bool {
+    let mut kept = head.clone();
+    keep_keyed(settings, &mut kept, context);
+    kept.headers == head.headers && kept.uri == head.uri && kept.raw_path() == head.raw_path()
 }
 
 /// Fields by which origins and their frameworks take a request for another than its line says: another host, path, method or

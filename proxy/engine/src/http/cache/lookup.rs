@@ -7,15 +7,16 @@ use http::{HeaderValue, Method, header};
 use pingora_http::RequestHeader;
 use switchback_cache::policy::{self, Asks, Forwarded, Use};
 use switchback_cache::serve::{Asked, begins_beyond};
-use switchback_cache::{Entry, Found, Key};
+use switchback_cache::{Entry, Found, Key, Standing};
 
 use super::ahead::Ahead;
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
 use super::key::Class;
+use super::parts::Partly;
 use super::query::Content;
 use super::slices::Slice;
-use super::{CacheFacts, Source, Tier, key, query, serve, wait};
+use super::{CacheFacts, Source, Tier, as_get, key, query, serve, wait};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
@@ -40,11 +41,15 @@ pub(crate) struct Wanted {
     pub(super) key: Key,
     /// Which slice of a response it is, where they are stored in slices.
     pub(super) slice: Option<Slice>,
+    /// What of it is to be fetched, if not the whole.
+    pub(super) partly: Option<Box<Partly>>,
     pub(super) asks: Asks,
     /// Whether the disk may have it.
     pub(super) is_on_disk: bool,
     /// Whether what is stored is not looked at.
     pub(super) is_bypass: bool,
+    /// Whether it is not fetched together with what is probably the same, because that turned out to be another.
+    pub(super) is_apart: bool,
     /// What is stored, and has to be validated; whether it may stand in for an error.
     pub(super) stored: Option<(Arc<Entry>, bool)>,
     /// Whether that may be sent while another validates it.
@@ -68,6 +73,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         Part::Content => return Ok(Lookup::Content),
         Part::None(why) => {
             pass(why, context);
+            as_get::expect(&settings, head, context);
             return Ok(Lookup::Pass);
         }
     };
@@ -83,9 +89,11 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         settings,
         key,
         slice,
+        partly: None,
         asks,
         is_on_disk: false,
         is_bypass,
+        is_apart: false,
         stored: None,
         while_revalidating: false,
         ahead: None,
@@ -181,9 +189,11 @@ impl Wanted {
             settings,
             key: slice.key(),
             slice: Some(slice),
+            partly: None,
             asks,
             is_on_disk: false,
             is_bypass: false,
+            is_apart: false,
             stored: None,
             while_revalidating: false,
             ahead: None,
@@ -199,7 +209,7 @@ impl Wanted {
         context: &mut Context,
     ) -> Result<Step, Fault> {
         let now = SystemTime::now();
-        self.stored = None;
+        (self.stored, self.partly) = (None, None);
         (self.is_on_disk, self.while_revalidating) = (false, false);
         let rules = &self.settings.rules;
         let (entry, usable) = match found {
@@ -241,12 +251,17 @@ impl Wanted {
 
     /// Nothing is stored that the request selects.
     fn missing(
-        &self,
+        &mut self,
         why: Forwarded,
         now: SystemTime,
         head: &RequestHeader,
         context: &mut Context,
     ) -> Result<Step, Fault> {
+        let parts = self.parts(head);
+        if let Some(parts) = parts.as_ref().filter(|parts| self.is_answered_by(parts, head, now)) {
+            context.cache.get_or_insert_default().tier = Some(Tier::Memory);
+            return self.answer(Arc::clone(&parts.entry), Outcome::Hit, head, context);
+        }
         if self.asks.only_if_cached {
             return Err(not_cached());
         }
@@ -259,23 +274,35 @@ impl Wanted {
         let is_wanted =
             self.settings.min_uses <= 1 || zone.count_use(&self.key) >= self.settings.min_uses;
         let is_passed = self.asks.no_store || zone.is_pass(&self.key, now);
-        if is_passed || !is_wanted || self.is_too_far(head) {
+        let partly = self.partly(parts, head, context);
+        if is_passed || !is_wanted || partly.is_none() && self.is_too_far(head) {
             pass(why, context);
             return Ok(Step::Pass);
         }
+        if let Some(Partly::Rest(_)) = partly {
+            note(context, Outcome::Miss, Some(Forwarded::Partial));
+        }
+        self.partly = partly.map(Box::new);
         Ok(Step::Wait)
     }
 
+    /// What requests have in common that one fetch is to answer.
+    pub(super) fn likeness(&self) -> Key {
+        if self.is_apart { self.key.clone() } else { self.settings.zone.stored.likeness(&self.key) }
+    }
+
     /// Whether too much would have to be fetched before what is wanted.
-    fn is_too_far(&self, head: &RequestHeader) -> bool {
+    pub(super) fn is_too_far(&self, head: &RequestHeader) -> bool {
         let asked = Asked { method: &head.method, headers: &head.headers };
         let most = self.settings.max_range_offset.filter(|_| self.slice.is_none());
         most.is_some_and(|most| begins_beyond(asked, most))
     }
 
     fn validate(&mut self, entry: Arc<Entry>, if_error: bool, context: &mut Context) -> Step {
-        let is_fresh = policy::age(&entry.meta, SystemTime::now()) < entry.meta.freshness.lifetime;
-        let why = if is_fresh { Forwarded::Request } else { Forwarded::Stale };
+        let why = match self.would_do_unasked(&entry) {
+            true => Forwarded::Request,
+            false => Forwarded::Stale,
+        };
         note(context, Outcome::Expired, Some(why));
         if self.asks.no_store {
             pass(why, context);
@@ -283,6 +310,13 @@ impl Wanted {
         }
         self.stored = Some((entry, if_error));
         Step::Wait
+    }
+
+    /// Whether it is for the request alone that what is stored is not used as it is (RFC 9211, 2.2).
+    fn would_do_unasked(&self, entry: &Entry) -> bool {
+        let CacheSettings { rules, zone, .. } = &*self.settings;
+        zone.stored.standing(&entry.meta) == Standing::Holds
+            && policy::judge(&entry.meta, &Asks::default(), rules, SystemTime::now()) == Use::Fresh
     }
 
     pub(super) fn answer(
@@ -305,12 +339,14 @@ impl Wanted {
     /// Has what is stored validated while it is in use, unless that is being done.
     fn refresh(&self, entry: &Arc<Entry>, head: &RequestHeader, context: &Context) {
         let Some(fetcher) = &context.fetcher else { return };
-        let wish = wait::wish(self, head);
+        let likeness = self.likeness();
+        let wish = wait::wish(self, &likeness, head);
         let Some(filling) = context.resident.fills.refresh(wish) else { return };
         let order = Order {
             settings: &self.settings,
             key: &self.key,
             slice: self.slice.as_ref(),
+            partly: None,
             stored: Some((entry, true)),
             behalf: Behalf::Background,
             ahead: None,

@@ -2,10 +2,12 @@
 //!
 //! Pick a step, read one file: [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
-//! sees it), [`store`] (what becomes of the answer), [`serve`] and [`slices`] (the answer to the client), [`query`] (the content of
-//! a QUERY), [`invalidate`] (what unsafe methods do), [`origins`] (who is dead).
+//! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client),
+//! [`query`] (the content of a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`]
+//! (who is dead).
 
 pub(crate) mod ahead;
+pub(crate) mod as_get;
 pub(crate) mod counters;
 mod early_hints;
 pub(crate) mod fetch;
@@ -14,6 +16,7 @@ pub(crate) mod invalidate;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod origins;
+pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod purge;
 pub(crate) mod query;
@@ -22,6 +25,7 @@ mod session;
 pub(crate) mod slices;
 pub(crate) mod store;
 pub(crate) mod wait;
+mod written;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,6 +100,8 @@ pub(crate) struct CacheFacts {
     pub(crate) tier: Option<Tier>,
     /// Whether the answer is stored as it comes.
     pub(crate) is_stored: bool,
+    /// The purge clock when the request came, if what it brings may be kept though it is unsafe.
+    pub(crate) generation: Option<u64>,
     /// Whether the request shared the fetch of another.
     pub(crate) is_collapsed: bool,
     /// The route by whose cache the request was let go: the origin is asked the usual way.
@@ -107,8 +113,8 @@ pub(crate) struct CacheFacts {
 impl CacheFacts {
     /// What an inner request has to know, which asks the origin the usual way.
     pub(super) fn of_passed(&self) -> Box<Self> {
-        let Self { passed, forwarded, .. } = *self;
-        Box::new(Self { passed, forwarded, ..Self::default() })
+        let Self { passed, forwarded, generation, .. } = *self;
+        Box::new(Self { passed, forwarded, generation, ..Self::default() })
     }
 
     /// Whether the answer of `route` comes from its cache.

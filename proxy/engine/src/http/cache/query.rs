@@ -1,4 +1,4 @@
-//! The content of a QUERY, which belongs to what its answer is stored under (RFC 10008).
+//! The content of a QUERY, which belongs to what its answer is stored under (RFC 10008, 2.7).
 
 use aws_lc_rs::digest::{self, Digest, SHA256};
 use bytes::Bytes;
@@ -115,6 +115,7 @@ mod tests {
             of(&[("content-type", "application/jso")], b"na"),
             of(&[("content-encoding", "application/json")], b"a"),
             of(&[("content-language", "application/json")], b"a"),
+            of(&[("content-location", "application/json")], b"a"),
             of(&[json, ("content-encoding", "gzip")], b"a"),
         ];
         for (place, one) in all.iter().enumerate() {

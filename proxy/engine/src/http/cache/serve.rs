@@ -11,7 +11,7 @@ use http::header::{
 use http::{HeaderValue, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::policy::{self, CacheStatus};
-use switchback_cache::serve::{self, Answered, Asked, Form, Reply};
+use switchback_cache::serve::{self, Answered, Asked, Form, Parts, Reply};
 use switchback_cache::{Body as Stored, Entry, Head, Meta};
 use switchback_representation::{Multipart, Part, content_range};
 
@@ -34,6 +34,7 @@ enum From {
     Stored(Arc<Entry>),
     Arriving(Reader),
     Sliced(Box<Sliced>),
+    Parts(Box<Parts>),
 }
 
 /// What `source` answers the request with. What is found out on the way is noted in [`Context::cache`].
@@ -75,6 +76,12 @@ fn opened(
         let sliced = Sliced::new(wanted, &of, reader, request, context);
         let sliced = sliced.ok_or_else(|| Fault::internal("a slice without bytes"))?;
         return Ok((whole, From::Sliced(Box::new(sliced))));
+    }
+    if let (Of::Entry(entry), None, None) = (&of, &reader, &wanted.slice)
+        && let Some(parts) = Parts::of(entry)
+    {
+        let whole = Of::Sliced(Arc::new(parts.whole()), parts.complete);
+        return Ok((whole, From::Parts(Box::new(parts))));
     }
     let from = match (&of, reader) {
         (_, Some(reader)) => From::Arriving(reader),
@@ -179,6 +186,10 @@ fn whole(of: &Of, from: From) -> Body {
             let length = of.length().unwrap_or_default();
             return of_all(Larger::Sliced(sliced), length);
         }
+        From::Parts(parts) => {
+            let length = parts.complete;
+            return of_all(Larger::Parts(parts), length);
+        }
     };
     match &entry.body {
         Stored::Memory(pieces) => match &**pieces {
@@ -201,6 +212,7 @@ fn partial(from: From, parts: Vec<Part>, length: u64) -> Body {
     let larger = match from {
         From::Arriving(reader) => Larger::Arriving(reader),
         From::Sliced(sliced) => Larger::Sliced(sliced),
+        From::Parts(parts) => Larger::Parts(parts),
         From::Stored(entry) => Larger::of(&entry),
     };
     streamed(Streamed::parts(larger, parts, length))

@@ -178,7 +178,10 @@ impl ServerSession for Session {
         self.write(bytes, end).await
     }
 
-    async fn write_trailers(&mut self, _trailers: HeaderMap) -> Result<()> {
+    async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        if let Some(receiving) = &mut self.receiving {
+            receiving.trailers(trailers);
+        }
         self.end().await
     }
 
@@ -189,7 +192,8 @@ impl ServerSession for Session {
             match task {
                 HttpTask::Header(head, end) => self.write_header(head, end).await?,
                 HttpTask::Body(bytes, end) => self.write(bytes.unwrap_or_default(), end).await?,
-                HttpTask::Trailer(_) | HttpTask::Done => self.end().await?,
+                HttpTask::Trailer(Some(trailers)) => self.write_trailers(*trailers).await?,
+                HttpTask::Trailer(None) | HttpTask::Done => self.end().await?,
                 HttpTask::UpgradedBody(..) => {
                     return Error::e_explain(InternalError, "a fill has no upgrade");
                 }

@@ -5,17 +5,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, StatusCode, header};
-use parking_lot::Mutex;
+use http::{HeaderMap, Method, StatusCode};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_cache::disk::{Stored, Writer};
-use switchback_cache::fill::{Abandoned, Arrived, Filling, Outcome};
+use switchback_cache::disk::Stored;
+use switchback_cache::fill::{Abandoned, Arrived, Filling, Holding, Outcome};
+use switchback_cache::policy::partial::ContentRange;
 use switchback_cache::policy::{self, Asked, Storable, Unstorable};
-use switchback_cache::{Body, Entry, Head, Key, Meta, Times};
-use tokio::time::timeout;
+use switchback_cache::{Body, Entry, Head, Key, Meta, Standing, Times};
 
-use super::Failure;
+mod taken;
+
+use super::parts::{self, Joining, Partly};
 use super::slices::Slice;
+use super::written::Written;
+use super::{Failure, key};
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
 use crate::http::fault::{Fault, Kind, Side};
@@ -28,10 +31,12 @@ pub(crate) struct Fetch {
     pub(super) resident: Arc<Resident>,
     /// By which rules.
     pub(super) settings: Arc<CacheSettings>,
-    /// What it is stored under.
+    /// What it is asked for as; what it is stored under follows from what it says of queries.
     pub(super) key: Key,
     /// Which slice of a response it is, if it is one.
     pub(super) slice: Option<Slice>,
+    /// What of it is fetched, if that is not the whole.
+    pub(super) partly: Option<Box<Partly>>,
     /// The fields of the request that began it, as its client sent them.
     pub(super) client: HeaderMap,
     /// What is validated.
@@ -73,10 +78,12 @@ pub(super) struct Receiving {
     filling: Option<Filling<Failure>>,
     /// What it is stored with, if it is.
     storing: Option<Arc<Meta>>,
-    /// Where it is written while it comes, if there is a disk. Nobody locks it: Pingora's sessions have to be `Sync`.
-    disk: Option<Mutex<Writer>>,
-    /// The last bytes, which the disk gets when nobody waits for it any more.
-    last: Bytes,
+    /// Where it is written while it comes, if there is a disk.
+    disk: Option<Written>,
+    /// Which part of a response it is, if that is to be stored as one.
+    part: Option<ContentRange>,
+    /// With what its body is put together, if it is what was missing between parts.
+    joining: Option<Box<Joining>>,
     promised: Option<u64>,
     received: u64,
     has_head: bool,
@@ -84,8 +91,6 @@ pub(super) struct Receiving {
 
 /// For how long nobody waits for another's answer after one that could not be shared.
 const PASS: Duration = Duration::from_secs(10);
-/// How long the disk may take for a piece, or to put an entry in its place; then it does without.
-const DISK_PATIENCE: Duration = Duration::from_secs(5);
 /// How much of an answer that nobody reads is taken so that its connection can be used again.
 const DISCARDED: u64 = 64 * 1024;
 
@@ -97,6 +102,11 @@ impl Fetch {
         if no_store.holds(&facts) {
             self.no_store.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Nobody is to wait for another's answer, for a while.
+    fn mark_pass(&self) {
+        self.settings.zone.stored.mark_pass(&self.key, SystemTime::now() + PASS);
     }
 
     /// Notes whether the origin is alive, where somebody wants to know.
@@ -121,7 +131,8 @@ impl Receiving {
             filling: Some(filling),
             storing: None,
             disk: None,
-            last: Bytes::new(),
+            part: None,
+            joining: None,
             promised: None,
             received: 0,
             has_head: false,
@@ -132,7 +143,7 @@ impl Receiving {
     pub(super) fn head(&mut self, answer: &ResponseHeader) {
         let now = SystemTime::now();
         let times = Times { request: self.fetch.asked, response: now };
-        self.promised = length(answer);
+        self.promised = taken::length(answer);
         self.has_head = true;
         let head = Head { status: answer.status, headers: answer.headers.clone() };
         if head.status == StatusCode::NOT_MODIFIED {
@@ -145,29 +156,10 @@ impl Receiving {
         if stands_in && is_error {
             return self.settle(Outcome::Failed(Failure::Status(head.status)));
         }
+        let Some(head) = self.taken(head, times) else { return self.settle(Outcome::Lost) };
         match self.storable(&head, times) {
             Ok(storable) => self.keep(head, &storable, times),
-            Err(why) => self.pass(head, why, now),
-        }
-    }
-
-    fn storable(&self, head: &Head, times: Times) -> Result<Storable, Option<Unstorable>> {
-        let fetch = &self.fetch;
-        let is_too_large = self.promised.is_some_and(|length| length > fetch.settings.max_object);
-        if is_too_large || fetch.no_store.load(Ordering::Relaxed) {
-            return Err(None);
-        }
-        let asked = Asked { method: &Method::GET, headers: &fetch.client };
-        let rules = &fetch.settings.rules;
-        match &fetch.slice {
-            Some(slice) if head.status == StatusCode::PARTIAL_CONTENT => {
-                slice.whole_of(head).ok_or(Some(Unstorable::Part))?;
-                let storable = policy::storable_part(asked, head, times, rules);
-                storable.map(|(storable, _)| storable).map_err(Some)
-            }
-            // The whole goes where the first slice would be.
-            Some(slice) if !slice.is_first() => Err(None),
-            _ => policy::storable(asked, head, times, rules).map_err(Some),
+            Err(why) => self.pass(head, why),
         }
     }
 
@@ -176,27 +168,32 @@ impl Receiving {
         let rules = &fetch.settings.rules;
         let mut stored = head.clone();
         policy::to_store(&mut stored, storable, times, rules);
-        let vary = with_configured(storable, &fetch.settings);
+        let vary = fetch.settings.selecting(storable);
+        let since = self.joining.as_ref().map_or(u64::MAX, |joining| joining.generation());
+        let key =
+            if self.part.is_some() { fetch.key_of_parts() } else { key::of_answer(fetch, &stored) };
         let meta = Arc::new(Meta {
-            key: fetch.key.clone(),
+            key,
             tags: policy::tags(&head.headers),
             head: stored,
             times,
             freshness: storable.freshness,
-            selected_by: policy::selecting(&vary, &fetch.client),
+            selected_by: policy::selecting_answer(&vary, &fetch.client, &head.headers, rules),
             vary,
-            generation: fetch.generation,
+            generation: fetch.generation.min(since),
         });
-        let disk = fetch.settings.zone.stored.disk();
-        self.disk =
-            disk.and_then(|disk| disk.writer(Meta::clone(&meta), self.promised)).map(Mutex::new);
+        // Parts are in memory alone.
+        self.disk = match self.part {
+            None => Written::begin(&fetch.settings.zone.stored, &meta, self.promised),
+            Some(_) => None,
+        };
         self.storing = Some(Arc::clone(&meta));
         self.arrive(head, Some(meta));
     }
 
     /// It is not stored: the first reader alone has it, and for some time nobody waits for the like of it.
-    fn pass(&mut self, head: Head, why: Option<Unstorable>, now: SystemTime) {
-        let Fetch { settings, key, stored, .. } = &*self.fetch;
+    fn pass(&mut self, head: Head, why: Option<Unstorable>) {
+        let Fetch { settings, stored, .. } = &*self.fetch;
         settings.zone.counters.unstorable.add();
         let is_error = head.status.is_server_error();
         if let (Some(stored), false) = (stored, is_error) {
@@ -206,16 +203,21 @@ impl Receiving {
         // What is about one request says nothing of the next.
         let is_of_request = matches!(why, Some(Unstorable::AskedNotTo | Unstorable::Authorization))
             || why.is_none();
-        if !is_error && !is_of_request {
-            settings.zone.stored.mark_pass(key, now + PASS);
+        if !is_error && !is_of_request && !self.fetch.is_of_range() {
+            self.fetch.mark_pass();
         }
         self.arrive(head, None);
     }
 
     fn arrive(&mut self, head: Head, stored: Option<Arc<Meta>>) {
         let length = self.promised;
+        let holding = Holding {
+            most: self.fetch.settings.held,
+            budget: Some(Arc::clone(&self.fetch.settings.zone.arriving)),
+            file: self.disk.as_mut().map(Written::reader),
+        };
         if let Some(filling) = &mut self.filling {
-            filling.arrive(Arrived { head, stored, length }, self.fetch.settings.held);
+            filling.arrive(Arrived { head, stored, length }, holding);
         }
     }
 
@@ -238,7 +240,8 @@ impl Receiving {
         let entry = match renewed {
             Ok(meta) => {
                 let old = Arc::clone(entry);
-                let entry = zone.refresh(entry, Meta { generation: fetch.generation, ..meta });
+                let (key, generation) = (key::of_answer(&fetch, &meta.head), fetch.generation);
+                let entry = zone.refresh(entry, Meta { key, generation, ..meta });
                 if zone.disk().is_some() {
                     let (zone, entry) = (Arc::clone(&fetch.settings.zone), Arc::clone(&entry));
                     tokio::spawn(async move { zone.stored.refresh_on_disk(&old, &entry).await });
@@ -261,28 +264,44 @@ impl Receiving {
         }
     }
 
-    /// More of the body; [`Receiving::end`] follows on the last of it.
-    pub(super) async fn body(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
+    /// The next bytes of what is received.
+    async fn take(&mut self, bytes: Bytes, is_last: bool) -> Result<(), Unwanted> {
         self.received += bytes.len() as u64;
+        if self.received > self.fetch.settings.max_object && self.storing.take().is_some() {
+            self.fetch.mark_pass();
+            self.lose_disk();
+        }
         let Some(filling) = &mut self.filling else {
             return if self.received > DISCARDED { Err(Unwanted) } else { Ok(()) };
         };
-        let Fetch { settings, key, .. } = &*self.fetch;
-        if self.received > settings.max_object && self.storing.take().is_some() {
-            self.disk = None;
-            settings.zone.stored.mark_pass(key, SystemTime::now() + PASS);
-        }
         if is_last && self.promised.is_none_or(|length| length == self.received) {
-            self.last = bytes.clone();
+            if let Some(disk) = &mut self.disk {
+                disk.hold(bytes.clone());
+            }
             return filling.write_last(bytes).await.map_err(|Abandoned| Unwanted);
         }
         filling.write(bytes.clone()).await.map_err(|Abandoned| Unwanted)?;
         if let Some(disk) = &mut self.disk
-            && !matches!(timeout(DISK_PATIENCE, disk.get_mut().write(bytes)).await, Ok(Ok(())))
+            && disk.write(bytes).await.is_err()
         {
-            self.disk = None;
+            self.lose_disk();
         }
         Ok(())
+    }
+
+    /// What follows the body. It is not stored: whoever has the response later has it without (RFC 9110, 6.5.1).
+    pub(super) fn trailers(&mut self, trailers: HeaderMap) {
+        if let Some(filling) = &mut self.filling {
+            filling.set_trailers(trailers);
+        }
+    }
+
+    /// The disk is to take no more of it.
+    fn lose_disk(&mut self) {
+        self.disk = None;
+        if let Some(filling) = &mut self.filling {
+            filling.lose_file();
+        }
     }
 
     /// Waits until nobody wants the answer any more.
@@ -308,35 +327,50 @@ impl Receiving {
             filling.finish();
             return Ok(());
         };
+        if let Some(range) = self.part {
+            if let Some(body) = filling.body() {
+                parts::store(&self.fetch, &meta, range, &body);
+            }
+            filling.finish();
+            return Ok(());
+        }
         let zone = &self.fetch.settings.zone;
-        let (writer, last) = (self.disk.take(), std::mem::take(&mut self.last));
+        if zone.stored.standing(&meta) == Standing::Void {
+            // It was purged while it came, and must not take the place of what was stored since.
+            filling.finish();
+            return Ok(());
+        }
+        let disk = self.disk.take();
+        let on_disk = async || disk?.finish().await;
         let is_stored = match filling.body() {
             Some(body) => {
                 let meta = Arc::unwrap_or_clone(meta);
                 zone.stored.store(Entry::new(meta, Body::Memory(body), self.received));
                 filling.finish();
-                drop(on_disk(writer, last).await);
+                drop(on_disk().await);
                 true
             }
             None => {
-                let stored = on_disk(writer, last).await;
+                let stored = on_disk().await;
                 let is_stored = stored.is_some();
                 match stored {
                     Some(Stored { meta, body }) => {
                         let body = Body::Disk(body);
                         drop(zone.stored.store(Entry::new(meta, body, self.received)));
                     }
-                    // It is too large for memory: whoever comes next has it fetched at once.
-                    None => {
-                        let until = SystemTime::now() + PASS;
-                        zone.stored.mark_pass(&self.fetch.key, until);
-                    }
+                    // It is too large for memory: whoever comes next has it fetched at once. If memory was but full of what
+                    // arrives, that may be otherwise next time.
+                    None if self.received <= self.fetch.settings.held => {}
+                    None => self.fetch.mark_pass(),
                 }
                 filling.finish();
                 is_stored
             }
         };
         if is_stored {
+            if let Some(partly) = &self.fetch.partly {
+                partly.is_done(&self.fetch.settings);
+            }
             zone.counters.stored.add();
             zone.counters.stored_bytes.add_many(self.received);
         }
@@ -352,16 +386,6 @@ impl Receiving {
     }
 }
 
-/// Has the disk take the last bytes, and put the entry in its place.
-async fn on_disk(writer: Option<Mutex<Writer>>, last: Bytes) -> Option<Stored> {
-    let mut writer = writer?.into_inner();
-    let stored = timeout(DISK_PATIENCE, async {
-        writer.write(last).await?;
-        writer.finish().await
-    });
-    stored.await.ok()?.ok()
-}
-
 /// Forgets what was validated and turned out to be another.
 pub(super) fn forget(settings: &CacheSettings, entry: &Arc<Entry>) {
     let forgotten = settings.zone.stored.remove_entry(entry);
@@ -371,23 +395,4 @@ pub(super) fn forget(settings: &CacheSettings, entry: &Arc<Entry>) {
     drop(forgotten);
     let (zone, entry) = (Arc::clone(&settings.zone), Arc::clone(entry));
     tokio::spawn(async move { zone.stored.remove_entry(&entry).await });
-}
-
-/// The length of a body, as its head has it.
-fn length(head: &ResponseHeader) -> Option<u64> {
-    if matches!(head.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
-        return None;
-    }
-    head.headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
-}
-
-/// The fields that select a response, those that the route names included.
-fn with_configured(storable: &Storable, settings: &CacheSettings) -> Box<[http::HeaderName]> {
-    if settings.vary.is_empty() {
-        return storable.vary.clone();
-    }
-    let mut vary: Vec<_> = storable.vary.iter().chain(&settings.vary).cloned().collect();
-    vary.sort_by(|one, other| one.as_str().cmp(other.as_str()));
-    vary.dedup();
-    vary.into()
 }

@@ -3,9 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use pingora_http::RequestHeader;
-use switchback_cache::Found;
 use switchback_cache::fill::{Joined, Outcome as Came, Wish};
 use switchback_cache::policy::{self, Forwarded, Use};
+use switchback_cache::{Found, Key, Standing};
 
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
@@ -19,6 +19,9 @@ use crate::http::fault::{Fault, Kind, Side};
 
 /// How often a request begins anew, because what it waited for is lost or another's.
 const TURNS: usize = 4;
+
+/// How long a disk may look for a response; then the origin is asked.
+const DISK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where a turn has led.
 enum Turn {
@@ -50,10 +53,10 @@ pub(crate) async fn wait(
 }
 
 /// What a request would have fetched.
-pub(super) fn wish<'w>(wanted: &'w Wanted, head: &'w RequestHeader) -> Wish<'w> {
+pub(super) fn wish<'w>(wanted: &'w Wanted, likeness: &'w Key, head: &'w RequestHeader) -> Wish<'w> {
     Wish {
         zone: wanted.settings.zone.number,
-        key: &wanted.key,
+        key: wanted.partly.as_ref().and_then(|partly| partly.key()).unwrap_or(likeness),
         request: &head.headers,
         age: wanted.settings.lock.map_or(Duration::ZERO, |lock| lock.age),
     }
@@ -109,9 +112,11 @@ impl Wanted {
 
     async fn turn(&mut self, head: &RequestHeader, context: &mut Context) -> Result<Turn, Fault> {
         if self.is_on_disk {
-            let found = self.settings.zone.stored.read(&self.key, &head.headers).await;
-            // What the disk does not have after all is not looked for there again.
-            let found = if matches!(found, Found::Ask) { Found::Nothing } else { found };
+            let reading = self.settings.zone.stored.read(&self.key, &head.headers);
+            let found = tokio::time::timeout(DISK_PATIENCE, reading).await;
+            // What the disk does not have after all, or does not bring, is not looked for there again.
+            let found = found.ok().filter(|found| !matches!(found, Found::Ask));
+            let found = found.unwrap_or(Found::Nothing);
             match self.judge(found, Tier::Disk, head, context)? {
                 Step::Pass => return Ok(Turn::Pass),
                 Step::Use(source) => return Ok(Turn::Use(source)),
@@ -129,6 +134,7 @@ impl Wanted {
                     settings: &self.settings,
                     key: &self.key,
                     slice: self.slice.as_ref(),
+                    partly: self.partly.as_deref(),
                     stored: self.stored.as_ref().map(|(entry, if_error)| (entry, *if_error)),
                     behalf: Behalf::Request,
                     ahead: self.ahead.as_ref(),
@@ -170,7 +176,7 @@ impl Wanted {
             let (filling, reader) = Fills::alone(&head.headers);
             return (Joined::Leader(filling, reader), false);
         }
-        (context.resident.fills.join(wish(self, head)), true)
+        (context.resident.fills.join(wish(self, &self.likeness(), head)), true)
     }
 
     async fn followed(
@@ -180,15 +186,43 @@ impl Wanted {
         context: &mut Context,
     ) -> Result<Turn, Fault> {
         let patience = self.settings.lock.map_or(Duration::ZERO, |lock| lock.wait);
+        // As it was when this request joined: what comes may teach that others are alike, too.
+        let likeness = self.likeness();
         let Ok(came) = tokio::time::timeout(patience, reader.outcome()).await else {
             return Ok(Turn::Pass);
         };
+        if let Came::Arrived(arrived) = &came
+            && let Some(meta) = &arrived.stored
+            && self.settings.zone.stored.standing(meta) != Standing::Holds
+        {
+            // It was purged since it was asked for: whoever comes after that is to have what the origin says now.
+            context.resident.fills.forget(wish(self, &likeness, head), &reader);
+            return Ok(Turn::Again);
+        }
         context.cache.get_or_insert_default().is_collapsed = true;
+        if !self.is_met(&came) {
+            self.is_apart = true;
+            return Ok(Turn::Again);
+        }
         if !reader.answers(&head.headers) {
             return Ok(Turn::Again);
         }
         self.settings.zone.counters.collapsed.add();
         self.came(came, reader, context)
+    }
+
+    /// Whether what has come for another, who asked with another query perhaps, is an answer to this request, too.
+    fn is_met(&self, came: &Came<Failure>) -> bool {
+        if self.partly.as_ref().is_some_and(|partly| partly.key().is_some()) {
+            // Who waits for a range has asked for the very same.
+            return true;
+        }
+        let key = match came {
+            Came::Arrived(arrived) => arrived.stored.as_ref().map(|meta| &meta.key),
+            Came::Validated(entry) => Some(&entry.meta.key),
+            Came::NotShared | Came::Failed(_) | Came::Lost => None,
+        };
+        key.is_none_or(|key| self.key.is_met_by(key))
     }
 
     async fn led(&mut self, reader: Reader, context: &mut Context) -> Result<Turn, Fault> {

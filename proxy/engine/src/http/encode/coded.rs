@@ -5,6 +5,7 @@ use std::pin::Pin;
 
 use bytes::{Buf, Bytes};
 use futures::FutureExt;
+use http::HeaderMap;
 
 use super::coder::{Coder, Step};
 use crate::http::pieces::Pieces;
@@ -14,7 +15,7 @@ use crate::http::pieces::Pieces;
 /// What its source has given is out before it waits for more. Nothing is lost where asking for the next piece is given up.
 pub(crate) struct Coded {
     source: Pieces,
-    /// Whether the source may have to wait for somebody.
+    /// Whether the source may have to wait for an origin.
     waits: bool,
     coder: Coder,
     /// What is left of the piece in hand.
@@ -55,6 +56,16 @@ impl Coded {
     /// There should be more, and is not.
     pub(crate) fn next(&mut self) -> Next<'_> {
         Box::pin(self.advance())
+    }
+
+    /// Whether nobody else reads what it is made of.
+    pub(crate) fn is_for_one(&self) -> bool {
+        self.source.are_for_one()
+    }
+
+    /// What follows, to be asked for at the end.
+    pub(crate) fn trailers(&self) -> Option<HeaderMap> {
+        self.source.trailers()
     }
 
     async fn advance(&mut self) -> io::Result<Option<Bytes>> {

@@ -180,6 +180,28 @@ fn what_is_not_encoded_keeps_its_conditions_and_ranges() {
     part.expect_status(206).expect_header("ETag", "\"v1\"");
 }
 
+#[test]
+fn what_breaks_in_a_cache_is_cut_too() {
+    let whole = packed("gzip", &text(50_000));
+    let reply = page(&whole[..whole.len() / 2]).header("Content-Encoding", "gzip");
+    let origin = Origin::start().serve("/x", reply.header("Cache-Control", "max-age=60"));
+    let proxy = Proxy::start(&encoding(&origin, "encode = \"on\"\ncache = \"main\""));
+    for failures in 1..=3 {
+        let answer = proxy.client().try_ask(&asked(&[]));
+        assert!(answer.is_err(), "it has a proper end");
+        let line = format!("switchback_encode_failures_total {failures}\n");
+        eventually("it is counted", Deadline::soon(), || {
+            proxy.control("GET", "/metrics", None).text().contains(&line).then_some(())
+        });
+    }
+    // A bomb goes off at the pace of whoever wants it.
+    let bomb = page(packed("br", &vec![0; 100_000_000])).header("Content-Encoding", "br");
+    origin.now_serve("/bomb", bomb.header("Cache-Control", "max-age=60"));
+    let before = proxy.stats().resident_kib;
+    assert_eq!(proxy.get("/bomb").body.len(), 100_000_000);
+    assert!(proxy.stats().resident_kib < before + 64 * 1024);
+}
+
 fn packed(coding: &str, body: &[u8]) -> Vec<u8> {
     encode_whole(Coding::named(coding.as_bytes()).unwrap(), 5, body, None).unwrap()
 }

@@ -42,8 +42,6 @@ pub struct Session {
     head: Option<ResponseHeader>,
     informational: u8,
     body: Option<RecvStream>,
-    /// The end of the body has been told.
-    has_told_end: bool,
     read_timeout: Duration,
     write_timeout: Duration,
 }
@@ -64,7 +62,6 @@ impl Session {
             head: None,
             informational: 0,
             body: None,
-            has_told_end: false,
             read_timeout: STILL,
             write_timeout: STILL,
         }
@@ -122,7 +119,6 @@ impl Session {
         let head = self.head.insert(head);
         if self.body.as_ref().is_some_and(RecvStream::is_end_stream) {
             head.extensions_mut().insert(Empty);
-            self.has_told_end = true;
         }
         self.note_end();
         Ok(())
@@ -156,11 +152,7 @@ impl Session {
             // Fails only for a stream that is gone, which the next read reports.
             let _ = body.flow_control().release_capacity(data.len());
         }
-        let has_told_end = self.has_told_end;
-        self.has_told_end |= body.is_end_stream();
-        // An end that came by itself is told with an empty piece, else whoever changes the body would not see it.
-        let is_untold = data.is_none() && self.has_told_end && !has_told_end;
-        Poll::Ready(if is_untold { Some(Ok(Bytes::new())) } else { data })
+        Poll::Ready(data)
     }
 
     async fn read_end(&mut self) -> Result<Option<HeaderMap>> {

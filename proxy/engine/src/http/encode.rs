@@ -114,7 +114,7 @@ fn note(coding: Option<Coding>, context: &Context) {
     context.resident.metrics.encoding.answered(coding);
 }
 
-/// Bodies up to this size that are in memory are encoded at once, so that their length is known.
+/// Bodies up to this size that are in memory are encoded at once, so that their length is known. What is decoded may be much more.
 const AT_ONCE: usize = 64 * 1024;
 
 /// Changes the head of an answer that is made or stored here, and gives its body as it is sent.
@@ -132,8 +132,11 @@ pub(crate) fn own(
         return Ok(Body::Whole(Bytes::new()));
     }
     match body {
-        Body::Whole(bytes) if bytes.len() <= AT_ONCE => {
-            let whole = coder.whole(&bytes).map_err(|error| error.into_fault())?;
+        Body::Whole(bytes) if bytes.len() <= AT_ONCE && !coder.decodes() => {
+            let whole = coder.whole(&bytes).map_err(|failed| {
+                failed.note(context);
+                failed.into_fault()
+            })?;
             head.insert_header(header::CONTENT_LENGTH, whole.len()).map_err(Fault::internal)?;
             Ok(Body::Whole(whole))
         }

@@ -7,7 +7,7 @@ use bytes::{Buf, Bytes};
 use futures::FutureExt;
 use http::HeaderMap;
 
-use super::coder::{Coder, Step};
+use super::coder::{Coder, Failed, Step};
 use crate::http::pieces::Pieces;
 
 /// What comes out of a coder, piece by piece.
@@ -75,13 +75,15 @@ impl Coded {
                 continue;
             }
             let Some(came) = self.come().await else {
-                self.coder.flush(&mut self.out)?;
+                let flushed = self.coder.flush(&mut self.out);
+                self.checked(flushed)?;
                 break;
             };
             match came? {
                 Some(piece) => (self.piece, self.has_more) = (piece, true),
                 None => {
-                    self.coder.finish(&mut self.out)?;
+                    let finished = self.coder.finish(&mut self.out);
+                    self.checked(finished)?;
                     self.is_over = true;
                 }
             }
@@ -97,11 +99,20 @@ impl Coded {
             tokio::task::yield_now().await;
         }
         let mut rest = &*self.piece;
-        self.has_more = self.coder.step(&mut rest, &mut self.out)? == Step::More;
+        let step = self.coder.step(&mut rest, &mut self.out);
         let taken = self.piece.len() - rest.len();
+        self.has_more = self.checked(step)? == Step::More;
         self.piece.advance(taken);
         self.has_worked = true;
         Ok(())
+    }
+
+    /// Counts what fails here, and not what its source lacks.
+    fn checked<T>(&self, made: Result<T, Failed>) -> io::Result<T> {
+        made.map_err(|failed| {
+            self.coder.count_failure();
+            failed.into()
+        })
     }
 
     /// What comes next, or `None` where nothing is there and something should leave first.
@@ -120,5 +131,35 @@ impl Coded {
 impl std::fmt::Debug for Coded {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Coded").field("coder", &self.coder).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use switchback_variant::{Coding, Flush, Limits, decode_whole};
+
+    use super::super::coder::Recipe;
+    use super::*;
+
+    #[test]
+    fn nothing_is_lost_where_a_wait_is_given_up() {
+        let body = b"one line like the other\n".repeat(40_000);
+        let recipe = Recipe { decode: None, encode: Some(Coding::Zstd), flush: Flush::WhenQuiet };
+        let coder = Coder::new(recipe, 1, None, &Arc::default()).unwrap();
+        let mut coded = Coded::new(Pieces::of(body.clone().into()), false, coder);
+        let (mut given_up, mut sent) = (0, Vec::new());
+        loop {
+            match coded.next().now_or_never() {
+                None => given_up += 1,
+                Some(piece) => match piece.unwrap() {
+                    Some(piece) => sent.extend_from_slice(&piece),
+                    None => break,
+                },
+            }
+        }
+        assert!(given_up > 10, "{given_up} times");
+        assert!(decode_whole(Coding::Zstd, &sent, Limits::default(), None).unwrap() == body);
     }
 }

@@ -5,11 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchback_variant::{
-    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Limits, Step as Decoded,
+    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Level, Limits, Step as Decoded,
 };
 use thiserror::Error;
 
-use super::Encoding;
 use crate::http::context::Context;
 use crate::http::fault::{Fault, Kind};
 use crate::snapshot::resident::Resident;
@@ -49,6 +48,9 @@ pub(crate) enum Failed {
     /// One piece of it comes to more than is held at once.
     #[error("a piece of the body comes to more than {MOST_AT_ONCE} bytes when it is decoded")]
     Bomb,
+    /// Too many others are on their way.
+    #[error("too many answers are being encoded")]
+    TooMany,
 }
 
 /// What there is left to do with a piece.
@@ -66,18 +68,16 @@ const SLICE: usize = 64 * 1024;
 const MOST_AT_ONCE: usize = 8 * 1024 * 1024;
 
 impl Coder {
-    /// For a body of this length, where that is known. `None` where an encoder cannot be had, which is logged and counted.
+    /// For a body of this length, where that is known, that is encoded at this level.
     pub(super) fn new(
         recipe: Recipe,
+        level: Level,
         length: Option<u64>,
-        encoding: &Encoding,
-        context: &Context,
-    ) -> Option<Self> {
-        let resident = Arc::clone(&context.resident);
+        resident: &Arc<Resident>,
+    ) -> Result<Self, Failed> {
         if !resident.metrics.encoding.enter() {
-            return None;
+            return Err(Failed::TooMany);
         }
-        let length = length.filter(|_| recipe.decode.is_none());
         let mut coder = Self {
             recipe,
             decoder: None,
@@ -85,27 +85,26 @@ impl Coder {
             plain: Vec::new(),
             taken: 0,
             made: 0,
-            resident,
+            resident: Arc::clone(resident),
         };
-        let made = coder.prepare(length, encoding);
-        made.map_err(|error| coder.note(&error, &context.request.id)).ok().map(|()| coder)
+        if let Some(coding) = recipe.decode {
+            coder.decoder = Some(Decoder::new(coding, Limits::default())?);
+        }
+        if let Some(coding) = recipe.encode {
+            let length = length.filter(|_| recipe.decode.is_none());
+            coder.encoder = Some(Encoder::new(coding, level, length)?);
+        }
+        Ok(coder)
     }
 
-    fn prepare(&mut self, length: Option<u64>, encoding: &Encoding) -> Result<(), Failed> {
-        if let Some(coding) = self.recipe.decode {
-            self.decoder = Some(Decoder::new(coding, Limits::default())?);
-        }
-        if let Some(coding) = self.recipe.encode {
-            let level = encoding.settings.level(coding);
-            self.encoder = Some(Encoder::new(coding, level, length)?);
-        }
-        Ok(())
-    }
-
-    /// Notes that it went wrong.
-    pub(super) fn note(&self, error: &Failed, request: &str) {
+    /// Counts it among those that failed.
+    pub(super) fn count_failure(&self) {
         self.resident.metrics.encoding.failures.add();
-        tracing::warn!(request, "an answer cannot be encoded or decoded: {error}");
+    }
+
+    /// Whether what comes out may be much more than what went in.
+    pub(super) fn decodes(&self) -> bool {
+        self.decoder.is_some()
     }
 
     /// Whether each piece has to be out at once.
@@ -210,11 +209,20 @@ impl std::fmt::Debug for Coder {
 }
 
 impl Failed {
+    /// Counts it, and says so in the log. That there are too many has been counted, and may be said too often.
+    pub(super) fn note(&self, context: &Context) {
+        if *self != Self::TooMany {
+            context.resident.metrics.encoding.failures.add();
+            let request = &*context.request.id;
+            tracing::warn!(request, "an answer cannot be encoded or decoded: {self}");
+        }
+    }
+
     /// In terms of requests.
     pub(crate) fn into_fault(self) -> Fault {
         match self {
             Self::Body(_) | Self::Bomb => Fault::upstream(Kind::BadAnswer, self.to_string()),
-            Self::Encoder(_) => Fault::ours(Kind::Internal, self.to_string()),
+            Self::Encoder(_) | Self::TooMany => Fault::ours(Kind::Internal, self.to_string()),
         }
     }
 }
@@ -222,5 +230,57 @@ impl Failed {
 impl From<Failed> for io::Error {
     fn from(failed: Failed) -> Self {
         Self::new(io::ErrorKind::UnexpectedEof, failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use switchback_variant::encode_whole;
+
+    use super::*;
+
+    fn coder(decode: Option<Coding>, encode: Option<Coding>) -> Result<Coder, Failed> {
+        let recipe = Recipe { decode, encode, flush: Flush::WhenQuiet };
+        Coder::new(recipe, 4, None, &Arc::default())
+    }
+
+    #[test]
+    fn a_body_that_is_coded_anew_stays_the_same() {
+        let body = b"one line like the other\n".repeat(20_000);
+        let zstd = encode_whole(Coding::Zstd, 3, &body, None).unwrap();
+        let gzip = coder(Some(Coding::Zstd), Some(Coding::Gzip)).unwrap().whole(&zstd).unwrap();
+        let plain = coder(Some(Coding::Gzip), None).unwrap().whole(&gzip).unwrap();
+        assert!(plain == body);
+    }
+
+    #[test]
+    fn a_piece_comes_to_no_more_than_can_be_held() {
+        let bomb = encode_whole(Coding::Br, 4, &vec![0; 4 * MOST_AT_ONCE], None).unwrap();
+        let mut out = Vec::new();
+        let failed = coder(Some(Coding::Br), None).unwrap().piece(&bomb, &mut out);
+        assert_eq!(failed, Err(Failed::Bomb));
+        assert!(out.len() <= MOST_AT_ONCE + SLICE, "{} bytes", out.len());
+    }
+
+    #[test]
+    fn bodies_that_end_too_early_are_not_ended() {
+        let gzip = encode_whole(Coding::Gzip, 4, &[7; 9_000], None).unwrap();
+        let half = &gzip[..gzip.len() / 2];
+        for encode in [None, Some(Coding::Br)] {
+            let failed = coder(Some(Coding::Gzip), encode).unwrap().whole(half);
+            assert_eq!(failed, Err(Failed::Body(Broken::Truncated(Coding::Gzip))));
+        }
+    }
+
+    #[test]
+    fn there_are_only_so_many_at_once() {
+        let resident = Arc::<Resident>::default();
+        let recipe = Recipe { decode: None, encode: Some(Coding::Gzip), flush: Flush::WhenQuiet };
+        let coder = || Coder::new(recipe, 1, None, &resident);
+        let first = coder().unwrap();
+        while resident.metrics.encoding.enter() {}
+        assert_eq!(coder().err(), Some(Failed::TooMany));
+        drop(first);
+        assert!(coder().is_ok());
     }
 }

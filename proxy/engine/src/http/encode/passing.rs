@@ -39,7 +39,7 @@ pub(crate) fn body(
     let mut out = Vec::new();
     let passed = pass(coder, body.take(), end, &mut out);
     if let Err(error) = &passed {
-        coder.note(error, &context.request.id);
+        error.note(context);
     }
     if end && let Some(encoding) = &mut context.encoding {
         encoding.coder = None;

@@ -43,11 +43,15 @@ pub(super) fn settle(
     if decision != Decision::Leave {
         vary(head)?;
     }
-    if let Decision::Make(recipe) = decision
-        && let Some(made) = Coder::new(recipe, length(&head.headers), encoding, context)
-    {
-        change(head, recipe)?;
-        coder = Some(made);
+    if let Decision::Make(recipe) = decision {
+        let level = encoding.settings.level(recipe.encode.unwrap_or(Coding::Identity));
+        match Coder::new(recipe, level, length(&head.headers), &context.resident) {
+            Ok(made) => {
+                change(head, recipe)?;
+                coder = Some(made);
+            }
+            Err(error) => error.note(context),
+        }
     }
     note(Coding::of(&head.headers), context);
     Ok(coder)

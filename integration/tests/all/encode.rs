@@ -6,7 +6,7 @@ use std::thread;
 
 use switchback_integration::{
     Authority, Client, Config, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Response,
-    Step, Trust, config, get, pattern, request,
+    Step, Tool, Trust, config, get, pattern, request,
 };
 use switchback_variant::{Coding, Decoder, Limits, Step as Decoded, encode_whole};
 
@@ -135,6 +135,24 @@ fn http2_and_tls_carry_the_same() {
         let answer = h1.ask(&asked("/x", Some(coding)));
         answer.expect_header("Content-Encoding", coding);
         assert_eq!(decoded(Some(coding), &answer.body), body, "{coding} over TLS");
+    }
+}
+
+#[test]
+fn curl_decodes_what_it_asks_for() {
+    let Some(_) = Tool::Curl.command() else { return };
+    let body = text(300_000);
+    let origin = Origin::start().serve("/x", page(body.clone()).chunked(9_000));
+    let proxy = on(&origin);
+    let url = format!("http://{}/x", proxy.address("web"));
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for accept in ["br", "zstd", "gzip", "gzip, deflate, br, zstd"] {
+            let mut curl = Command::new("curl");
+            curl.args(["--silent", "--show-error", "--fail", "--compressed", version, &url]);
+            let output = curl.args(["-H", &format!("Accept-Encoding: {accept}")]).output().unwrap();
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(output.status.success() && output.stdout == body, "{version} {accept}: {said}");
+        }
     }
 }
 

@@ -26,8 +26,8 @@ struct Bytes {
     made: Counter,
 }
 
-/// As many encoders and decoders as there may be at once: each holds up to some MiB.
-const MOST: u64 = 2048;
+/// As many encoders and decoders as there may be at once: each holds up to 7 MiB.
+const MOST: u64 = 512;
 
 impl Counters {
     /// Counts an answer. What is coded as nobody here knows is not counted.

@@ -86,7 +86,7 @@ Whole files stand in `examples/`:
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
 | `edge-cache.toml` | zones in memory and on disk, lifetimes, keys, what is not kept, purging |
-| `negotiation.toml` | Brotli, zstd and gzip, dictionaries, smaller images |
+| `negotiation.toml` | Brotli, zstd and gzip by what each client takes |
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 

@@ -133,11 +133,6 @@ fn best(
         findings.report(diagnostic.hint("`cache` stores it"));
     }
     let OrOff::On(best) = &encode.best.value else { return None };
-    if written && is_kept {
-        let message = "`best` has no effect yet: this version does not do it";
-        let diagnostic = Diagnostic::warning(Code::NoEffect, encode.best.at.clone(), message);
-        findings.report(diagnostic.hint("what is stored is encoded at `levels` each time"));
-    }
     let EncodeLevels { br, zstd, gzip } = &encode.levels;
     not_below(&best.br, br, findings);
     not_below(&best.zstd, zstd, findings);

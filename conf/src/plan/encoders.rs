@@ -45,15 +45,13 @@ pub(super) fn check_use(config: &Config, plan: &Plan, findings: &mut Findings<'_
         route.cache.is_some()
             && route.variants.encode.as_ref().is_some_and(|own| own.best.is_some())
     });
-    let is_used = encodes || some_route(|variants| variants.images.is_some());
-    let message = if is_used {
-        "`encoders` has no effect yet: this version does nothing in the background"
-    } else {
-        "`encoders` has no effect: no route has `images`, or `encode` with `best` and `cache`"
-    };
-    let encoders = &config.encoders;
-    let queue = encoders.queue.as_ref().map(|count| &count.at);
-    no_effect(encoders.threads.as_ref().map(|count| &count.at).or(queue), message);
+    if !encodes && !some_route(|variants| variants.images.is_some()) {
+        let encoders = &config.encoders;
+        let message =
+            "`encoders` has no effect: no route has `images`, or `encode` with `best` and `cache`";
+        let queue = encoders.queue.as_ref().map(|count| &count.at);
+        no_effect(encoders.threads.as_ref().map(|count| &count.at).or(queue), message);
+    }
     let message = if some_route(|variants| variants.dictionary.is_some()) {
         "`dictionaries` has no effect yet: this version has none"
     } else {

@@ -80,6 +80,7 @@ mod edge_slow_clients;
 mod encode;
 #[cfg(test)]
 mod encode_conditions;
+mod encode_stored;
 #[cfg(test)]
 mod error_log;
 #[cfg(test)]

@@ -12,7 +12,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use rustix::time::{ClockId, clock_gettime};
 use switchback_cache::policy::Freshness;
 use switchback_cache::{
-    Address, Body, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times, Zone,
+    Address, Body, BodyId, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times,
+    Zone,
 };
 
 const LANGUAGE: HeaderName = HeaderName::from_static("accept-language");
@@ -80,6 +81,7 @@ fn entry(path: &str, language: Option<&'static str>) -> Entry {
         selected_by: selected.into_iter().collect(),
         tags: ["news".into()].into(),
         generation: 0,
+        body: BodyId::fresh(),
     };
     Entry::new(meta, Body::of([0; 1024]), 1024)
 }

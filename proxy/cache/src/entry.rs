@@ -1,5 +1,6 @@
 //! A stored response.
 
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
@@ -29,6 +30,11 @@ pub struct Times {
     pub response: SystemTime,
 }
 
+/// Which body it is: a number that most likely no other has. What is stored keeps it through validations and restarts, and a body that
+/// takes its place has another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BodyId(u64);
+
 /// All that is known of a stored response but its body.
 #[derive(Clone, Debug)]
 pub struct Meta {
@@ -48,6 +54,8 @@ pub struct Meta {
     pub tags: Box<[Box<str>]>,
     /// The zone's purge clock when it was asked for: what was purged later does not hold.
     pub generation: u64,
+    /// Which body it is the head of.
+    pub body: BodyId,
 }
 
 /// The bytes of a stored response.
@@ -69,6 +77,26 @@ pub struct Entry {
     /// The length of the body in bytes.
     pub length: u64,
     wire: OnceLock<Wire>,
+}
+
+impl BodyId {
+    /// One that has most likely never been.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(RandomState::new().build_hasher().finish())
+    }
+
+    /// The one of this number.
+    #[must_use]
+    pub const fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Its number.
+    #[must_use]
+    pub const fn number(self) -> u64 {
+        self.0
+    }
 }
 
 impl Entry {

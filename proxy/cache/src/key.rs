@@ -6,6 +6,7 @@ use std::sync::Arc;
 use smallvec::SmallVec;
 use twox_hash::XxHash3_128;
 
+use crate::entry::BodyId;
 use crate::policy::search::NoVarySearch;
 
 /// The identity of a stored response: a sequence of parts, each framed by its length, so that no two sequences are written alike.
@@ -111,10 +112,22 @@ impl Key {
     /// A key that has one more part.
     #[must_use]
     pub fn with_part(&self, bytes: &[u8]) -> Self {
+        self.with_parts(&[bytes])
+    }
+
+    /// What a form of a stored response is found by, which was made of this body: whatever that is replaced by, or a purge of its
+    /// page, leaves nothing to be found. `name` is that of the form.
+    #[must_use]
+    pub fn of_form(&self, body: BodyId, name: &[u8]) -> Self {
+        // The name comes last: the last part of a key must not be taken for a rule.
+        self.with_parts(&[b"form", &body.number().to_le_bytes(), name])
+    }
+
+    fn with_parts(&self, parts: &[&[u8]]) -> Self {
         let (identity, tail) = self.split();
         let mut written: SmallVec<[u8; INLINE]> = SmallVec::from_slice(&[0; HEADER]);
         written.extend_from_slice(identity);
-        write_part(&mut written, bytes);
+        parts.iter().for_each(|bytes| write_part(&mut written, bytes));
         let end = written.len();
         written.extend_from_slice(tail);
         Self(seal(written, end))
@@ -298,6 +311,7 @@ mod tests {
     use proptest::{prop_assert, prop_assert_eq};
 
     use super::{Address, Key, KeyBuilder};
+    use crate::entry::BodyId;
     use crate::policy::search::NoVarySearch;
 
     fn address<'k>(parts: &'k [Vec<u8>]) -> Address<'k> {
@@ -393,6 +407,24 @@ mod tests {
             with(b"QUERY", b"a=1&u=2", &[b"/p?a=1&u=2", b"b?u=1"]),
         ] {
             assert_ne!(other.under(&rule).unwrap(), here, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_form_is_found_by_what_it_was_made_of_and_its_name_alone() {
+        let (one, other) = (BodyId::numbered(1), BodyId::numbered(2));
+        let page = with(b"", b"a=1&u=2", &[]);
+        let form = page.of_form(one, b"br");
+        assert_eq!(form, page.of_form(one, b"br"));
+        assert_eq!(form.address(), page.address());
+        for differs in [page.of_form(other, b"br"), page.of_form(one, b"gzip"), page.clone()] {
+            assert_ne!(form, differs);
+        }
+        // The name is taken for no rule.
+        let ruled = page.under(&rule("params=(\"u\")")).unwrap();
+        for name in [&b"br"[..], b"zstd", b"gzip", b"id"] {
+            let form = ruled.of_form(one, name);
+            assert!(form.is_ruled() && form.rule().is_none());
         }
     }
 

@@ -21,7 +21,7 @@ mod testing;
 mod variants;
 mod zone;
 
-pub use entry::{Body, Entry, Head, Meta, Times};
+pub use entry::{Body, BodyId, Entry, Head, Meta, Times};
 pub use key::{Address, Key, KeyBuilder};
 pub use listing::{Listed, Page};
 pub use purge::{Manner, Scope, Standing};

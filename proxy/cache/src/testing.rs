@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use crate::entry::{Body, Entry, Head, Meta, Times};
+use crate::entry::{Body, BodyId, Entry, Head, Meta, Times};
 use crate::key::{Address, Key, KeyBuilder};
 use crate::policy::Freshness;
 
@@ -38,6 +38,7 @@ pub(crate) fn entry(key: &Key, body: &[u8]) -> Entry {
         selected_by: HeaderMap::new(),
         tags: Box::default(),
         generation: 0,
+        body: BodyId::fresh(),
     };
     Entry::new(meta, Body::of(body), body.len() as u64)
 }

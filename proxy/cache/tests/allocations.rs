@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use switchback_cache::policy::{self, Asks, CacheStatus, Freshness, Rules, Use};
 use switchback_cache::serve::{self, Answered, Asked, Form, Hop, Reply};
-use switchback_cache::{Address, Body, Entry, Found, Head, KeyBuilder, Limits, Meta, Times, Zone};
+use switchback_cache::{
+    Address, Body, BodyId, Entry, Found, Head, KeyBuilder, Limits, Meta, Times, Zone,
+};
 
 fn allocations_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
     let mut result = None;
@@ -42,6 +44,7 @@ fn entry() -> Entry {
         selected_by: HeaderMap::new(),
         tags: Box::default(),
         generation: 0,
+        body: BodyId::fresh(),
     };
     Entry::new(meta, Body::of(Bytes::from(vec![b'x'; 1024])), 1024)
 }

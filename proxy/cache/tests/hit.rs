@@ -7,7 +7,8 @@ use allocation_counter::measure;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use switchback_cache::policy::Freshness;
 use switchback_cache::{
-    Address, Body, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times, Zone,
+    Address, Body, BodyId, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times,
+    Zone,
 };
 
 fn allocations_of<T>(work: impl FnOnce() -> T) -> (T, u64) {
@@ -42,6 +43,7 @@ fn entry(path: &str, selected_by: HeaderMap) -> Entry {
         selected_by,
         tags: ["news".into()].into(),
         generation: 0,
+        body: BodyId::fresh(),
     };
     Entry::new(meta, Body::of([0; 5000]), 5000)
 }

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use switchback_cache::policy::Freshness;
 use switchback_cache::{
-    Address, Body, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times, Zone,
+    Address, Body, BodyId, Entry, Found, Head, Key, KeyBuilder, Limits, Manner, Meta, Scope, Times,
+    Zone,
 };
 
 const MIB: u64 = 1 << 20;
@@ -38,6 +39,7 @@ fn entry(path: &str, generation: u64, version: u64) -> Entry {
         selected_by: HeaderMap::new(),
         tags: ["all".into()].into(),
         generation,
+        body: BodyId::fresh(),
     };
     let length = body.len() as u64;
     Entry::new(meta, Body::of(body), length)

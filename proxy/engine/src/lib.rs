@@ -7,6 +7,7 @@ pub mod action;
 mod adapt;
 mod clock;
 pub mod control;
+mod encoders;
 pub mod h2;
 mod http;
 mod listen;
@@ -269,6 +270,7 @@ impl Engine {
     pub fn metrics(&self, out: &mut String) {
         let resident = &self.shared.resident;
         resident.metrics.render(out);
+        resident.encoders.render(out);
         metrics::log_losses(out, &resident.log_losses);
         http::cache::counters::render(out, &self.shared.cell.load().zones);
         metrics::sample(
@@ -344,6 +346,7 @@ impl Engine {
 
     fn stop_workers(&self) {
         self.workers.lock().stop();
+        self.shared.resident.encoders.close();
         self.listeners.remove_files();
     }
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use parking_lot::Mutex;
 use switchback_cache::disk::{Disk, DiskLimits, Settings, Stored};
 use switchback_cache::policy::Freshness;
-use switchback_cache::{Address, Head, Key, KeyBuilder, Meta, Times};
+use switchback_cache::{Address, BodyId, Head, Key, KeyBuilder, Meta, Times};
 
 use crate::guard::must_not_outlive;
 
@@ -267,6 +267,7 @@ pub(super) fn meta(page: u64, version: u64) -> Meta {
         selected_by: HeaderMap::new(),
         tags: Box::default(),
         generation: version,
+        body: BodyId::fresh(),
     }
 }
 

@@ -28,7 +28,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use switchback_cache::policy::Freshness;
 use switchback_cache::{
-    Address, Body, Entry, Found, Head, Key, KeyBuilder, Limits, Meta, Times, Zone,
+    Address, Body, BodyId, Entry, Found, Head, Key, KeyBuilder, Limits, Meta, Times, Zone,
 };
 
 use simulators::{Arc, Lru, Policy, S3Fifo, Slru, WTinyLfu};
@@ -151,6 +151,7 @@ impl Ours {
             selected_by: HeaderMap::new(),
             tags: Box::default(),
             generation: 0,
+            body: BodyId::fresh(),
         };
         Entry::new(meta, Body::Memory([self.bytes.slice(..size as usize)].into()), size)
     }

@@ -49,7 +49,7 @@ pub(super) struct Preamble {
     pub(super) body_at: u32,
     /// Bytes that each of the two tail heads may take.
     pub(super) tail_room: u32,
-    /// Random: a head of another file is none of this one.
+    /// That of its body ([`Meta::body`]), which is random: a head of another file is none of this one.
     pub(super) identity: u64,
 }
 
@@ -188,7 +188,7 @@ impl Record {
             return None;
         }
         let body = BodyFacts { length: u64_at(payload, 0)?, digest: u64_at(payload, 8)? };
-        let meta = meta::read(payload.get(BODY_FACTS..)?)?;
+        let meta = meta::read(payload.get(BODY_FACTS..)?, identity)?;
         (body.length <= LARGEST_BODY).then_some(Self { sequence, body, meta })
     }
 }
@@ -237,10 +237,10 @@ pub(super) fn check_head(bytes: &[u8]) {
     let read = Preamble::read(bytes, Birth::default());
     let read = read.and_then(|preamble| preamble.first_record(bytes));
     assert!(read.is_err() || bytes.len() > PREAMBLE + RECORD, "a head of no bytes");
-    let Some(found) = meta::read(bytes) else { return };
+    let Some(found) = meta::read(bytes, 0) else { return };
     let mut written = Vec::new();
     meta::write(&found, &mut written);
-    let again = meta::read(&written).map(|meta| format!("{meta:?}"));
+    let again = meta::read(&written, 0).map(|meta| format!("{meta:?}"));
     assert_eq!(again, Some(format!("{found:?}")), "written otherwise than read");
 }
 

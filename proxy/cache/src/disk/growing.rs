@@ -14,7 +14,7 @@ use super::format::{self, BLOCK, BodyFacts, Preamble, Record};
 use super::health::{self, Action};
 use super::name::Name;
 use super::pool::Kind;
-use super::tier::{Tier, count, random, read_at};
+use super::tier::{Tier, count, read_at};
 use super::writer::GivenUp;
 use super::{ReadError as Error, Stored};
 use crate::entry::Meta;
@@ -63,7 +63,7 @@ impl Output {
         Some(Self {
             tier: Arc::clone(tier),
             name: Name::of(meta),
-            preamble: Preamble::for_record(head.len(), random())?,
+            preamble: Preamble::for_record(head.len(), meta.body.number())?,
             begun: OnceLock::new(),
             written: AtomicU64::new(0),
             progress: Mutex::default(),

@@ -5,13 +5,14 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, StatusCode};
 
-use crate::entry::{Head, Meta, Times};
+use crate::entry::{BodyId, Head, Meta, Times};
 use crate::key::Key;
 use crate::policy::{Freshness, Stale};
 
 /// Takes `meta` apart completely, so that a field which is added to it is not forgotten here.
 pub(super) fn write(meta: &Meta, out: &mut Vec<u8>) {
-    let Meta { key, head, times, freshness, vary, selected_by, tags, generation } = meta;
+    // The body's number is that of its file.
+    let Meta { key, head, times, freshness, vary, selected_by, tags, generation, body: _ } = meta;
     put_bytes(out, key.as_bytes());
     let Head { status, headers } = head;
     put_u32(out, u32::from(status.as_u16()));
@@ -28,8 +29,8 @@ pub(super) fn write(meta: &Meta, out: &mut Vec<u8>) {
     put_u64(out, *generation);
 }
 
-/// `None` for what [`write`] does not write.
-pub(super) fn read(bytes: &[u8]) -> Option<Meta> {
+/// Of a file with this identity; `None` for what [`write`] does not write.
+pub(super) fn read(bytes: &[u8], identity: u64) -> Option<Meta> {
     let mut from = Cursor(bytes);
     let key = Key::from_bytes(from.bytes()?)?;
     let status = StatusCode::from_u16(u16::try_from(from.u32()?).ok()?).ok()?;
@@ -41,7 +42,8 @@ pub(super) fn read(bytes: &[u8]) -> Option<Meta> {
     let tags = from.list(|from| Some(std::str::from_utf8(from.bytes()?).ok()?.into()))?;
     let generation = from.u64()?;
     let head = Head { status, headers };
-    let meta = Meta { key, head, times, freshness, vary, selected_by, tags, generation };
+    let body = BodyId::numbered(identity);
+    let meta = Meta { key, head, times, freshness, vary, selected_by, tags, generation, body };
     from.0.is_empty().then_some(meta)
 }
 

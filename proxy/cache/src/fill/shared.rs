@@ -299,6 +299,18 @@ impl<F> Filling<F> {
         }
     }
 
+    /// Whether anybody reads it now.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        !self.shared.state.lock().positions.is_empty()
+    }
+
+    /// Whether all of it is there for whoever comes now.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.shared.state.lock().has_beginning()
+    }
+
     /// How many bytes of body have arrived.
     #[must_use]
     pub fn length(&self) -> u64 {

@@ -38,6 +38,7 @@ fn stored(vary: &[&'static str]) -> Arrived {
         vary,
         tags: Box::default(),
         generation: 0,
+        body: crate::BodyId::fresh(),
     };
     Arrived { head: head(), stored: Some(Arc::new(meta)), length: None }
 }

@@ -113,7 +113,8 @@ fn has_ranges(method: &Method) -> bool {
 }
 
 /// Whether the request has conditions or ranges; most have none.
-fn asks_for_less(request: &HeaderMap) -> bool {
+#[must_use]
+pub fn asks_for_less(request: &HeaderMap) -> bool {
     let fields = [
         header::IF_NONE_MATCH,
         header::IF_MODIFIED_SINCE,

@@ -8,6 +8,7 @@ mod coded;
 mod coder;
 mod conditions;
 pub(crate) mod counters;
+pub(crate) mod forms;
 pub(crate) mod passing;
 mod settle;
 
@@ -40,6 +41,8 @@ pub(crate) struct Encoding {
     said: HeaderMap,
     /// What an upstream's body goes through, once there is its head.
     coder: Option<Coder>,
+    /// What the answer is in, where a stored form is the answer.
+    form: Option<Coding>,
 }
 
 impl Encoding {
@@ -50,12 +53,13 @@ impl Encoding {
 
     /// For an inner request, whose head may have come from either side of [`prepare`].
     pub(crate) fn inherit(&self) -> Box<Self> {
-        let Self { settings, client, said, coder: _ } = self;
+        let Self { settings, client, said, coder: _, form: _ } = self;
         Box::new(Self {
             settings: Arc::clone(settings),
             client: *client,
             said: said.clone(),
             coder: None,
+            form: None,
         })
     }
 
@@ -83,7 +87,7 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
     let Some(settings) = settings else { return Ok(()) };
     let client = Capabilities::of(&head.headers, Needs::CODINGS);
     let said = conditions::translate(head, &client, &settings)?;
-    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None }));
+    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None, form: None }));
     Ok(())
 }
 
@@ -98,6 +102,10 @@ pub(crate) fn forget_conditions(context: &mut Context) {
 /// its head; then it is counted. Images and packed fonts cost what they cost elsewhere.
 pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
     let Some(encoding) = context.encoding.as_deref() else { return true };
+    if let Some(coding) = encoding.form {
+        note_form(coding, head.status(), context);
+        return true;
+    }
     let is_for = |line: &HeaderValue| encoding.settings.is_for(line.as_bytes());
     let is_concerned = head.status() == StatusCode::NOT_MODIFIED
         || head.line(&header::CONTENT_ENCODING).is_some()
@@ -106,6 +114,13 @@ pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
         note(Some(Coding::Identity), context);
     }
     !is_concerned
+}
+
+/// The same of a stored form.
+fn note_form(coding: Coding, status: StatusCode, context: &Context) {
+    if status != StatusCode::NOT_MODIFIED {
+        note(Some(coding), context);
+    }
 }
 
 /// Notes what an answer is sent in, where that is known.
@@ -124,6 +139,10 @@ pub(crate) fn own(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Body, Fault> {
+    if let Some(coding) = context.encoding.as_ref().and_then(|encoding| encoding.form) {
+        note_form(coding, head.status, context);
+        return Ok(body);
+    }
     let Some(encoding) = context.encoding.take() else { return Ok(body) };
     let settled = settle(head, request, &encoding, context);
     context.encoding = Some(encoding);
@@ -145,15 +164,25 @@ pub(crate) fn own(
                 head.insert_header(header::TRANSFER_ENCODING, "chunked")
                     .map_err(Fault::internal)?;
             }
-            let (source, waits) = match body {
-                Body::Whole(bytes) => (Pieces::of(bytes), false),
-                Body::File(file, parts) => (Pieces::new(file, parts), false),
-                Body::Streamed(streamed) => {
-                    let waits = streamed.is_arriving();
-                    (Pieces::streamed(streamed), waits)
-                }
-            };
-            Ok(Body::Streamed(Box::new(Streamed::coded(Coded::new(source, waits, coder)))))
+            Ok(Body::Streamed(Box::new(Streamed::coded(coded(body, coder)))))
+        }
+    }
+}
+
+/// What comes of a body.
+fn coded(body: Body, coder: Coder) -> Coded {
+    let (source, waits) = pieces(body);
+    Coded::new(source, waits, coder)
+}
+
+/// A body piece by piece, and whether these may be long in coming.
+fn pieces(body: Body) -> (Pieces, bool) {
+    match body {
+        Body::Whole(bytes) => (Pieces::of(bytes), false),
+        Body::File(file, parts) => (Pieces::new(file, parts), false),
+        Body::Streamed(streamed) => {
+            let waits = streamed.is_arriving();
+            (Pieces::streamed(streamed), waits)
         }
     }
 }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use http::{HeaderName, HeaderValue};
-use pingora_error::Error;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_error::{Error, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::HeaderRules;
 use switchback_value::{Facts, Template};
@@ -12,6 +12,8 @@ use super::fault::{Fault, Kind};
 
 /// A head whose fields can be changed.
 pub(crate) trait Fields {
+    /// The fields as they are.
+    fn fields(&self) -> &HeaderMap;
     /// Takes out every line of `name`.
     fn remove(&mut self, name: &HeaderName);
     /// Puts one line in place of all of `name`.
@@ -24,6 +26,10 @@ pub(crate) trait Fields {
 macro_rules! fields {
     ($head:ty) => {
         impl Fields for $head {
+            fn fields(&self) -> &HeaderMap {
+                &self.headers
+            }
+
             fn remove(&mut self, name: &HeaderName) {
                 self.remove_header(name);
             }
@@ -41,6 +47,29 @@ macro_rules! fields {
 
 fields!(RequestHeader);
 fields!(ResponseHeader);
+
+/// That of what is stored.
+impl Fields for HeaderMap {
+    fn fields(&self) -> &HeaderMap {
+        self
+    }
+
+    fn remove(&mut self, name: &HeaderName) {
+        Self::remove(self, name);
+    }
+
+    fn replace(&mut self, name: &HeaderName, value: HeaderValue) -> Result<(), Box<Error>> {
+        self.try_insert(name.clone(), value).map(drop).map_err(too_many)
+    }
+
+    fn append(&mut self, name: &HeaderName, value: HeaderValue) -> Result<(), Box<Error>> {
+        self.try_append(name.clone(), value).map(drop).map_err(too_many)
+    }
+}
+
+fn too_many(error: http::header::MaxSizeReached) -> Box<Error> {
+    Error::because(ErrorType::InternalError, "changing a head", error)
+}
 
 /// One step in changing a head.
 #[derive(Debug)]

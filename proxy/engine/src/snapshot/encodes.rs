@@ -1,10 +1,13 @@
 //! How routes encode their answers.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use switchback_conf::plan::{self, EncodePlan, Plan, RoutePlan};
+use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
 use switchback_conf::{Code, Diagnostic, Location};
 use switchback_variant::{Coding, Level, Offer, Rules, Types};
+
+use crate::encoders::Room;
 
 /// How a route encodes its answers.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) streamed: Offer,
     /// Whether clients that lack the coding of an answer get it decoded.
     pub(crate) decodes: bool,
+    /// How much is encoded beside the way.
+    pub(crate) room: Room,
     plan: Arc<EncodePlan>,
 }
 
@@ -28,12 +33,21 @@ impl EncodeSettings {
 
     /// How hard to try while a client waits.
     pub(crate) fn level(&self, coding: Coding) -> Level {
-        let levels = self.plan.levels;
-        match coding {
-            Coding::Br | Coding::Dcb => levels.br,
-            Coding::Zstd | Coding::Dcz => levels.zstd,
-            Coding::Gzip | Coding::Deflate | Coding::Identity => levels.gzip,
-        }
+        of(self.plan.levels, coding)
+    }
+
+    /// How hard to try beside the way, if that is done and any harder.
+    pub(crate) fn best(&self, coding: Coding) -> Option<Level> {
+        let best = of(self.plan.best?, coding);
+        (best > self.level(coding)).then_some(best)
+    }
+}
+
+fn of(levels: CodingLevels, coding: Coding) -> Level {
+    match coding {
+        Coding::Br | Coding::Dcb => levels.br,
+        Coding::Zstd | Coding::Dcz => levels.zstd,
+        Coding::Gzip | Coding::Deflate | Coding::Identity => levels.gzip,
     }
 }
 
@@ -46,6 +60,7 @@ pub(super) fn assemble(
     if plan.routes.iter().all(|route| route.variants.encode.is_none()) {
         return Box::default();
     }
+    let room = room(plan.encoders);
     let mut shared: Vec<Arc<EncodeSettings>> = Vec::new();
     let of_route = |route: &RoutePlan| {
         let own = route.variants.encode.as_ref()?;
@@ -53,13 +68,20 @@ pub(super) fn assemble(
         if let Some(last) = shared.last().filter(|last| Arc::ptr_eq(&last.plan, own)) {
             return Some(Arc::clone(last));
         }
-        shared.push(Arc::new(settings(own)));
+        shared.push(Arc::new(settings(own, room)));
         shared.last().cloned()
     };
     plan.routes.iter().map(of_route).collect()
 }
 
-fn settings(plan: &Arc<EncodePlan>) -> EncodeSettings {
+fn room(plan: EncodersPlan) -> Room {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let threads = plan.threads.map_or(cores.saturating_sub(1), usize::from).max(1);
+    let queue = plan.queue.map_or(2 * threads, |queue| queue as usize);
+    Room { threads, queue }
+}
+
+fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
     // What is empty has nothing to encode.
     let min_length = plan.min_length.max(1);
     // This one text is understood.
@@ -69,6 +91,7 @@ fn settings(plan: &Arc<EncodePlan>) -> EncodeSettings {
         stored: offer(&plan.stored),
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
+        room,
         plan: Arc::clone(plan),
     }
 }

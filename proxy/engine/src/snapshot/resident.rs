@@ -9,6 +9,7 @@ use switchback_upstream::{Address, Endpoint};
 
 use super::zones::Zones;
 use crate::action::Actions;
+use crate::encoders::Encoders;
 use crate::http::cache::Fills;
 use crate::http::cache::origins::Origins;
 use crate::http::concurrency::Gate;
@@ -34,6 +35,8 @@ pub(crate) struct Resident {
     pub(crate) zones: Zones,
     /// Who is told of purges.
     pub(crate) relay: OnceLock<Relay>,
+    /// Who encodes beside the way.
+    pub(crate) encoders: Encoders,
     /// What is being fetched for them.
     pub(crate) fills: Arc<Fills>,
     /// Which origins are dead, where caches are always online.

@@ -18,7 +18,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use tempfile::TempDir;
 
 use super::{Disk, DiskBody, DiskLimits, Settings, Stored};
-use crate::entry::{Head, Meta, Times};
+use crate::entry::{BodyId, Head, Meta, Times};
 use crate::key::{Address, Key, KeyBuilder};
 use crate::policy::Freshness;
 
@@ -136,6 +136,7 @@ fn meta(path: &str) -> Meta {
         selected_by: HeaderMap::new(),
         tags: ["news".into(), "front page".into()].into(),
         generation: 7,
+        body: BodyId::numbered(7),
     }
 }
 

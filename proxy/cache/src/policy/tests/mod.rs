@@ -19,7 +19,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
-use crate::entry::{Head, Meta, Times};
+use crate::entry::{BodyId, Head, Meta, Times};
 use crate::key::{Address, KeyBuilder};
 use crate::policy::{
     self, Asked, Asks, Rules, Storable, Unstorable, Use, asks, selecting, storable, to_store,
@@ -101,6 +101,7 @@ fn meta_of(request: &str, text: &str, rules: &Rules) -> Meta {
         vary: storable.vary,
         tags: Box::default(),
         generation: 0,
+        body: BodyId::fresh(),
     }
 }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::policy::{self, Asked};
-use switchback_cache::{Body, Entry, Head, Meta, Times};
+use switchback_cache::{Body, BodyId, Entry, Head, Meta, Times};
 
 use super::key::Class;
 use super::{invalidate, key};
@@ -78,6 +78,7 @@ pub(crate) fn keep(
         freshness: storable.freshness,
         vary,
         generation,
+        body: BodyId::fresh(),
     };
     policy::to_store(&mut meta.head, &storable, times, rules);
     Some(Box::new(Keeping { settings: Arc::clone(settings), meta, promised, body: Vec::new() }))

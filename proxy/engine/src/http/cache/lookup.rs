@@ -12,11 +12,12 @@ use switchback_cache::{Entry, Found, Key, Standing};
 use super::ahead::Ahead;
 use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
+use super::forms::Chosen;
 use super::key::Class;
 use super::parts::Partly;
 use super::query::Content;
 use super::slices::Slice;
-use super::{CacheFacts, Source, Tier, as_get, key, query, serve, wait};
+use super::{CacheFacts, Source, Tier, as_get, forms, key, query, serve, wait};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
 use crate::http::facts::RequestFacts;
@@ -54,6 +55,8 @@ pub(crate) struct Wanted {
     pub(super) stored: Option<(Arc<Entry>, bool)>,
     /// Whether that may be sent while another validates it.
     pub(super) while_revalidating: bool,
+    /// What answers the request, if the disk does not have a form of it that suits better.
+    pub(super) usable: Option<Arc<Entry>>,
     /// Where the client is told what precedes its answer, if it is to know.
     pub(super) ahead: Option<Ahead>,
 }
@@ -96,6 +99,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
         is_apart: false,
         stored: None,
         while_revalidating: false,
+        usable: None,
         ahead: None,
     };
     let step = if is_bypass && wanted.is_too_far(head) {
@@ -110,7 +114,15 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
     };
     Ok(match step {
         Step::Pass => Lookup::Pass,
-        Step::Use(source) => Lookup::Answer(serve::answer(head, context, &wanted, source)?),
+        Step::Use(source) => match forms::choose(source, &wanted, head, context)? {
+            Chosen::Served(served) => {
+                Lookup::Answer(serve::answer(head, context, &wanted, served)?)
+            }
+            Chosen::Ask(entry) => {
+                wanted.usable = Some(entry);
+                Lookup::Wait(Box::new(wanted))
+            }
+        },
         Step::Wait => Lookup::Wait(Box::new(wanted)),
     })
 }
@@ -196,6 +208,7 @@ impl Wanted {
             is_apart: false,
             stored: None,
             while_revalidating: false,
+            usable: None,
             ahead: None,
         }
     }

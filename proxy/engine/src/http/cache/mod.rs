@@ -4,13 +4,14 @@
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
 //! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client),
 //! [`query`] (the content of a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`]
-//! (who is dead).
+//! (who is dead), [`forms`] (what is stored encoded for many).
 
 pub(crate) mod ahead;
 pub(crate) mod as_get;
 pub(crate) mod counters;
 mod early_hints;
 pub(crate) mod fetch;
+mod forms;
 pub(crate) mod head;
 pub(crate) mod invalidate;
 pub(crate) mod key;

@@ -15,6 +15,7 @@ use switchback_cache::serve::{self, Answered, Asked, Form, Parts, Reply};
 use switchback_cache::{Body as Stored, Entry, Head, Meta};
 use switchback_representation::{Multipart, Part, content_range};
 
+use super::forms::Served;
 use super::head::{Of, StoredHead};
 use super::lookup::Wanted;
 use super::slices::{self, Sliced};
@@ -37,13 +38,14 @@ enum From {
     Parts(Box<Parts>),
 }
 
-/// What `source` answers the request with. What is found out on the way is noted in [`Context::cache`].
+/// The answer that is made of what is served. What is found out on the way is noted in [`Context::cache`].
 pub(super) fn answer(
     request: &RequestHeader,
     context: &mut Context,
     wanted: &Wanted,
-    source: Source,
+    served: Served,
 ) -> Result<Answer, Fault> {
+    let Served { source, conditions } = served;
     let (of, from) = opened(request, context, wanted, source)?;
     let route = context.place.route;
     let facts = context.cache.get_or_insert_default();
@@ -52,7 +54,8 @@ pub(super) fn answer(
     let age = note_age(&of, facts, now);
     let cache_status = wanted.settings.status_header.then(|| said(facts));
     let received = of.meta().map_or(now, |meta| meta.times.response);
-    let asked = Asked { method: &request.method, headers: &request.headers };
+    let headers = conditions.as_deref().unwrap_or(&request.headers);
+    let asked = Asked { method: &request.method, headers };
     let answered = match serve::answered(of.head(), received, of.length(), asked) {
         // What arrives passes once.
         Answered::Ranges(ranges) if matches!(from, From::Arriving(_)) && !are_in_order(&ranges) => {
@@ -101,7 +104,10 @@ fn note_age(of: &Of, facts: &mut CacheFacts, now: SystemTime) -> Option<u64> {
     facts.ttl = Some(seconds(meta.freshness.lifetime).saturating_sub(seconds(age)));
     let is_new = match of {
         Of::Entry(_) | Of::Sliced(..) => false,
-        Of::Arrived(arrived) => !facts.is_collapsed && told(&arrived.head).is_none(),
+        // What is being made of something stored is as old as that.
+        Of::Arrived(arrived) => {
+            facts.forwarded.is_some() && !facts.is_collapsed && told(&arrived.head).is_none()
+        }
     };
     (!is_new).then_some(age.as_secs())
 }
@@ -176,6 +182,15 @@ fn made(of: Of, from: From, mut reply: Reply, answered: Answered) -> Answer {
         Answered::Failed => return refused(StatusCode::PRECONDITION_FAILED, None),
     };
     Answer { head: AnswerHead::Stored(Box::new(StoredHead { of, reply })), body }
+}
+
+/// The whole body of what is there, or arrives.
+pub(super) fn body(source: Source) -> Body {
+    match source.into_parts() {
+        (of, Some(reader)) => whole(&of, From::Arriving(reader)),
+        (Of::Entry(entry), None) => whole(&Of::Entry(Arc::clone(&entry)), From::Stored(entry)),
+        (Of::Arrived(_) | Of::Sliced(..), None) => nothing(),
+    }
 }
 
 fn whole(of: &Of, from: From) -> Body {

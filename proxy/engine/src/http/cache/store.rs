@@ -11,7 +11,7 @@ use switchback_cache::disk::Stored;
 use switchback_cache::fill::{Abandoned, Arrived, Filling, Holding, Outcome};
 use switchback_cache::policy::partial::ContentRange;
 use switchback_cache::policy::{self, Asked, Storable, Unstorable};
-use switchback_cache::{Body, Entry, Head, Key, Meta, Standing, Times};
+use switchback_cache::{Body, BodyId, Entry, Head, Key, Meta, Standing, Times};
 
 mod taken;
 
@@ -181,6 +181,7 @@ impl Receiving {
             selected_by: policy::selecting_answer(&vary, &fetch.client, &head.headers, rules),
             vary,
             generation: fetch.generation.min(since),
+            body: BodyId::fresh(),
         });
         // Parts are in memory alone.
         self.disk = match self.part {

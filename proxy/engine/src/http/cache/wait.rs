@@ -11,7 +11,7 @@ use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
 use super::lookup::{Step, Wanted, note, pass};
 use super::slices::Slice;
-use super::{Failure, Fills, Reader, Source, Tier, serve};
+use super::{Failure, Fills, Reader, Source, Tier, forms, serve};
 use crate::http::answer::{self, Made};
 use crate::http::context::Context;
 use crate::http::errors;
@@ -38,8 +38,13 @@ pub(crate) async fn wait(
     context: &mut Context,
 ) -> Result<Made, Fault> {
     loop {
-        let Some(source) = wanted.come_by(head, context).await? else { return Ok(Made::Proxy) };
-        let answer = serve::answer(head, context, &wanted, source)?;
+        let source = match wanted.usable.take() {
+            Some(entry) => Some(Source::Stored(entry)),
+            None => wanted.come_by(head, context).await?,
+        };
+        let Some(source) = source else { return Ok(Made::Proxy) };
+        let served = forms::obtain(source, &wanted, head, context).await?;
+        let answer = serve::answer(head, context, &wanted, served)?;
         let Some(replacement) = errors::of_answer(answer.head.status(), context) else {
             return Ok(Made::Answer(answer));
         };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchback_variant::{
-    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Level, Limits, Step as Decoded,
+    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Level, Limits, Step as Decoded, Variant,
 };
 use thiserror::Error;
 
@@ -22,6 +22,18 @@ pub(super) struct Recipe {
     pub(super) encode: Option<Coding>,
     /// How soon.
     pub(super) flush: Flush,
+}
+
+impl Recipe {
+    /// What comes of it.
+    pub(super) fn variant(self) -> Variant {
+        Variant::coded(self.coding())
+    }
+
+    /// What it comes out in.
+    pub(super) fn coding(self) -> Coding {
+        self.encode.unwrap_or(Coding::Identity)
+    }
 }
 
 /// A body on its way through.
@@ -166,6 +178,26 @@ impl Coder {
         }
         self.made += (out.len() - had) as u64;
         Ok(())
+    }
+
+    /// A body of these pieces at once, as long as nobody says `stop`. What goes wrong is counted.
+    pub(super) fn all(mut self, pieces: &[Bytes], stop: impl Fn() -> bool) -> Option<Vec<u8>> {
+        let mut out = Vec::new();
+        for piece in pieces {
+            let mut piece = &**piece;
+            loop {
+                let step = self.step(&mut piece, &mut out);
+                let step = step.map_err(|_| self.count_failure()).ok()?;
+                if stop() || out.len() > MOST_AT_ONCE {
+                    return None;
+                }
+                if step == Step::Wants {
+                    break;
+                }
+            }
+        }
+        self.finish(&mut out).map_err(|_| self.count_failure()).ok()?;
+        Some(out)
     }
 
     /// Ends the body.

@@ -8,7 +8,7 @@ use switchback_variant::{Capabilities, Choice, Coding, Merged, Variant, Varies};
 
 use super::Encoding;
 use crate::http::fault::Fault;
-use crate::http::rules::Fields as _;
+use crate::http::rules::Fields;
 use crate::snapshot::encodes::EncodeSettings;
 
 /// Puts conditions about originals in the place of conditions about what was made of them. Gives the lines that were there.
@@ -120,9 +120,9 @@ pub(super) fn confirm(
 }
 
 /// Has an answer say that it depends on what the client can decode.
-pub(super) fn vary(head: &mut ResponseHeader) -> Result<(), Fault> {
-    match Varies::CODING.merge(&head.headers) {
+pub(super) fn vary(head: &mut impl Fields) -> Result<(), Fault> {
+    match Varies::CODING.merge(head.fields()) {
         Merged::Unchanged => Ok(()),
-        Merged::Line(line) => head.insert_header(VARY, line).map_err(Fault::internal),
+        Merged::Line(line) => head.replace(&VARY, line).map_err(Fault::internal),
     }
 }

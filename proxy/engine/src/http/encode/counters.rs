@@ -17,6 +17,12 @@ pub(crate) struct Counters {
     pub(crate) failures: Counter,
     /// Answers that stayed as they were because too many others were being encoded.
     refused: Counter,
+    /// Forms that were stored.
+    pub(crate) stored: Counter,
+    /// Stored forms that were made again, as small as can be.
+    pub(crate) improved: Counter,
+    /// Bytes by which whole bodies of stored forms were shorter than what they were made of.
+    pub(crate) saved: Counter,
     running: Gauge,
 }
 
@@ -80,6 +86,17 @@ impl Counters {
         sample(out, ("encode_failures_total", help, "counter"), self.failures.value());
         let help = "Answers left as they were because too many others were being encoded.";
         sample(out, ("encode_refused_total", help, "counter"), self.refused.value());
+        for (name, help, counter) in [
+            ("encode_stored_total", "Encoded and decoded forms that were stored.", &self.stored),
+            ("encode_improved_total", "Those made again at the best level.", &self.improved),
+            (
+                "encode_saved_bytes_total",
+                "Bytes by which whole answers from stored forms were shorter.",
+                &self.saved,
+            ),
+        ] {
+            sample(out, (name, help, "counter"), counter.value());
+        }
         let help = "Answers being encoded or decoded now.";
         sample(out, ("encoders", help, "gauge"), self.running.value());
     }

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_variant::etag::{self, Making};
 use switchback_variant::{
-    Choice, Coding, Flush, Handling, NO_LONGER_TRUE, Reason, Variant, Verdict, forbids_transforming,
+    Choice, Coding, Flush, Handling, NO_LONGER_TRUE, Offer, Reason, Verdict, forbids_transforming,
 };
 
 use super::coder::{Coder, Recipe};
@@ -14,10 +14,11 @@ use super::{Encoding, note};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
+use crate::http::rules::Fields;
 
 /// What is done with an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Decision {
+pub(super) enum Decision {
     /// It is nobody's business here.
     Leave,
     /// It is sent as it is, and another client would have been sent something else.
@@ -44,10 +45,10 @@ pub(super) fn settle(
         vary(head)?;
     }
     if let Decision::Make(recipe) = decision {
-        let level = encoding.settings.level(recipe.encode.unwrap_or(Coding::Identity));
+        let level = encoding.settings.level(recipe.coding());
         match Coder::new(recipe, level, length(&head.headers), &context.resident) {
             Ok(made) => {
-                change(head, recipe)?;
+                change(&mut *head, recipe, Making::fresh())?;
                 coder = Some(made);
             }
             Err(error) => error.note(context),
@@ -63,15 +64,27 @@ fn decide(
     encoding: &Encoding,
     context: &Context,
 ) -> Decision {
-    let Encoding { settings, client, .. } = encoding;
     let is_empty = head.extensions.get::<h2::Empty>().is_some() && request.method != Method::HEAD;
-    if is_empty || forbids_transforming(&request.headers) {
+    if is_empty {
         return Decision::Leave;
     }
-    let offer = encoding.offer(context);
-    match settings.rules.judge(&request.method, head.status, &head.headers) {
+    by(head.status, &head.headers, request, (encoding, encoding.offer(context)))
+}
+
+/// What is done with an answer that has these, by what there is to offer.
+pub(super) fn by(
+    status: StatusCode,
+    headers: &HeaderMap,
+    request: &RequestHeader,
+    (encoding, offer): (&Encoding, &Offer),
+) -> Decision {
+    let Encoding { settings, client, .. } = encoding;
+    if forbids_transforming(&request.headers) {
+        return Decision::Leave;
+    }
+    match settings.rules.judge(&request.method, status, headers) {
         Verdict::Code(flush) => {
-            let content_type = head.headers.get(CONTENT_TYPE);
+            let content_type = headers.get(CONTENT_TYPE);
             if !content_type.is_some_and(|value| settings.is_for(value.as_bytes())) {
                 return Decision::Leave;
             }
@@ -85,8 +98,8 @@ fn decide(
             }
         }
         Verdict::Leave(Reason::Coded) if settings.decodes => {
-            let Some(stored) = Coding::of(&head.headers) else { return Decision::Leave };
-            if stored.needs_dictionary() || forbids_transforming(&head.headers) {
+            let Some(stored) = Coding::of(headers) else { return Decision::Leave };
+            if stored.needs_dictionary() || forbids_transforming(headers) {
                 return Decision::Leave;
             }
             let recipe = |encode| Recipe { decode: Some(stored), encode, flush: Flush::WhenQuiet };
@@ -100,28 +113,28 @@ fn decide(
     }
 }
 
-/// The head of what comes out of a coder.
-fn change(head: &mut ResponseHeader, recipe: Recipe) -> Result<(), Fault> {
+/// The head of what comes out of a coder, in this making.
+pub(super) fn change(head: &mut impl Fields, recipe: Recipe, making: Making) -> Result<(), Fault> {
     for name in &NO_LONGER_TRUE {
-        head.remove_header(name);
+        head.remove(name);
     }
-    head.remove_header(&TRANSFER_ENCODING);
-    head.remove_header(&CONTENT_ENCODING);
+    head.remove(&TRANSFER_ENCODING);
+    head.remove(&CONTENT_ENCODING);
     if let Some(coding) = recipe.encode.and_then(Coding::header) {
-        head.insert_header(CONTENT_ENCODING, coding).map_err(Fault::internal)?;
+        head.replace(&CONTENT_ENCODING, coding).map_err(Fault::internal)?;
     }
-    let Some(original) = head.headers.get(ETAG).cloned() else { return Ok(()) };
+    let Some(original) = head.fields().get(ETAG).cloned() else { return Ok(()) };
     // What was encoded elsewhere has a tag of its own; nobody can say what that of its original would be.
     let original = match recipe.decode {
         Some(_) => etag::weakened(original.as_bytes()),
         None => Some(original),
     };
-    let variant = Variant::coded(recipe.encode.unwrap_or(Coding::Identity));
-    let tag = original.and_then(|tag| etag::of_variant(tag.as_bytes(), &variant, Making::fresh()));
+    let variant = recipe.variant();
+    let tag = original.and_then(|tag| etag::of_variant(tag.as_bytes(), &variant, making));
     match tag {
-        Some(tag) => head.insert_header(ETAG, tag).map_err(Fault::internal),
+        Some(tag) => head.replace(&ETAG, tag).map_err(Fault::internal),
         None => {
-            head.remove_header(&ETAG);
+            head.remove(&ETAG);
             Ok(())
         }
     }

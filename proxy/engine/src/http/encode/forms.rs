@@ -1,0 +1,200 @@
+//! Forms of stored responses: which one suits a client, what its head says, and what the client's conditions mean for it.
+
+use bytes::Bytes;
+use http::header::{ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use pingora_http::RequestHeader;
+use switchback_cache::serve::{self, Answered, Asked};
+use switchback_cache::{BodyId, Head, Meta};
+use switchback_variant::etag::{self, Making};
+use switchback_variant::{Flush, Token};
+
+use super::coder::{Coder, Recipe};
+use super::conditions::vary;
+use super::settle::{self, Decision, change};
+use super::{Coded, Encoding};
+use crate::encoders::Room;
+use crate::http::answer::Body;
+use crate::http::context::Context;
+use crate::http::fault::Fault;
+use crate::http::pieces::Pieces;
+
+/// What is made of a stored response, for more than one client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Form {
+    recipe: Recipe,
+}
+
+/// What the conditions of a request mean, where a form would be sent.
+#[derive(Clone, Debug)]
+pub(crate) enum Conditions {
+    /// It has none.
+    None,
+    /// These are left to be judged by what the form is.
+    Left(HeaderMap),
+    /// They are about the response that forms are made of, which answers them.
+    OfOriginal,
+}
+
+/// In which form the client is to have a response with this head, if not as it is stored. `length` is that of its body, where it is
+/// known.
+pub(crate) fn suiting(
+    head: &Head,
+    length: Option<u64>,
+    request: &RequestHeader,
+    context: &Context,
+) -> Option<Form> {
+    let encoding = context.encoding.as_deref()?;
+    let offer = &encoding.settings.stored;
+    let decision = settle::by(head.status, &head.headers, request, (encoding, offer));
+    let Decision::Make(recipe) = decision else { return None };
+    let least = encoding.settings.rules.min_length;
+    let is_short = recipe.decode.is_none() && length.is_some_and(|length| length < least);
+    // An event stream is for those who are there.
+    (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe })
+}
+
+impl Form {
+    /// Its name.
+    pub(crate) fn name(self) -> Token {
+        self.recipe.variant().token()
+    }
+
+    /// Whether its client cannot decode what it is made of.
+    pub(crate) fn decodes(self) -> bool {
+        self.recipe.decode.is_some()
+    }
+
+    /// The head of the form of this number, made of a response with the head `original`.
+    pub(crate) fn head(self, original: &Head, body: BodyId) -> Result<Head, Fault> {
+        let mut head = original.clone();
+        vary(&mut head.headers)?;
+        change(&mut head.headers, self.recipe, Making::numbered(body.number()))?;
+        Ok(head)
+    }
+
+    /// What makes it of a body of this length; `None` where too much is being made.
+    pub(crate) fn coder(self, length: Option<u64>, context: &Context) -> Option<Coder> {
+        let level = context.encoding.as_deref()?.settings.level(self.recipe.coding());
+        let made = Coder::new(self.recipe, level, length, &context.resident);
+        made.map_err(|failed| failed.note(context)).ok()
+    }
+
+    /// Whether there is a better level for it than while a client waits.
+    pub(crate) fn can_be_better(self, context: &Context) -> bool {
+        let settings = context.encoding.as_deref().map(|encoding| &encoding.settings);
+        let best = settings.and_then(|settings| settings.best(self.recipe.encode?));
+        best.is_some()
+    }
+
+    /// What makes it as small as can be of a body of this length; `None` where too much is being made.
+    pub(crate) fn best(self, length: u64, context: &Context) -> Option<Task> {
+        let settings = &context.encoding.as_deref()?.settings;
+        let level = settings.best(self.recipe.encode?)?;
+        let made = Coder::new(self.recipe, level, Some(length), &context.resident);
+        let coder = made.map_err(|failed| failed.note(context)).ok()?;
+        Some(Task { coder, room: settings.room })
+    }
+
+    /// Notes that it is the answer: nothing is to be done to that any more.
+    pub(crate) fn is_sent(self, context: &mut Context) {
+        if let Some(encoding) = &mut context.encoding {
+            encoding.form = Some(self.recipe.coding());
+        }
+    }
+}
+
+/// A form to be made at its best level: that takes seconds, and is for a thread that has them.
+#[derive(Debug)]
+pub(crate) struct Task {
+    coder: Coder,
+    room: Room,
+}
+
+impl Task {
+    /// How much is done at once.
+    pub(crate) fn room(&self) -> Room {
+        self.room
+    }
+
+    /// Makes it of these pieces, as long as nobody says `stop`.
+    pub(crate) fn run(self, pieces: &[Bytes], stop: impl Fn() -> bool) -> Option<Vec<u8>> {
+        self.coder.all(pieces, stop)
+    }
+}
+
+/// A body, piece by piece.
+pub(crate) fn pieces(body: Body) -> Pieces {
+    super::pieces(body).0
+}
+
+/// A body as it comes out of its coder.
+pub(crate) fn made_of(body: Body, coder: Coder) -> Coded {
+    super::coded(body, coder)
+}
+
+/// What the conditions mean of a request that is to have a form of the response with the head `original`. `tag` is that of the form,
+/// where it is stored.
+pub(crate) fn conditions(
+    original: &Meta,
+    tag: Option<&HeaderValue>,
+    request: &RequestHeader,
+    context: &Context,
+) -> Conditions {
+    let Some(encoding) = context.encoding.as_deref() else { return Conditions::None };
+    let asked = Asked { method: &request.method, headers: &request.headers };
+    if encoding.said.is_empty() && !serve::asks_for_less(asked.headers) {
+        return Conditions::None;
+    }
+    match serve::answered(&original.head, original.times.response, None, asked) {
+        Answered::NotModified => confirmed(tag, request, encoding),
+        Answered::Failed => Conditions::OfOriginal,
+        _ => ranges(request, encoding),
+    }
+}
+
+/// What the client has holds. If that is this making of the form, the form says so.
+fn confirmed(
+    tag: Option<&HeaderValue>,
+    request: &RequestHeader,
+    encoding: &Encoding,
+) -> Conditions {
+    let own = own(&IF_NONE_MATCH, request, encoding);
+    let is_this = |line: &&HeaderValue| tag.is_some_and(|tag| *line == tag);
+    match own.filter(is_this) {
+        Some(line) => Conditions::Left(HeaderMap::from_iter([(IF_NONE_MATCH, line.clone())])),
+        None => Conditions::OfOriginal,
+    }
+}
+
+/// Which part of the form is wanted, if only one is.
+fn ranges(request: &RequestHeader, encoding: &Encoding) -> Conditions {
+    let Some(range) = own(&RANGE, request, encoding) else {
+        return Conditions::Left(HeaderMap::new());
+    };
+    let mut left = HeaderMap::from_iter([(RANGE, range.clone())]);
+    match own(&IF_RANGE, request, encoding).map(|line| (line, line.as_bytes().trim_ascii())) {
+        None => {}
+        Some((line, tag)) if etag::is_of_variant(tag) => {
+            left.insert(IF_RANGE, line.clone());
+        }
+        Some((_, tag)) if etag::Tag::parse(tag).is_some() => return Conditions::OfOriginal,
+        // A date says nothing of the form.
+        Some(_) => left.clear(),
+    }
+    Conditions::Left(left)
+}
+
+/// The client's own line of this name.
+fn own<'r>(
+    name: &HeaderName,
+    request: &'r RequestHeader,
+    encoding: &'r Encoding,
+) -> Option<&'r HeaderValue> {
+    encoding.said(name).or_else(|| request.headers.get(name))
+}
+
+/// The tag of what is stored.
+pub(crate) fn tag(head: &Head) -> Option<&HeaderValue> {
+    head.headers.get(ETAG)
+}

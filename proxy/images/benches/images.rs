@@ -1,0 +1,2 @@
+//! What pictures cost and save.
+fn main() {}

@@ -1,0 +1,126 @@
+//! Animations: the same frames at the same times, as often.
+
+use std::io::Cursor;
+
+use image::metadata::LoopCount;
+use image::{AnimationDecoder, Frame, ImageFormat, RgbaImage};
+use switchback_images::{Job, Limits, Reason, Target};
+
+use crate::outcomes::{chunks, decoder, job, likeness, made, reason};
+use crate::samples::{animation, encoded, logo};
+
+fn frames(webp: &switchback_images::Made) -> Vec<Frame> {
+    decoder(webp).into_frames().collect_frames().unwrap()
+}
+
+fn shown(frame: &Frame) -> u32 {
+    let (numerator, denominator) = frame.delay().numer_denom_ms();
+    numerator / denominator
+}
+
+#[test]
+fn an_animation_keeps_its_frames_times_and_repetitions() {
+    let source = animation(160, 100, 6);
+    let original = image::codecs::gif::GifDecoder::new(Cursor::new(&source)).unwrap();
+    let original = original.into_frames().collect_frames().unwrap();
+    let made = made(&job(source));
+    assert_eq!(made.facts.frames, 6);
+    let LoopCount::Finite(times) = decoder(&made).loop_count() else { panic!("it ends") };
+    assert_eq!(times.get(), 3);
+    let frames = frames(&made);
+    let times: Vec<_> = frames.iter().map(shown).collect();
+    assert_eq!(times, [50, 50, 50, 50, 50, 400]);
+    assert_eq!(made.facts.quality, None);
+    for (made, original) in frames.iter().zip(&original) {
+        // The decoder's own blending is off by one.
+        let mut pairs = made.buffer().iter().zip(original.buffer().iter());
+        assert!(pairs.all(|(made, original)| made.abs_diff(*original) <= 1));
+    }
+}
+
+#[test]
+fn an_animation_is_narrowed_in_all_its_frames() {
+    let made = made(&Job { width: Some(160), ..job(animation(320, 200, 4)) });
+    assert_eq!((made.facts.width, made.facts.height, made.facts.frames), (160, 100, 4));
+    let frames = frames(&made);
+    assert!(frames.iter().all(|frame| frame.buffer().dimensions() == (160, 100)));
+    let original =
+        image::codecs::gif::GifDecoder::new(Cursor::new(animation(320, 200, 4))).unwrap();
+    let last = original.into_frames().collect_frames().unwrap().remove(3).into_buffer();
+    let last = image::DynamicImage::from(last).resize_exact(
+        160,
+        100,
+        image::imageops::FilterType::Lanczos3,
+    );
+    let likeness = likeness(&frames[3].buffer().clone().into(), &last);
+    assert!(likeness > 32.0, "{likeness} dB");
+}
+
+#[test]
+fn frames_shown_for_no_time_are_shown_as_browsers_show_them() {
+    let mut source = animation(160, 100, 5);
+    // The delays of graphic control extensions: 0x21 0xf9, length, flags, hundredths of a second.
+    let found = source.windows(3).enumerate().filter(|(_, bytes)| *bytes == [0x21, 0xf9, 4]);
+    let places: Vec<_> = found.map(|(at, _)| at + 4).collect();
+    places.iter().for_each(|&at| source[at..at + 2].fill(0));
+    let made = made(&job(source));
+    assert_eq!(frames(&made).iter().map(shown).collect::<Vec<_>>(), [100; 5]);
+}
+
+#[test]
+fn an_animated_webp_that_keeps_its_size_is_left_alone() {
+    assert_eq!(reason(&job(made_of_photos())), Reason::Format);
+}
+
+#[test]
+fn an_animated_webp_of_photos_is_narrowed_as_photos_are() {
+    let made = made(&Job { width: Some(120), ..job(made_of_photos()) });
+    assert!(made.facts.quality.is_some() && made.saved() > 50, "{} %", made.saved());
+    let frames = frames(&made);
+    assert_eq!(frames.iter().map(shown).collect::<Vec<_>>(), [50, 51, 52]);
+    assert_eq!(frames[2].buffer().dimensions(), (120, 90));
+    assert_eq!(chunks(&made.bytes)[..2], ["VP8X", "ANIM"]);
+}
+
+fn made_of_photos() -> Vec<u8> {
+    use image::codecs::webp::WebPEncoder;
+    // Three lossless frames of an animated WebP, written by hand: GIF has too few colours for a photo.
+    let mut file = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xc7\0\0\x95\0\0".to_vec();
+    file.extend_from_slice(b"ANIM\x06\0\0\0\0\0\0\0\0\0");
+    for number in 0..3_u8 {
+        let mut picture = crate::samples::photo(200, 150);
+        picture.pixels_mut().for_each(|pixel| pixel.0.rotate_left(number.into()));
+        let mut frame = Vec::new();
+        let colours = image::ExtendedColorType::Rgb8;
+        WebPEncoder::new_lossless(&mut frame).encode(&picture, 200, 150, colours).unwrap();
+        let image = &frame[12..];
+        file.extend_from_slice(b"ANMF");
+        file.extend_from_slice(&(image.len() as u32 + 16).to_le_bytes());
+        file.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0xc7, 0, 0, 0x95, 0, 0, 50 + number, 0, 0, 0]);
+        file.extend_from_slice(image);
+    }
+    let length = file.len() as u32 - 8;
+    file[4..8].copy_from_slice(&length.to_le_bytes());
+    file
+}
+
+#[test]
+fn too_many_frames_or_too_large_ones_leave_the_original() {
+    let source = animation(160, 100, 9);
+    let frames = Limits { frames: 8, ..Limits::default() };
+    assert_eq!(reason(&Job { limits: frames, ..job(source.clone()) }), Reason::Frames);
+    let pixels = Limits { pixels: 9 * 160 * 100 - 1, ..Limits::default() };
+    assert_eq!(reason(&Job { limits: pixels, ..job(source) }), Reason::Pixels);
+}
+
+#[test]
+fn animations_that_nothing_here_can_keep_are_left_alone() {
+    let gif = Job { target: Target::Avif, ..job(animation(100, 100, 3)) };
+    let expected = if Target::Avif.is_built() { Reason::Animation } else { Reason::NotBuilt };
+    assert_eq!(reason(&gif), expected);
+    // An animation control chunk before the pixels makes it an APNG.
+    let png = encoded(RgbaImage::from(logo(64)), ImageFormat::Png);
+    let control = b"\0\0\0\x08acTL\0\0\0\x05\0\0\0\0crc!";
+    let apng = [&png[..33], control, &png[33..]].concat();
+    assert_eq!(reason(&job(apng)), Reason::Animation);
+}

@@ -27,7 +27,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 12] = [
+pub const TARGETS: [Target; 14] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -42,6 +42,10 @@ pub const TARGETS: [Target; 12] = [
     Target { name: "chunked_body", run: chunked_body },
     // The head of a file of the cache: what is read of it is what is written of that.
     Target { name: "cache_file", run: switchback_cache::disk::check_file_head },
+    // A picture has pixels, and cut short it is either none or of the same size.
+    Target { name: "picture_head", run: switchback_images::check_header },
+    // Whatever becomes of it is told; what is made is smaller, and can be read.
+    Target { name: "picture", run: switchback_images::check_conversion },
 ];
 
 /// Runs the target of this name.

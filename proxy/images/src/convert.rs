@@ -3,9 +3,13 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use crate::outcome::Refusal;
 use crate::webp::Encoded;
-use crate::{Alarm, Facts, Format, Header, Job, Made, Outcome, Reason, Target, decode, webp};
+use crate::{
+    Alarm, Facts, Format, Header, Job, Limits, Made, Outcome, Reason, Target, decode, webp,
+};
 
 /// What is made has to be smaller than the original by this much, in percent: less is not worth a second form.
 const WORTH: u64 = 5;
@@ -64,7 +68,7 @@ fn admit(job: &Job) -> Result<Header, Refusal> {
     over(header.foreign_colours, Reason::Colours)?;
     over(is_made_already(job, &header), Reason::Format)?;
     over(!fits(job, &header), Reason::Dimensions)?;
-    over(memory(job, &header) > limits.memory, Reason::Memory)?;
+    over(job.memory(&header) > limits.memory, Reason::Memory)?;
     Ok(header)
 }
 
@@ -90,22 +94,27 @@ fn fits(job: &Job, header: &Header) -> bool {
     })
 }
 
-/// Bytes that the job needs at most, reckoned from the header: a copy of the source, the pixels as they are decoded, another
-/// copy of them (turned, in three or four samples of 8 bits), then those in the new size with what the encoder holds of them.
-fn memory(job: &Job, header: &Header) -> u64 {
-    let (width, height) = Header::fitted((header.width, header.height), job.width);
-    let (source, made) = (header.area(), u64::from(width) * u64::from(height));
-    let pixel = u64::from(header.channels) * u64::from(header.depth) / 8;
-    let passes = if header.progressive { u64::from(header.channels) * 2 } else { 0 };
-    let decoded = source.saturating_mul(pixel + passes + 4);
-    let encoder = match job.target {
-        _ if header.frames > 1 => 24,
-        Target::WebP if header.lossless => 32,
-        Target::WebP => 8,
-        Target::Avif => 40,
-    };
-    let encoded = made.saturating_mul(4 + encoder);
-    (job.source.len() as u64).saturating_add(decoded).saturating_add(encoded)
+/// What [`convert`] promises of any bytes, for the fuzzer: no panic, nothing larger than 95 % of the source, and what is made can
+/// be read, in the size that is told.
+///
+/// # Panics
+/// When a promise is broken.
+pub fn check_conversion(data: &[u8]) {
+    let mut job = Job::new(Bytes::copy_from_slice(data), Target::WebP);
+    job.width = Some(20);
+    job.limits = Limits { pixels: 1 << 16, frames: 4, memory: 16 << 20, ..Limits::default() };
+    match convert(&job, &Alarm::never()) {
+        Outcome::Made(made) => {
+            assert!(made.bytes.len() * 100 <= data.len() * 95);
+            let header = Header::read(&made.bytes);
+            let size = header.map(|header| (header.format, header.width, header.height));
+            assert_eq!(size, Ok((Format::WebP, made.facts.width, made.facts.height)));
+        }
+        outcome @ Outcome::Original(Reason::Panicked | Reason::Encoder) => {
+            assert!(matches!(outcome, Outcome::Broken(_)), "{outcome}");
+        }
+        Outcome::Original(_) | Outcome::Broken(_) => {}
+    }
 }
 
 #[cfg(feature = "avif")]

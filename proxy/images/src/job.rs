@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::{Format, Target};
+use crate::{Format, Header, Target};
 
 /// One picture to be made of another.
 #[derive(Clone, Debug)]
@@ -42,6 +42,27 @@ impl Job {
             effort: Effort::Quick,
             limits: Limits::default(),
         }
+    }
+
+    /// Bytes of memory that the job needs at most for a source with this head, itself included: the pixels as they are decoded,
+    /// another copy of them (turned, in three or four samples of 8 bits), then those in the new size with what the encoder
+    /// holds of them.
+    pub fn memory(&self, header: &Header) -> u64 {
+        let (width, height) = Header::fitted((header.width, header.height), self.width);
+        let (source, made) = (header.area(), u64::from(width) * u64::from(height));
+        let pixel = u64::from(header.channels) * u64::from(header.depth) / 8;
+        let passes = if header.progressive { u64::from(header.channels) * 2 } else { 0 };
+        let decoded = source.saturating_mul(pixel + passes + 4);
+        let encoder = match self.target {
+            _ if header.frames > 1 => 24,
+            Target::WebP if header.lossless => 32,
+            Target::WebP => 8,
+            Target::Avif => 40,
+        };
+        let encoded = made.saturating_mul(4 + encoder);
+        // The source is there already, and a decoder may copy it.
+        let sources = (self.source.len() as u64).saturating_mul(2);
+        sources.saturating_add(decoded).saturating_add(encoded)
     }
 
     /// The quality that applies: [`Quality::lowered`] for who saves data.

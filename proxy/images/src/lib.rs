@@ -73,7 +73,7 @@ mod ticket;
 mod webp;
 
 pub use alarm::Alarm;
-pub use convert::convert;
+pub use convert::{check_conversion, convert};
 pub use counts::Counts;
 pub use format::{Format, Sniffed, Target};
 pub use header::{Header, Unread, check_header};

@@ -58,7 +58,7 @@ fn more_bytes_pixels_or_memory_than_allowed_leave_the_original() {
 #[test]
 fn a_narrow_form_needs_less_memory_than_a_wide_one() {
     let source = jpeg(&photo(1000, 600), 90, None);
-    let limits = Limits { memory: source.len() as u64 + 600_000 * 9, ..Limits::default() };
+    let limits = Limits { memory: source.len() as u64 * 2 + 600_000 * 9, ..Limits::default() };
     assert_eq!(reason(&Job { limits, ..job(source.clone()) }), Reason::Memory);
     made(&Job { limits, width: Some(100), ..job(source) });
 }

@@ -1,6 +1,8 @@
 //! What becomes of pictures, told by decoders that have no part in making them.
 
 #[cfg(test)]
+mod corpus;
+#[cfg(test)]
 mod limits;
 #[cfg(test)]
 mod moving;

@@ -33,11 +33,11 @@ fn smooth(x: u32, y: u32, grain: u32, seed: u32) -> f32 {
 pub(crate) fn photo(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let field = |seed| {
-            0.5 * smooth(x, y, 257, seed)
-                + 0.25 * smooth(x, y, 61, seed + 1)
-                + 0.15 * smooth(x, y, 17, seed + 2)
-                + 0.06 * smooth(x, y, 5, seed + 3)
-                + 0.04 * noise(x, y, seed + 4)
+            0.42 * smooth(x, y, 257, seed)
+                + 0.24 * smooth(x, y, 61, seed + 1)
+                + 0.16 * smooth(x, y, 17, seed + 2)
+                + 0.12 * smooth(x, y, 5, seed + 3)
+                + 0.06 * noise(x, y, seed + 4)
         };
         let hill = (height as f32 * (0.3 + 0.4 * smooth(x, 0, 200, 9))) as u32;
         let light = if y > hill { 0.55 } else { 1.0 };

@@ -9,6 +9,7 @@ use image::codecs::webp::WebPDecoder;
 use image::metadata::LoopCount;
 use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageError};
 
+use crate::canvas::{Canvas, Unshown};
 use crate::outcome::Refusal;
 use crate::raster::Raster;
 use crate::{Alarm, Flaw, Format, Header, Job, Reason, colour};
@@ -40,11 +41,16 @@ pub(crate) fn still(job: &Job, header: &Header, alarm: &Alarm) -> Result<Still, 
 
 /// A moving picture, of which one frame is decoded at a time.
 pub(crate) struct Moving<'a> {
-    frames: Frames<'a>,
+    frames: MovingFrames<'a>,
     alarm: &'a Alarm,
     /// How often it is shown; 0 is for ever.
     pub(crate) loops: u32,
     pub(crate) profile: Option<Vec<u8>>,
+}
+
+enum MovingFrames<'a> {
+    Gif(Frames<'a>),
+    WebP(Canvas<'a>),
 }
 
 /// Decodes a moving picture, frame by frame.
@@ -55,44 +61,67 @@ pub(crate) fn moving<'a>(
 ) -> Result<Moving<'a>, Refusal> {
     let failed = |error: ImageError| refusal(&error, alarm);
     let source = Watched::new(&job.source, alarm);
+    let size = (header.width, header.height);
     match header.format {
         Format::Gif => {
             let mut decoder = GifDecoder::new(source).map_err(failed)?;
             decoder.set_limits(limits(job)).map_err(failed)?;
-            Moving::new(decoder, header, alarm)
+            let (loops, profile) = about(&mut decoder, size, alarm)?;
+            let frames = MovingFrames::Gif(decoder.into_frames());
+            Ok(Moving { frames, alarm, loops, profile })
         }
-        Format::WebP => Moving::new(WebPDecoder::new(source).map_err(failed)?, header, alarm),
+        Format::WebP => {
+            let mut decoder = WebPDecoder::new(source).map_err(failed)?;
+            let (loops, profile) = about(&mut decoder, size, alarm)?;
+            let frames = MovingFrames::WebP(Canvas::new(&job.source, size));
+            Ok(Moving { frames, alarm, loops, profile })
+        }
         // APNG: its decoder knows 8 bits alone.
         Format::Jpeg | Format::Png => Err(Reason::Animation.into()),
     }
 }
 
-impl<'a> Moving<'a> {
-    fn new<D>(mut decoder: D, header: &Header, alarm: &'a Alarm) -> Result<Self, Refusal>
-    where
-        D: ImageDecoder + AnimationDecoder<'a>,
-    {
-        if decoder.dimensions() != (header.width, header.height) {
-            return Err(Flaw::Corrupt.into());
-        }
-        let profile = decoder.icc_profile().map_err(|error| refusal(&error, alarm))?;
-        let loops = match decoder.loop_count() {
-            LoopCount::Infinite => 0,
-            LoopCount::Finite(times) => times.get(),
-        };
-        let profile = colour::kept(profile)?;
-        Ok(Self { frames: decoder.into_frames(), alarm, loops, profile })
+/// How often an animation is shown, and the profile that has to go with it.
+fn about<'a, D>(
+    decoder: &mut D,
+    size: (u32, u32),
+    alarm: &Alarm,
+) -> Result<(u32, Option<Vec<u8>>), Refusal>
+where
+    D: ImageDecoder + AnimationDecoder<'a>,
+{
+    if decoder.dimensions() != size {
+        return Err(Flaw::Corrupt.into());
     }
+    let profile = decoder.icc_profile().map_err(|error| refusal(&error, alarm))?;
+    let loops = match decoder.loop_count() {
+        LoopCount::Infinite => 0,
+        LoopCount::Finite(times) => times.get(),
+    };
+    Ok((loops, colour::kept(profile)?))
+}
 
+impl Moving<'_> {
     /// The next frame, whole, and for how many milliseconds it is shown.
     pub(crate) fn next(&mut self) -> Result<Option<(Raster, u32)>, Refusal> {
         self.alarm.check()?;
-        let Some(frame) = self.frames.next() else { return Ok(None) };
-        let frame = frame.map_err(|error| refusal(&error, self.alarm))?;
-        let (numerator, denominator) = frame.delay().numer_denom_ms();
-        let shown = numerator / denominator.max(1);
-        let raster = Raster::new(DynamicImage::ImageRgba8(frame.into_buffer()));
-        Ok(Some((raster, shown)))
+        let failed = |error: &ImageError| refusal(error, self.alarm);
+        let (picture, shown) = match &mut self.frames {
+            MovingFrames::Gif(frames) => {
+                let Some(frame) = frames.next() else { return Ok(None) };
+                let frame = frame.map_err(|error| failed(&error))?;
+                let (numerator, denominator) = frame.delay().numer_denom_ms();
+                (frame.into_buffer(), numerator / denominator.max(1))
+            }
+            MovingFrames::WebP(canvas) => {
+                let Some(frame) = canvas.next() else { return Ok(None) };
+                frame.map_err(|unshown| match unshown {
+                    Unshown::Misplaced => Flaw::Corrupt.into(),
+                    Unshown::Undecoded(error) => failed(&error),
+                })?
+            }
+        };
+        Ok(Some((Raster::new(DynamicImage::ImageRgba8(picture)), shown)))
     }
 }
 

@@ -44,25 +44,30 @@ impl Job {
         }
     }
 
-    /// Bytes of memory that the job needs at most for a source with this head, itself included: the pixels as they are decoded,
-    /// another copy of them (turned, in three or four samples of 8 bits), then those in the new size with what the encoder
-    /// holds of them.
+    /// Bytes of memory that the job needs at most for a source with this head, itself included. It is the most of three steps:
+    /// decoding into one copy and turning that into another, resizing, and encoding.
     pub fn memory(&self, header: &Header) -> u64 {
+        // Tables and windows of the codecs.
+        const CODECS: u64 = 1 << 20;
         let (width, height) = Header::fitted((header.width, header.height), self.width);
         let (source, made) = (header.area(), u64::from(width) * u64::from(height));
-        let pixel = u64::from(header.channels) * u64::from(header.depth) / 8;
-        let passes = if header.progressive { u64::from(header.channels) * 2 } else { 0 };
-        let decoded = source.saturating_mul(pixel + passes + 4);
         let encoder = match self.target {
-            _ if header.frames > 1 => 24,
-            Target::WebP if header.lossless => 32,
+            Target::WebP if header.lossless => 24,
             Target::WebP => 8,
             Target::Avif => 40,
         };
-        let encoded = made.saturating_mul(4 + encoder);
+        let steps = if header.frames > 1 {
+            source.saturating_mul(16).saturating_add(made.saturating_mul(32))
+        } else {
+            let pixel = u64::from(header.channels) * u64::from(header.depth) / 8;
+            let passes = if header.progressive { u64::from(header.channels) * 2 } else { 0 };
+            let decoded = source.saturating_mul(pixel + passes + 4);
+            let resized = source.saturating_mul(4).saturating_add(made.saturating_mul(4));
+            decoded.max(resized).max(made.saturating_mul(4 + encoder))
+        };
         // The source is there already, and a decoder may copy it.
         let sources = (self.source.len() as u64).saturating_mul(2);
-        sources.saturating_add(decoded).saturating_add(encoded)
+        sources.saturating_add(steps).saturating_add(CODECS)
     }
 
     /// The quality that applies: [`Quality::lowered`] for who saves data.

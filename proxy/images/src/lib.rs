@@ -57,6 +57,7 @@
 mod alarm;
 #[cfg(feature = "avif")]
 mod avif;
+mod canvas;
 mod colour;
 mod content;
 mod convert;

@@ -25,6 +25,11 @@ impl<'a> Reader<'a> {
         self.at >= self.all.len()
     }
 
+    /// Everything that is left.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.all.get(self.at..).unwrap_or_default()
+    }
+
     /// The next `count` bytes.
     pub(super) fn take(&mut self, count: usize) -> Result<&'a [u8], Unread> {
         let end = self.at.checked_add(count).ok_or(TRUNCATED)?;

@@ -4,7 +4,7 @@ mod bytes;
 mod gif;
 mod jpeg;
 mod png;
-mod webp;
+pub(crate) mod webp;
 
 use crate::outcome::Refusal;
 use crate::{Flaw, Format, Reason, Sniffed};

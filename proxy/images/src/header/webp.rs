@@ -58,6 +58,45 @@ fn lossless(inside: &mut Reader<'_>) -> Result<Header, Unread> {
     Ok(Header { lossless: true, ..Header::still(Format::WebP, size, 4) })
 }
 
+/// Place, size, duration and flags of a frame.
+const FRAME: usize = 16;
+
+/// A frame of an animation.
+pub(crate) struct WebPFrame<'a> {
+    pub(crate) place: (u32, u32),
+    pub(crate) size: (u32, u32),
+    /// For how many milliseconds it is shown.
+    pub(crate) shown: u32,
+    /// Whether it is laid over what is there, else instead of it.
+    pub(crate) is_blended: bool,
+    /// Whether its place is cleared after it.
+    pub(crate) is_cleared: bool,
+    /// The chunks of the picture in it.
+    pub(crate) image: &'a [u8],
+}
+
+/// The frames of an animation (RFC 9649, section 2.7.1.1), as far as they can be told.
+pub(crate) fn frames(bytes: &[u8]) -> impl Iterator<Item = WebPFrame<'_>> {
+    let mut reader = Reader::new(bytes, SIGNATURE);
+    let chunks = std::iter::from_fn(move || chunk(&mut reader).ok());
+    chunks.filter(|(name, _)| name == b"ANMF").filter_map(|(_, content)| frame(content).ok())
+}
+
+fn frame(mut content: Reader<'_>) -> Result<WebPFrame<'_>, Unread> {
+    let place = (content.u24_le()? * 2, content.u24_le()? * 2);
+    let size = (content.u24_le()? + 1, content.u24_le()? + 1);
+    let shown = content.u24_le()?;
+    let flags = content.u8()?;
+    Ok(WebPFrame {
+        place,
+        size,
+        shown,
+        is_blended: flags & 0x02 == 0,
+        is_cleared: flags & 0x01 != 0,
+        image: content.rest(),
+    })
+}
+
 /// The canvas of an extended file, and the frames in it.
 fn extended(inside: &mut Reader<'_>, mut rest: Reader<'_>) -> Result<Header, Unread> {
     let flags = inside.u8()?;
@@ -72,8 +111,8 @@ fn extended(inside: &mut Reader<'_>, mut rest: Reader<'_>) -> Result<Header, Unr
             b"VP8 " => lossy += 1,
             b"ANMF" => {
                 frames = frames.saturating_add(1);
-                // Place, size, duration and flags; a frame that loses something may have its alpha before it.
-                content.skip(16)?;
+                content.skip(FRAME)?;
+                // A frame that loses something may have its alpha before it.
                 lossy = lossy.saturating_add(u32::from(&content.array()? != b"VP8L"));
             }
             _ => {}

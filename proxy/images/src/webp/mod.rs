@@ -5,7 +5,7 @@
     reason = "libwebp is C, and its one wrapper on the registry cannot be stopped, nor give memory a bound"
 )]
 mod raw;
-mod riff;
+pub(crate) mod riff;
 
 use crate::decode::{Moving, Still};
 use crate::outcome::Refusal;
@@ -83,6 +83,8 @@ pub(crate) fn moving(
     }
     let coding = coding.ok_or(crate::Flaw::Truncated)?;
     let bytes = encoder.finish(clock)?;
+    // Frames that change nothing are left out.
+    let frames = Header::read(&bytes).map_or(frames, |header| header.frames);
     finish(bytes, size, source.profile.take(), coding, frames)
 }
 

@@ -1,4 +1,4 @@
-//! The container of WebP (RFC 9649, section 2): a colour profile put into what the encoder wrote.
+//! The container of WebP (RFC 9649, section 2): a colour profile put into what the encoder wrote, and frames taken out.
 
 /// In the flags of an extended file: there is a profile.
 const PROFILE: u8 = 0x20;
@@ -22,9 +22,24 @@ pub(super) fn with_profile(webp: &[u8], profile: &[u8], size: (u32, u32)) -> Opt
     put(&mut file, b"VP8X", &extended)?;
     put(&mut file, b"ICCP", profile)?;
     file.extend_from_slice(images);
-    let length = u32::try_from(file.len() - 8).ok()?;
+    with_length(file)
+}
+
+/// Writes the length of a file into its head.
+fn with_length(mut file: Vec<u8>) -> Option<Vec<u8>> {
+    let length = u32::try_from(file.len().checked_sub(8)?).ok()?;
     file.get_mut(4..8)?.copy_from_slice(&length.to_le_bytes());
     Some(file)
+}
+
+/// A file of its own with the picture of one frame of an animation. `None` if it is too long for one.
+pub(crate) fn still(image: &[u8], size: (u32, u32)) -> Option<Vec<u8>> {
+    let mut file = b"RIFF\0\0\0\0WEBP".to_vec();
+    if image.starts_with(b"ALPH") {
+        put(&mut file, b"VP8X", &canvas(size, true))?;
+    }
+    file.extend_from_slice(image);
+    with_length(file)
 }
 
 fn canvas((width, height): (u32, u32), is_transparent: bool) -> [u8; EXTENDED] {

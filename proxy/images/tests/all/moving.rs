@@ -3,10 +3,10 @@
 use std::io::Cursor;
 
 use image::metadata::LoopCount;
-use image::{AnimationDecoder, Frame, ImageFormat, RgbaImage};
-use switchback_images::{Job, Limits, Reason, Target};
+use image::{AnimationDecoder, DynamicImage, Frame, ImageFormat, Rgba, RgbaImage};
+use switchback_images::{Flaw, Job, Limits, Reason, Target};
 
-use crate::outcomes::{chunks, decoder, job, likeness, made, reason};
+use crate::outcomes::{chunks, decoder, flaw, job, likeness, made, reason, seen};
 use crate::samples::{animation, encoded, logo};
 
 fn frames(webp: &switchback_images::Made) -> Vec<Frame> {
@@ -47,11 +47,8 @@ fn an_animation_is_narrowed_in_all_its_frames() {
     let original =
         image::codecs::gif::GifDecoder::new(Cursor::new(animation(320, 200, 4))).unwrap();
     let last = original.into_frames().collect_frames().unwrap().remove(3).into_buffer();
-    let last = image::DynamicImage::from(last).resize_exact(
-        160,
-        100,
-        image::imageops::FilterType::Lanczos3,
-    );
+    let last =
+        DynamicImage::from(last).resize_exact(160, 100, image::imageops::FilterType::Lanczos3);
     let likeness = likeness(&frames[3].buffer().clone().into(), &last);
     assert!(likeness > 32.0, "{likeness} dB");
 }
@@ -83,25 +80,100 @@ fn an_animated_webp_of_photos_is_narrowed_as_photos_are() {
 }
 
 fn made_of_photos() -> Vec<u8> {
-    use image::codecs::webp::WebPEncoder;
-    // Three lossless frames of an animated WebP, written by hand: GIF has too few colours for a photo.
-    let mut file = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x02\0\0\0\xc7\0\0\x95\0\0".to_vec();
-    file.extend_from_slice(b"ANIM\x06\0\0\0\0\0\0\0\0\0");
-    for number in 0..3_u8 {
+    let frames = (0..3_u8).map(|number| {
         let mut picture = crate::samples::photo(200, 150);
         picture.pixels_mut().for_each(|pixel| pixel.0.rotate_left(number.into()));
-        let mut frame = Vec::new();
-        let colours = image::ExtendedColorType::Rgb8;
-        WebPEncoder::new_lossless(&mut frame).encode(&picture, 200, 150, colours).unwrap();
-        let image = &frame[12..];
+        let picture = DynamicImage::from(picture).to_rgba8();
+        Part { place: (0, 0), picture, shown: 50 + number, flags: 0 }
+    });
+    animated(200, 150, frames)
+}
+
+/// What is laid over what was there, and stays.
+const BLENDED: u8 = 0;
+/// What takes the place of what was there.
+const INSTEAD: u8 = 2;
+/// What is taken away after it was shown.
+const CLEARED: u8 = 1;
+
+/// One frame of an animated WebP.
+struct Part {
+    place: (u8, u8),
+    picture: RgbaImage,
+    shown: u8,
+    flags: u8,
+}
+
+/// An animated WebP of lossless frames, written by hand: GIF has too few colours for a photo.
+fn animated(width: u8, height: u8, parts: impl IntoIterator<Item = Part>) -> Vec<u8> {
+    let (w, h) = (width - 1, height - 1);
+    let mut file = b"RIFF\0\0\0\0WEBPVP8X\x0a\0\0\0\x12\0\0\0".to_vec();
+    file.extend_from_slice(&[w, 0, 0, h, 0, 0]);
+    file.extend_from_slice(b"ANIM\x06\0\0\0\0\0\0\0\0\0");
+    for Part { place: (x, y), picture, shown, flags } in parts {
+        let still = encoded(picture.clone(), ImageFormat::WebP);
+        let (w, h) = (picture.width() as u8 - 1, picture.height() as u8 - 1);
         file.extend_from_slice(b"ANMF");
-        file.extend_from_slice(&(image.len() as u32 + 16).to_le_bytes());
-        file.extend_from_slice(&[0, 0, 0, 0, 0, 0, 0xc7, 0, 0, 0x95, 0, 0, 50 + number, 0, 0, 0]);
-        file.extend_from_slice(image);
+        file.extend_from_slice(&(still.len() as u32 - 12 + 16).to_le_bytes());
+        file.extend_from_slice(&[x / 2, 0, 0, y / 2, 0, 0, w, 0, 0, h, 0, 0, shown, 0, 0, flags]);
+        file.extend_from_slice(&still[12..]);
     }
     let length = file.len() as u32 - 8;
     file[4..8].copy_from_slice(&length.to_le_bytes());
     file
+}
+
+#[test]
+fn nothing_laid_over_a_photo_many_times_leaves_it_as_it_is() {
+    let photo = DynamicImage::from(crate::samples::photo(200, 150)).to_rgba8();
+    let part =
+        |picture, number: u8| Part { place: (0, 0), picture, shown: 50 + number, flags: BLENDED };
+    let clear = (1..40).map(|number| part(RgbaImage::new(200, 150), number));
+    let source = animated(200, 150, std::iter::once(part(photo.clone(), 0)).chain(clear));
+    let made = made(&Job { width: Some(100), ..job(source) });
+    assert_eq!(made.facts.frames, 1, "frames that change nothing are left out");
+    let expected = DynamicImage::from(photo);
+    let expected = expected.resize_exact(100, 75, image::imageops::FilterType::Lanczos3);
+    let likeness = likeness(&seen(&made), &expected);
+    assert!(likeness > 30.0, "{likeness} dB");
+}
+
+#[test]
+fn frames_are_laid_over_instead_and_taken_away_as_they_say() {
+    let plain = |side, colour| RgbaImage::from_pixel(side, side, Rgba(colour));
+    let (red, green) = ([200, 0, 0, 255], [0, 200, 0, 255]);
+    let blue_veil = [0, 0, 200, 128];
+    let part = |place, picture, flags| Part { place, picture, shown: 50, flags };
+    let ground = DynamicImage::from(crate::samples::photo(120, 120)).to_rgba8();
+    let source = animated(
+        120,
+        120,
+        [
+            part((0, 0), ground, BLENDED),
+            part((0, 0), plain(120, red), BLENDED),
+            part((60, 60), plain(60, green), CLEARED),
+            part((0, 0), plain(60, blue_veil), BLENDED),
+            part((0, 0), plain(60, blue_veil), INSTEAD),
+        ],
+    );
+    let made = made(&Job { width: Some(118), ..job(source) });
+    let seen: Vec<_> = frames(&made)
+        .iter()
+        .map(|frame| [(20, 20), (90, 90)].map(|(x, y)| frame.buffer().get_pixel(x, y).0))
+        .collect();
+    let expected = [[red, red], [red, green], [[100, 0, 100, 255], [0; 4]], [blue_veil, [0; 4]]];
+    for (seen, expected) in seen[1..].iter().flatten().zip(expected.iter().flatten()) {
+        let far = seen.iter().zip(expected).map(|(a, b)| a.abs_diff(*b)).max();
+        assert!(far <= Some(6) || expected[3] == 0 && seen[3] == 0, "{seen:?} for {expected:?}");
+    }
+}
+
+#[test]
+fn a_frame_beyond_the_canvas_is_broken() {
+    let picture = DynamicImage::from(crate::samples::photo(100, 100)).to_rgba8();
+    let part = |place| Part { place, picture: picture.clone(), shown: 50, flags: BLENDED };
+    let source = animated(100, 100, [part((0, 0)), part((2, 0))]);
+    assert_eq!(flaw(&Job { width: Some(50), ..job(source) }), Flaw::Corrupt);
 }
 
 #[test]

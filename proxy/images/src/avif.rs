@@ -28,6 +28,18 @@ pub(crate) fn still(job: &Job, still: Still) -> Result<Encoded, Refusal> {
         .set_quality(quality.get())
         .set_alpha_quality(quality.get())
         .set_speed(if job.effort == Effort::Quick { 9 } else { 6 });
-    let bytes = encoder.encode(&pixels.to_image(YuvFormat::Yuv420)).map_err(failed)?.to_vec();
+    let mut bytes = encoder.encode(&pixels.to_image(YuvFormat::Yuv420)).map_err(failed)?.to_vec();
+    name_colours(&mut bytes);
     Ok(Encoded { bytes, size, frames: 1, quality: Some(quality), profile: false })
+}
+
+/// Names the colours (ITU-T H.273) where the encoder leaves them unspecified: sRGB, turned to YUV as BT.601 does.
+fn name_colours(avif: &mut [u8]) {
+    const UNSPECIFIED: &[u8] = b"colrnclx\0\x02\0\x02\0\x02";
+    const SRGB: &[u8] = b"colrnclx\0\x01\0\x0d\0\x06";
+    // The properties come before the picture, so that no chance bytes of it are met first.
+    let Some(at) = memchr::memmem::find(avif, UNSPECIFIED) else { return };
+    if let Some(place) = avif.get_mut(at..at + SRGB.len()) {
+        place.copy_from_slice(SRGB);
+    }
 }

@@ -205,3 +205,26 @@ impl Seek for Watched<'_> {
         self.source.seek(position)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, Read};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
+
+    use super::Watched;
+    use crate::Alarm;
+
+    #[test]
+    fn a_source_is_read_no_further_when_the_alarm_rings() {
+        let bytes = vec![7; 3 * Watched::PIECE];
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let alarm = Alarm::after(Duration::MAX, Arc::clone(&abandoned));
+        let mut watched = Watched::new(&bytes, &alarm);
+        assert_eq!(watched.fill_buf().unwrap().len(), Watched::PIECE);
+        watched.consume(Watched::PIECE);
+        abandoned.store(true, Ordering::Relaxed);
+        assert!(watched.fill_buf().is_err() && watched.read(&mut [0; 9]).is_err());
+    }
+}

@@ -130,7 +130,7 @@ pub struct Limits {
     /// Bytes of memory that the job may need, as reckoned from the header.
     pub memory: u64,
     /// Time from the moment a thread takes the job. It is looked at between the steps, while the source is read and while the
-    /// encoder runs.
+    /// encoder runs; only that of AVIF goes on to its end.
     pub time: Duration,
 }
 

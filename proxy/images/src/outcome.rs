@@ -167,7 +167,7 @@ impl Reason {
     }
 }
 
-/// What is wrong with an original.
+/// What is wrong with an original. A browser may show some of it all the same, so it is still the better answer than none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Flaw {
     /// It ends too early.

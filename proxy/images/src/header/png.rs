@@ -1,21 +1,30 @@
 //! PNG (ISO/IEC 15948): the chunks before the pixels.
 
+use std::ops::RangeInclusive;
+
 use super::bytes::Reader;
 use super::{Header, Unread};
 use crate::{Flaw, Format};
 
 const SIGNATURE: usize = 8;
-/// Length, name and checksum of a chunk.
+/// What follows a chunk.
 const CHECKSUM: usize = 4;
+
+/// About 1/2.2, in hundred thousandths.
+const SRGB_GAMMA: RangeInclusive<u32> = 45_000..=46_000;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Header, Unread> {
     let mut reader = Reader::new(bytes, SIGNATURE);
     let mut header = first_chunk(&mut reader)?;
+    let (mut has_space, mut has_other_gamma) = (false, false);
     loop {
         let at = reader.at();
         let length = reader.u32_be()?;
         match &reader.array()? {
-            b"IDAT" => return Ok(Header { pixels_at: at, ..header }),
+            b"IDAT" => {
+                header.foreign_colours |= has_other_gamma && !has_space;
+                return Ok(Header { pixels_at: at, ..header });
+            }
             b"IEND" => return Err(Unread::Flaw(Flaw::Corrupt)),
             b"acTL" => {
                 let mut inside = reader;
@@ -25,6 +34,12 @@ pub(super) fn read(bytes: &[u8]) -> Result<Header, Unread> {
             b"cICP" => {
                 let mut inside = reader;
                 header.foreign_colours |= inside.array()? != [1, 13, 0, 1];
+            }
+            // A profile, or sRGB by name, counts before a gamma.
+            b"iCCP" | b"sRGB" => has_space = true,
+            b"gAMA" => {
+                let mut inside = reader;
+                has_other_gamma = !SRGB_GAMMA.contains(&inside.u32_be()?);
             }
             b"tRNS" => header.channels += u8::from(header.channels % 2 == 1),
             _ => {}

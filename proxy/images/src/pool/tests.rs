@@ -184,3 +184,13 @@ fn one_core_is_left_to_the_requests() {
     assert_eq!(threads, [1, 1, 1, 7]);
     assert_eq!(PoolSettings::for_cores(8).queue, 14);
 }
+
+#[test]
+fn what_an_engine_holds_may_go_to_other_threads() {
+    fn is_shared<T: Send + Sync>() {}
+    fn is_sent(_: impl Send) {}
+    is_shared::<Pool>();
+    is_shared::<Ticket>();
+    is_shared::<Job>();
+    is_sent(|ticket: Ticket| is_sent(ticket.within(Duration::ZERO)));
+}

@@ -112,3 +112,63 @@ fn finish(
     };
     Ok(Encoded { bytes, size, frames, quality: coding.quality, profile: has_profile })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, Instant};
+
+    use image::{DynamicImage, Rgb, RgbImage};
+
+    use super::{Coding, raw};
+    use crate::outcome::Refusal;
+    use crate::raster::Raster;
+    use crate::{Alarm, Effort, Quality, Reason};
+
+    /// Noise, on which an encoder works for long.
+    fn noise(side: u32) -> Raster {
+        let picture = RgbImage::from_fn(side, side, |x, y| {
+            let [a, b, c, _] = (x * 7919 + y * 104_729).wrapping_mul(0x9e37_79b1).to_le_bytes();
+            Rgb([a, b, c])
+        });
+        Raster::new(DynamicImage::ImageRgb8(picture))
+    }
+
+    fn refusal(reason: Reason) -> Option<Refusal> {
+        Some(Refusal::Original(reason))
+    }
+
+    #[test]
+    fn an_encoder_at_work_stops_when_the_alarm_rings() {
+        let coding = Coding { quality: Quality::new(90), effort: Effort::Thorough };
+        let raster = noise(1000);
+        let begun = Instant::now();
+        assert!(raw::still(&raster, coding, usize::MAX, &Alarm::never()).is_ok());
+        let whole = begun.elapsed();
+        let left = Alarm::after(Duration::MAX, Arc::new(AtomicBool::new(true)));
+        let begun = Instant::now();
+        let stopped = raw::still(&raster, coding, usize::MAX, &left).err();
+        let part = begun.elapsed();
+        assert_eq!(stopped, refusal(Reason::Abandoned));
+        assert!(part * 3 < whole, "{part:?} of {whole:?}");
+    }
+
+    #[test]
+    fn an_encoder_keeps_no_more_bytes_than_there_is_room_for() {
+        for quality in [Quality::new(90), None] {
+            let coding = Coding { quality, effort: Effort::Quick };
+            let encode = |room| raw::still(&noise(64), coding, room, &Alarm::never());
+            let length = encode(usize::MAX).unwrap().len();
+            assert_eq!(encode(length).map(|bytes| bytes.len()), Ok(length));
+            assert_eq!(encode(length - 1).err(), refusal(Reason::Size));
+        }
+    }
+
+    #[test]
+    fn frames_of_another_size_are_refused() {
+        let coding = Coding { quality: None, effort: Effort::Quick };
+        let mut animation = raw::Animation::new((32, 32), 0).unwrap();
+        assert_eq!(animation.add(&noise(31), 0, coding), Err(Reason::Encoder));
+    }
+}

@@ -72,14 +72,24 @@ fn colours_that_would_change_are_left_alone() {
     assert_eq!(reason(&job(cmyk)), Reason::Colours);
     // PNG that says by number that it is BT.2100 PQ, and one that says it is sRGB.
     let png = encoded(photo(64, 64), ImageFormat::Png);
-    let with = |space: &[u8; 4]| {
-        let mut chunk = b"\0\0\0\x04cICP".to_vec();
-        chunk.extend_from_slice(space);
-        chunk.extend_from_slice(&crc(&chunk[4..]).to_be_bytes());
-        [&png[..33], &chunk, &png[33..]].concat()
+    let rest = png[33..].to_vec();
+    let with = |chunks: &[&[u8]]| {
+        let mut png = png[..33].to_vec();
+        for chunk in chunks {
+            png.extend_from_slice(&(chunk.len() as u32 - 4).to_be_bytes());
+            png.extend_from_slice(chunk);
+            png.extend_from_slice(&crc(chunk).to_be_bytes());
+        }
+        png.extend_from_slice(&rest);
+        job(png)
     };
-    assert_eq!(reason(&job(with(&[9, 16, 0, 1]))), Reason::Colours);
-    made(&job(with(&[1, 13, 0, 1])));
+    assert_eq!(reason(&with(&[b"cICP\x09\x10\0\x01"])), Reason::Colours);
+    made(&with(&[b"cICP\x01\x0d\0\x01"]));
+    // A gamma of 1.0 changes what is seen, unless sRGB is named too; 1/2.2 is sRGB's.
+    let linear = b"gAMA\0\x01\x86\xa0".as_slice();
+    assert_eq!(reason(&with(&[linear])), Reason::Colours);
+    made(&with(&[b"sRGB\0", linear]));
+    made(&with(&[b"gAMA\0\0\xb1\x8f"]));
 }
 
 /// The checksum of a chunk of a PNG.

@@ -204,6 +204,8 @@ fn avif_is_made_where_it_is_built() {
     let made = made(&switchback_images::Job { width: Some(150), ..job });
     assert_eq!(made.bytes.get(4..12), Some(b"ftypavif".as_slice()));
     assert_eq!((made.target.media_type(), made.facts.height), ("image/avif", 100));
+    let named = b"colrnclx\0\x01\0\x0d\0\x06\x80";
+    assert!(made.bytes.windows(named.len()).any(|bytes| bytes == named), "sRGB, in full range");
 }
 
 /// The same JPEG with an EXIF orientation (TIFF tag 0x0112).

@@ -1,6 +1,7 @@
 //! From bytes to pixels, by decoders of safe Rust alone.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use std::iter::Take;
 
 use image::codecs::gif::GifDecoder;
 use image::codecs::jpeg::JpegDecoder;
@@ -49,7 +50,7 @@ pub(crate) struct Moving<'a> {
 }
 
 enum MovingFrames<'a> {
-    Gif(Frames<'a>),
+    Gif(Take<Frames<'a>>),
     WebP(Canvas<'a>),
 }
 
@@ -67,7 +68,9 @@ pub(crate) fn moving<'a>(
             let mut decoder = GifDecoder::new(source).map_err(failed)?;
             decoder.set_limits(limits(job)).map_err(failed)?;
             let (loops, profile) = about(&mut decoder, size, alarm)?;
-            let frames = MovingFrames::Gif(decoder.into_frames());
+            // The head has counted them; after the last one many files just end, which the decoder takes for an error.
+            let count = usize::try_from(header.frames).unwrap_or(usize::MAX);
+            let frames = MovingFrames::Gif(decoder.into_frames().take(count));
             Ok(Moving { frames, alarm, loops, profile })
         }
         Format::WebP => {

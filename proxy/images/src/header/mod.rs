@@ -143,7 +143,57 @@ pub fn check_header(data: &[u8]) {
 mod tests {
     use proptest::prelude::*;
 
-    use super::Header;
+    use super::{Header, Unread};
+    use crate::Flaw;
+
+    /// A JPEG of 300 by 200 pixels, up to its first scan, whose frame has this marker, precision and number of components.
+    fn jpeg(marker: u8, precision: u8, components: u8) -> Vec<u8> {
+        let mut bytes = b"\xff\xd8\xff\xe0\0\x04JF\xff\xff".to_vec();
+        bytes.extend_from_slice(&[marker, 0, 9, precision, 0, 200, 1, 44, components, 0]);
+        bytes.extend_from_slice(b"\xff\xda\0\x02");
+        bytes
+    }
+
+    #[test]
+    fn the_frame_of_a_jpeg_tells_size_passes_and_colours() {
+        let header = Header::read(&jpeg(0xc0, 8, 3)).unwrap();
+        assert_eq!((header.width, header.height, header.channels), (300, 200, 3));
+        assert!(!header.progressive && !header.lossless && !header.foreign_colours);
+        assert!(Header::read(&jpeg(0xc2, 8, 1)).is_ok_and(|header| header.progressive));
+        assert!(Header::read(&jpeg(0xc1, 8, 4)).is_ok_and(|header| header.foreign_colours));
+        // Without loss, by arithmetic, of twelve bits.
+        for other in [jpeg(0xc3, 8, 3), jpeg(0xc9, 8, 3), jpeg(0xc1, 12, 3)] {
+            assert_eq!(Header::read(&other), Err(Unread::Unsupported));
+        }
+        // A table is no frame.
+        assert_eq!(Header::read(&jpeg(0xc4, 8, 3)), Err(Unread::Flaw(Flaw::Corrupt)));
+    }
+
+    #[test]
+    fn what_a_png_is_decoded_to_follows_from_type_depth_and_transparency() {
+        let png = |depth, kind, chunk: &[u8]| {
+            let head = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\x01\x2c\0\0\0\xc8".as_slice();
+            let bytes = [head, &[depth, kind, 0, 0, 0, 1, 2, 3, 4], chunk, b"\0\0\0\0IDAT"];
+            Header::read(&bytes.concat())
+        };
+        let clear = b"\0\0\0\x01tRNS\0crc!".as_slice();
+        let cases = [
+            (1, 0, b"".as_slice(), (1, 8)),
+            (16, 0, clear, (2, 16)),
+            (8, 2, b"", (3, 8)),
+            (4, 3, b"", (3, 8)),
+            (8, 3, clear, (4, 8)),
+            (8, 4, b"", (2, 8)),
+            (16, 6, b"", (4, 16)),
+        ];
+        for (depth, kind, chunk, expected) in cases {
+            let header = png(depth, kind, chunk).unwrap();
+            assert_eq!((header.channels, header.depth), expected, "{kind} of {depth} bits");
+            assert_eq!((header.width, header.height, header.lossless), (300, 200, true));
+        }
+        assert_eq!(png(8, 5, b""), Err(Unread::Flaw(Flaw::Corrupt)));
+        assert_eq!(png(8, 2, b"\0\0\0\0IEND"), Err(Unread::Flaw(Flaw::Corrupt)));
+    }
 
     proptest! {
         #[test]

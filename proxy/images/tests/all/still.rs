@@ -170,6 +170,8 @@ fn more_effort_makes_fewer_bytes() {
 fn a_webp_is_not_made_again_but_narrowed() {
     let drawn = encoded(DynamicImage::from(photo(300, 200)), ImageFormat::WebP);
     assert_eq!(reason(&job(drawn.clone())), Reason::Format);
+    let saving = switchback_images::Job { save_data: true, ..job(drawn.clone()) };
+    assert_eq!(reason(&saving), Reason::Format, "it was stored without loss on purpose");
     let narrowed = made(&switchback_images::Job { width: Some(150), ..job(drawn) });
     assert_eq!((narrowed.facts.from, narrowed.facts.height), (Format::WebP, 100));
     let lossy = made(&job(jpeg(&photo(500, 400), 95, None))).bytes;

@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 17] = [
+pub const TARGETS: [Target; 19] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -52,6 +52,10 @@ pub const TARGETS: [Target; 17] = [
     Target { name: "no_vary_search", run: no_vary_search },
     Target { name: "cache_purges", run: switchback_cache::disk::check_purges },
     Target { name: "cache_key", run: cache_key },
+    // A picture has pixels, and cut short it is either none or of the same size.
+    Target { name: "picture_head", run: switchback_images::check_header },
+    // Whatever becomes of it is told; what is made is smaller, and can be read.
+    Target { name: "picture", run: switchback_images::check_conversion },
 ];
 
 /// Runs the target of this name.

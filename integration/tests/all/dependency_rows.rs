@@ -7,13 +7,14 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// A package may import only from lower rows.
-const ROWS: [(&str, usize); 19] = [
+const ROWS: [(&str, usize); 20] = [
     ("switchback-value", 0),
     ("switchback-representation", 0),
     ("switchback-plugin", 0),
     ("switchback-abi", 0),
     ("switchback-conf", 1),
     ("switchback-files", 1),
+    ("switchback-images", 1),
     ("switchback-route", 1),
     ("switchback-upstream", 1),
     ("switchback-cache", 1),

@@ -44,6 +44,14 @@ impl Client {
         Self::over(Stream::Tcp(connect(address)))
     }
 
+    /// Over TCP, to who may refuse it.
+    ///
+    /// # Errors
+    /// The connection is refused, or reset as soon as it stands.
+    pub fn try_tcp(address: SocketAddr) -> std::io::Result<Self> {
+        try_connect(address).map(|stream| Self::over(Stream::Tcp(stream)))
+    }
+
     /// Over a Unix socket.
     ///
     /// # Panics
@@ -373,12 +381,16 @@ impl Client {
 
 #[track_caller]
 fn connect(address: SocketAddr) -> TcpStream {
-    let stream = match TcpStream::connect_timeout(&address, Deadline::soon().left()) {
+    match try_connect(address) {
         Ok(stream) => stream,
         Err(error) => panic!("cannot connect to {address}: {error}"),
-    };
-    stream.set_nodelay(true).expect("a TCP socket");
-    stream
+    }
+}
+
+fn try_connect(address: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, Deadline::soon().left())?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Bytes in the receive buffer of the socket `local` that is connected to `peer`, from `/proc/net/tcp`.

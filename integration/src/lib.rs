@@ -34,6 +34,7 @@ mod scenario;
 mod show;
 mod stream;
 mod wire;
+mod witness;
 
 pub use certs::{Authority, Identity};
 pub use client::{Client, Trust};

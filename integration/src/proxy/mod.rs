@@ -20,6 +20,7 @@ use crate::message::{Request, Response, get};
 use crate::notify::{Heard, NotifySocket};
 use crate::patience::{Deadline, eventually};
 use crate::proc_stats::ProcessStats;
+use crate::witness::tell_panics_at_once;
 pub(crate) use child::Child;
 pub use control::Verdict;
 
@@ -230,6 +231,7 @@ impl Proxy {
         mut command: Command,
         stdin: Stdio,
     ) -> Result<Self, Refusal> {
+        tell_panics_at_once();
         let notify = NotifySocket::bind(folder.path()).expect("a socket in an empty folder");
         command.current_dir(folder.path()).env("NOTIFY_SOCKET", notify.path());
         let mut child = Child::spawn_reading(command, notify.path().to_owned(), stdin);

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use switchback_cache::BodyId;
 use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
 use switchback_conf::{Code, Diagnostic, Location};
 use switchback_variant::{Coding, Level, Offer, Rules, Types};
@@ -22,6 +23,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) decodes: bool,
     /// How much is encoded beside the way.
     pub(crate) room: Room,
+    /// Which settings these are: no others most likely have this number. Its lowest byte is 0.
+    pub(crate) number: u64,
     plan: Arc<EncodePlan>,
 }
 
@@ -92,6 +95,7 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,
+        number: BodyId::fresh().number() & !0xff,
         plan: Arc::clone(plan),
     }
 }

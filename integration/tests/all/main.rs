@@ -69,6 +69,8 @@ mod dependency_rows;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
+mod dictionary;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod edge_changes;

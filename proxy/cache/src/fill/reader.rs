@@ -37,6 +37,13 @@ impl<F: Clone> Reader<F> {
         Self { shared, position: 0, is_first }
     }
 
+    /// Another one who reads from where this one is.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        self.shared.state.lock().enter(self.position);
+        Self { shared: Arc::clone(&self.shared), position: self.position, is_first: false }
+    }
+
     /// Whether the fill was begun for this one.
     #[must_use]
     pub fn is_first(&self) -> bool {

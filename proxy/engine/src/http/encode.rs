@@ -11,6 +11,7 @@ pub(crate) mod counters;
 pub(crate) mod forms;
 pub(crate) mod passing;
 mod settle;
+pub(crate) mod versions;
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::serve;
-use switchback_variant::{Capabilities, Coding, Needs, Offer};
+use switchback_variant::{Capabilities, Coding, Dictionary, Offer, Varies};
 
 use super::answer::Body;
 use super::answer_head::AnswerHead;
@@ -30,6 +31,7 @@ use super::streamed::Streamed;
 use crate::snapshot::encodes::EncodeSettings;
 use coder::Coder;
 use settle::settle;
+use versions::Versions;
 
 pub(crate) use coded::Coded;
 
@@ -44,6 +46,8 @@ pub(crate) struct Encoding {
     coder: Option<Coder>,
     /// What the answer is in, where a stored form is the answer.
     form: Option<Coding>,
+    /// What earlier versions have to do with it, where there may be some.
+    pub(crate) versions: Option<Box<Versions>>,
 }
 
 impl Encoding {
@@ -54,14 +58,25 @@ impl Encoding {
 
     /// For an inner request, whose head may have come from either side of [`prepare`].
     pub(crate) fn inherit(&self) -> Box<Self> {
-        let Self { settings, client, said, coder: _, form: _ } = self;
+        let Self { settings, client, said, coder: _, form: _, versions: _ } = self;
         Box::new(Self {
             settings: Arc::clone(settings),
             client: *client,
             said: said.clone(),
             coder: None,
             form: None,
+            versions: None,
         })
+    }
+
+    /// What answers from the cache are chosen by.
+    fn varies(&self) -> Varies {
+        if self.versions.is_some() { Varies::DICTIONARY } else { Varies::CODING }
+    }
+
+    /// The dictionary that is needed for this coding.
+    fn needed_for(&self, coding: Coding) -> Option<&Dictionary> {
+        self.versions.as_deref()?.needed_for(coding)
     }
 
     /// What can be had of what lies here, or else of what passes.
@@ -86,9 +101,11 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
         }
     }
     let Some(settings) = settings else { return Ok(()) };
-    let client = Capabilities::of(&head.headers, Needs::CODINGS);
+    let (versions, client) = Versions::of(head, &settings, context);
     let said = conditions::translate(head, &client, &settings)?;
-    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None, form: None }));
+    let (coder, form) = (None, None);
+    let encoding = Encoding { settings, client, said, coder, form, versions };
+    context.encoding = Some(Box::new(encoding));
     Ok(())
 }
 

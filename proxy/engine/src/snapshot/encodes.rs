@@ -4,10 +4,13 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use switchback_cache::BodyId;
-use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
+use switchback_conf::plan::{
+    self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, Plan, RoutePlan,
+};
 use switchback_conf::{Code, Diagnostic, Location};
 use switchback_variant::{Coding, Level, Offer, Rules, Types};
 
+use super::dictionaries::{self, DictionarySettings};
 use crate::encoders::Room;
 
 /// How a route encodes its answers.
@@ -25,13 +28,22 @@ pub(crate) struct EncodeSettings {
     pub(crate) room: Room,
     /// Which settings these are: no others most likely have this number. Its lowest byte is 0.
     pub(crate) number: u64,
+    /// Against what is encoded, if against anything.
+    pub(crate) dictionary: Option<Arc<DictionarySettings>>,
     plan: Arc<EncodePlan>,
+    dictionary_plan: Option<Arc<DictionaryPlan>>,
 }
 
 impl EncodeSettings {
     /// Whether a body of this `Content-Type` is encoded.
     pub(crate) fn is_for(&self, content_type: &[u8]) -> bool {
         self.plan.is_for(content_type)
+    }
+
+    /// Whether they are those of a route with these plans.
+    fn are_of(&self, plan: &Arc<EncodePlan>, dictionary: Option<&Arc<DictionaryPlan>>) -> bool {
+        let own = self.dictionary_plan.as_ref();
+        Arc::ptr_eq(&self.plan, plan) && own.map(Arc::as_ptr) == dictionary.map(Arc::as_ptr)
     }
 
     /// How hard to try while a client waits.
@@ -67,11 +79,17 @@ pub(super) fn assemble(
     let mut shared: Vec<Arc<EncodeSettings>> = Vec::new();
     let of_route = |route: &RoutePlan| {
         let own = route.variants.encode.as_ref()?;
+        let dictionary = route.variants.dictionary.as_ref().filter(|_| route.cache.is_some());
         // Routes that have it from their site share one, and stand together.
-        if let Some(last) = shared.last().filter(|last| Arc::ptr_eq(&last.plan, own)) {
+        if let Some(last) = shared.last().filter(|last| last.are_of(own, dictionary)) {
             return Some(Arc::clone(last));
         }
-        shared.push(Arc::new(settings(own, room)));
+        let dictionary = dictionary.cloned();
+        shared.push(Arc::new(EncodeSettings {
+            dictionary: dictionary.as_ref().and_then(|plan| dictionaries::assemble(plan, found)),
+            dictionary_plan: dictionary,
+            ..settings(own, room)
+        }));
         shared.last().cloned()
     };
     plan.routes.iter().map(of_route).collect()
@@ -96,7 +114,9 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
         decodes: plan.decodes,
         room,
         number: BodyId::fresh().number() & !0xff,
+        dictionary: None,
         plan: Arc::clone(plan),
+        dictionary_plan: None,
     }
 }
 
@@ -116,8 +136,6 @@ fn offer(codings: &[plan::Coding]) -> Offer {
 fn check_rest(plan: &Plan, found: &mut Vec<Diagnostic>) {
     let mut told: Vec<*const ()> = Vec::new();
     for route in &plan.routes {
-        let dictionary = route.variants.dictionary.as_ref();
-        let dictionary = dictionary.map(|plan| (Arc::as_ptr(plan).cast(), &plan.at, "dictionary"));
         let images = route.variants.images.as_ref();
         let images = images.map(|plan| {
             // Formats that nobody has written stand nowhere.
@@ -125,7 +143,7 @@ fn check_rest(plan: &Plan, found: &mut Vec<Diagnostic>) {
             let at = at.filter(|at| at.file().is_some()).unwrap_or(&route.at);
             (Arc::as_ptr(plan).cast(), at, "images")
         });
-        for (plan, at, key) in [dictionary, images].into_iter().flatten() {
+        if let Some((plan, at, key)) = images {
             // Routes that have it from their site share one.
             if !told.contains(&plan) {
                 told.push(plan);

@@ -11,6 +11,7 @@ use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
 use crate::http::cache::Fills;
+use crate::http::cache::dictionaries::Dictionaries;
 use crate::http::cache::origins::Origins;
 use crate::http::concurrency::Gate;
 use crate::listen::admit::Counts;
@@ -39,6 +40,8 @@ pub(crate) struct Resident {
     pub(crate) encoders: Encoders,
     /// What is being fetched for them.
     pub(crate) fills: Arc<Fills>,
+    /// What is kept to encode against.
+    pub(crate) dictionaries: Dictionaries,
     /// Which origins are dead, where caches are always online.
     pub(crate) origins: Origins,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,

@@ -19,6 +19,7 @@ use switchback_cache::{BodyId, Entry, Found, Head, Key, Meta};
 use tokio::time::timeout;
 
 use super::Source;
+use super::dictionaries;
 use super::lookup::Wanted;
 use crate::http::context::Context;
 use crate::http::encode;
@@ -130,6 +131,7 @@ fn choose(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Chosen, Fault> {
+    dictionaries::offer(&source, wanted, request, context);
     let Some(wish) = Wish::of(&source, wanted, request, context) else {
         return Ok(Chosen::Served(source.into()));
     };
@@ -173,7 +175,7 @@ impl Wish {
             return None;
         }
         let (meta, length) = source.stored()?;
-        let form = forms::suiting(&meta.head, length, request, context)?;
+        let form = forms::suiting(meta, length, request, context)?;
         let key = meta.key.of_form(meta.body, form.name().as_bytes());
         Some(Self { form, key })
     }
@@ -296,7 +298,7 @@ impl Wish {
 
 impl Source {
     /// What it is stored with, or will be, and the length of its body, where that is known.
-    fn stored(&self) -> Option<(&Meta, Option<u64>)> {
+    pub(super) fn stored(&self) -> Option<(&Meta, Option<u64>)> {
         match self {
             Self::Stored(entry) => Some((&entry.meta, Some(entry.length))),
             Self::Arriving(_, arrived) => Some((arrived.stored.as_deref()?, arrived.length)),

@@ -4,11 +4,12 @@
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
 //! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client),
 //! [`query`] (the content of a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`]
-//! (who is dead), [`forms`] (what is stored encoded for many).
+//! (who is dead), [`forms`] (what is stored encoded for many), [`dictionaries`] (what of it others are encoded against).
 
 pub(crate) mod ahead;
 pub(crate) mod as_get;
 pub(crate) mod counters;
+pub(crate) mod dictionaries;
 mod early_hints;
 pub(crate) mod fetch;
 mod forms;
@@ -60,6 +61,16 @@ pub(crate) enum Source {
     Stored(Arc<Entry>),
     /// It is on its way.
     Arriving(Reader, Arc<fill::Arrived>),
+}
+
+impl Source {
+    /// The same, for another who reads it.
+    fn beside(&self) -> Self {
+        match self {
+            Self::Stored(entry) => Self::Stored(Arc::clone(entry)),
+            Self::Arriving(reader, arrived) => Self::Arriving(reader.beside(), Arc::clone(arrived)),
+        }
+    }
 }
 
 /// Where a stored response lies.

@@ -23,6 +23,7 @@ use super::{CacheFacts, Reader, Source};
 use crate::http::answer::{Answer, Body, has_body};
 use crate::http::answer_head::AnswerHead;
 use crate::http::context::Context;
+use crate::http::encode::versions;
 use crate::http::fault::Fault;
 use crate::http::streamed::{Larger, Streamed};
 
@@ -70,7 +71,8 @@ pub(super) fn answer(
         }
         answered => answered,
     };
-    let reply = Reply { cache_status, ..Reply::whole(age, of.length()) };
+    let use_as_dictionary = versions::announcement(context);
+    let reply = Reply { cache_status, use_as_dictionary, ..Reply::whole(age, of.length()) };
     Ok(made(of, from, reply, answered))
 }
 

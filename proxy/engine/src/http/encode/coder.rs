@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchback_variant::{
-    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Level, Limits, Step as Decoded, Variant,
+    Broken, Coding, Decoder, Dictionary, Digest, Encoder, EncoderFailed, Flush, Level, Limits,
+    Step as Decoded, Variant,
 };
 use thiserror::Error;
 
@@ -22,12 +23,17 @@ pub(super) struct Recipe {
     pub(super) encode: Option<Coding>,
     /// How soon.
     pub(super) flush: Flush,
+    /// Against what it is encoded, where its coding needs a dictionary.
+    pub(super) dictionary: Option<Digest>,
 }
 
 impl Recipe {
     /// What comes of it.
     pub(super) fn variant(self) -> Variant {
-        Variant::coded(self.coding())
+        match &self.dictionary {
+            Some(dictionary) => Variant::with_dictionary(self.coding(), dictionary),
+            None => Variant::coded(self.coding()),
+        }
     }
 
     /// What it comes out in.
@@ -41,6 +47,8 @@ pub(crate) struct Coder {
     recipe: Recipe,
     decoder: Option<Decoder>,
     encoder: Option<Encoder>,
+    /// What stands before what it makes.
+    preamble: Vec<u8>,
     /// Between the two.
     plain: Vec<u8>,
     taken: u64,
@@ -87,6 +95,17 @@ impl Coder {
         length: Option<u64>,
         resident: &Arc<Resident>,
     ) -> Result<Self, Failed> {
+        Self::against(None, recipe, level, length, resident)
+    }
+
+    /// The same with a dictionary, where its coding needs one.
+    pub(super) fn against(
+        dictionary: Option<&Dictionary>,
+        recipe: Recipe,
+        level: Level,
+        length: Option<u64>,
+        resident: &Arc<Resident>,
+    ) -> Result<Self, Failed> {
         if !resident.metrics.encoding.enter() {
             return Err(Failed::TooMany);
         }
@@ -94,6 +113,7 @@ impl Coder {
             recipe,
             decoder: None,
             encoder: None,
+            preamble: Vec::new(),
             plain: Vec::new(),
             taken: 0,
             made: 0,
@@ -104,7 +124,13 @@ impl Coder {
         }
         if let Some(coding) = recipe.encode {
             let length = length.filter(|_| recipe.decode.is_none());
-            coder.encoder = Some(Encoder::new(coding, level, length)?);
+            coder.encoder = Some(match dictionary {
+                Some(dictionary) => {
+                    let before = &mut coder.preamble;
+                    Encoder::with_dictionary(coding, level, length, dictionary, before)?
+                }
+                None => Encoder::new(coding, level, length)?,
+            });
         }
         Ok(coder)
     }
@@ -132,6 +158,7 @@ impl Coder {
     /// Takes some from the front of `piece`, and appends what it comes to.
     pub(super) fn step(&mut self, piece: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Failed> {
         let (before, had) = (piece.len(), out.len());
+        out.append(&mut self.preamble);
         let step = self.some(piece, out);
         self.taken += (before - piece.len()) as u64;
         self.made += (out.len() - had) as u64;
@@ -203,6 +230,7 @@ impl Coder {
     /// Ends the body.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failed> {
         let had = out.len();
+        out.append(&mut self.preamble);
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
         }
@@ -272,7 +300,7 @@ mod tests {
     use super::*;
 
     fn coder(decode: Option<Coding>, encode: Option<Coding>) -> Result<Coder, Failed> {
-        let recipe = Recipe { decode, encode, flush: Flush::WhenQuiet };
+        let recipe = Recipe { decode, encode, flush: Flush::WhenQuiet, dictionary: None };
         Coder::new(recipe, 4, None, &Arc::default())
     }
 
@@ -307,7 +335,8 @@ mod tests {
     #[test]
     fn there_are_only_so_many_at_once() {
         let resident = Arc::<Resident>::default();
-        let recipe = Recipe { decode: None, encode: Some(Coding::Gzip), flush: Flush::WhenQuiet };
+        let (encode, flush) = (Some(Coding::Gzip), Flush::WhenQuiet);
+        let recipe = Recipe { decode: None, encode, flush, dictionary: None };
         let coder = || Coder::new(recipe, 1, None, &resident);
         let first = coder().unwrap();
         while resident.metrics.encoding.enter() {}

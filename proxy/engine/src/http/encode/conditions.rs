@@ -79,7 +79,9 @@ fn remove(head: &mut RequestHeader, name: &HeaderName, said: &mut HeaderMap) -> 
 
 /// A form that the client can use without being sent it again.
 fn suits(variant: &Variant, client: &Capabilities) -> bool {
-    variant.image_form().is_none() && client.takes(variant.coding())
+    let known = client.dictionary();
+    let is_at_hand = variant.suits_dictionary(known.as_ref());
+    variant.image_form().is_none() && client.takes(variant.coding()) && is_at_hand
 }
 
 /// Whether a line of `If-Range` is about bytes as the original has them. A date says nothing of the form.
@@ -99,7 +101,7 @@ fn is_of_original(line: &HeaderValue, client: &Capabilities, settings: &EncodeSe
 pub(super) fn confirm(
     head: &mut ResponseHeader,
     request: &RequestHeader,
-    encoding: &Encoding,
+    (encoding, varies): (&Encoding, Varies),
 ) -> Result<(), Fault> {
     let Some(current) = head.headers.get(ETAG).cloned() else { return Ok(()) };
     let client = &encoding.client;
@@ -117,12 +119,12 @@ pub(super) fn confirm(
         return Ok(());
     };
     head.insert_header(ETAG, tag).map_err(Fault::internal)?;
-    if variant.is_original() { Ok(()) } else { vary(head) }
+    if variant.is_original() { Ok(()) } else { vary(head, varies) }
 }
 
 /// Has an answer say that it depends on what the client can decode.
-pub(super) fn vary(head: &mut impl Fields) -> Result<(), Fault> {
-    match Varies::CODING.merge(head.fields()) {
+pub(super) fn vary(head: &mut impl Fields, varies: Varies) -> Result<(), Fault> {
+    match varies.merge(head.fields()) {
         Merged::Unchanged => Ok(()),
         Merged::Line(line) => head.replace(&VARY, line).map_err(Fault::internal),
     }

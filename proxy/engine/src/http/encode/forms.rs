@@ -7,7 +7,9 @@ use pingora_http::RequestHeader;
 use switchback_cache::serve::{self, Answered, Asked};
 use switchback_cache::{BodyId, Head, Meta};
 use switchback_variant::etag::{self, Making};
-use switchback_variant::{Capabilities, Choice, Coding, Flush, Needs, Token, forbids_transforming};
+use switchback_variant::{
+    Capabilities, Choice, Coding, Flush, Needs, Offer, Token, Varies, forbids_transforming,
+};
 
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
@@ -24,6 +26,8 @@ use crate::snapshot::encodes::EncodeSettings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     recipe: Recipe,
+    /// What it was chosen by.
+    varies: Varies,
 }
 
 /// What the conditions of a request mean, where a form would be sent.
@@ -40,28 +44,39 @@ pub(crate) enum Conditions {
 /// In which form the client is to have a response with this head, if not as it is stored. `length` is that of its body, where it is
 /// known.
 pub(crate) fn suiting(
-    head: &Head,
+    original: &Meta,
     length: Option<u64>,
     request: &RequestHeader,
     context: &Context,
 ) -> Option<Form> {
     let encoding = context.encoding.as_deref()?;
-    let offer = &encoding.settings.stored;
-    let decision = settle::by(head.status, &head.headers, request, (encoding, offer));
-    let Decision::Make(recipe) = decision else { return None };
+    let Head { status, headers } = &original.head;
+    let by = |offer: &Offer| match settle::by(*status, headers, request, (encoding, offer)) {
+        Decision::Make(recipe) => Some(recipe),
+        Decision::Leave | Decision::Keep => None,
+    };
+    let plain = &encoding.settings.stored;
+    let against = encoding.versions.as_deref().and_then(|versions| {
+        let (offer, dictionary) = versions.offer(plain, original)?;
+        let recipe = by(&offer).filter(|recipe| recipe.coding().needs_dictionary())?;
+        let may_be_used = versions.may_be_used_for(original.body, context);
+        may_be_used.then(|| Recipe { dictionary: Some(*dictionary.digest()), ..recipe })
+    });
+    let recipe = against.or_else(|| by(plain))?;
     let least = encoding.settings.rules.min_length;
     let is_short = recipe.decode.is_none() && length.is_some_and(|length| length < least);
     // An event stream is for those who are there.
-    (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe })
+    let varies = encoding.varies();
+    (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe, varies })
 }
 
 /// What a client that says nothing else of note is sent of what is stored uncoded, and what a form is noted by that all such
-/// clients are sent. Nothing where that is not encoded.
+/// clients are sent. Nothing where that is not encoded, or where an answer may have to tell of a dictionary.
 pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
     let settings = context.snapshot.encode(context.place.route?)?;
     let client = Capabilities::of(&request.headers, Needs::CODINGS);
     match settings.stored.choose(&client) {
-        _ if request.version < Version::HTTP_11 => None,
+        _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
         Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
         Choice::Send(coding) if !forbids_transforming(&request.headers) => {
             Some((coding, mark(settings, coding)))
@@ -98,15 +113,17 @@ impl Form {
     /// The head of the form of this number, made of a response with the head `original`.
     pub(crate) fn head(self, original: &Head, body: BodyId) -> Result<Head, Fault> {
         let mut head = original.clone();
-        vary(&mut head.headers)?;
+        vary(&mut head.headers, self.varies)?;
         change(&mut head.headers, self.recipe, Making::numbered(body.number()))?;
         Ok(head)
     }
 
     /// What makes it of a body of this length; `None` where too much is being made.
     pub(crate) fn coder(self, length: Option<u64>, context: &Context) -> Option<Coder> {
-        let level = context.encoding.as_deref()?.settings.level(self.recipe.coding());
-        let made = Coder::new(self.recipe, level, length, &context.resident);
+        let encoding = context.encoding.as_deref()?;
+        let level = encoding.settings.level(self.recipe.coding());
+        let dictionary = encoding.needed_for(self.recipe.coding());
+        let made = Coder::against(dictionary, self.recipe, level, length, &context.resident);
         made.map_err(|failed| failed.note(context)).ok()
     }
 
@@ -130,9 +147,11 @@ impl Form {
 
     /// What makes it as small as can be of a body of this length; `None` where too much is being made.
     pub(crate) fn best(self, length: u64, context: &Context) -> Option<Task> {
-        let settings = &context.encoding.as_deref()?.settings;
+        let encoding = context.encoding.as_deref()?;
+        let settings = &encoding.settings;
         let level = settings.best(self.recipe.encode?)?;
-        let made = Coder::new(self.recipe, level, Some(length), &context.resident);
+        let dictionary = encoding.needed_for(self.recipe.coding());
+        let made = Coder::against(dictionary, self.recipe, level, Some(length), &context.resident);
         let coder = made.map_err(|failed| failed.note(context)).ok()?;
         Some(Task { coder, room: settings.room })
     }

@@ -322,8 +322,8 @@ fn what_is_not_done_yet_is_warned_of() {
     let folder = tempfile::tempdir().unwrap();
     let origin = Origin::start();
     let lines =
-        "cache = \"main\"\nencode = \"on\"\nimages = \"on\"\ndictionary = { match = \"/a.*.js\" }";
+        "cache = \"main\"\nencode = \"on\"\ndictionary = { match = \"/a.*.js\" }";
     std::fs::write(folder.path().join("c.toml"), encoding(&origin, lines).to_toml()).unwrap();
     let checked = switchback(folder.path(), &["check", "-c", "c.toml"]);
-    checked.expect_text("`images` has no effect yet").expect_text("`dictionary` has no effect yet");
+    checked.expect_text("`dictionary` has no effect yet");
 }

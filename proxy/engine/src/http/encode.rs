@@ -10,6 +10,7 @@ mod conditions;
 pub(crate) mod counters;
 pub(crate) mod forms;
 pub(crate) mod passing;
+pub(crate) mod pictures;
 mod settle;
 
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_variant::{Capabilities, Coding, Needs, Offer};
+use switchback_variant::{Capabilities, Coding, Offer};
 
 use super::answer::Body;
 use super::answer_head::AnswerHead;
@@ -27,10 +28,11 @@ use super::pieces::Pieces;
 use super::rules::Fields as _;
 use super::streamed::Streamed;
 use crate::snapshot::encodes::EncodeSettings;
-use coder::Coder;
+use pictures::View;
 use settle::settle;
 
 pub(crate) use coded::Coded;
+pub(crate) use coder::Coder;
 
 /// How the answer to a request may be encoded.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Encoding {
     coder: Option<Coder>,
     /// What the answer is in, where a stored form is the answer.
     form: Option<Coding>,
+    /// What the answer says of a picture, where it is one that is stored.
+    view: Option<View>,
 }
 
 impl Encoding {
@@ -53,14 +57,30 @@ impl Encoding {
 
     /// For an inner request, whose head may have come from either side of [`prepare`].
     pub(crate) fn inherit(&self) -> Box<Self> {
-        let Self { settings, client, said, coder: _, form: _ } = self;
+        let Self { settings, client, said, .. } = self;
         Box::new(Self {
             settings: Arc::clone(settings),
             client: *client,
             said: said.clone(),
             coder: None,
             form: None,
+            view: None,
         })
+    }
+
+    /// Notes what an answer is sent in, where that is known and the route encodes.
+    fn note(&self, coding: Option<Coding>, context: &Context) {
+        let coding = coding.filter(|_| self.settings.encodes());
+        context.asked.lock().coding = coding;
+        context.resident.metrics.encoding.answered(coding);
+    }
+
+    /// The same of a stored form.
+    fn note_form(&self, coding: Coding, status: StatusCode, context: &Context) {
+        if status != StatusCode::NOT_MODIFIED {
+            self.note(Some(coding), context);
+            self.view.iter().for_each(|view| pictures::note(view, context));
+        }
     }
 
     /// What can be had of what lies here, or else of what passes.
@@ -85,9 +105,10 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
         }
     }
     let Some(settings) = settings else { return Ok(()) };
-    let client = Capabilities::of(&head.headers, Needs::CODINGS);
+    let client = Capabilities::of(&head.headers, settings.needs);
     let said = conditions::translate(head, &client, &settings)?;
-    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None, form: None }));
+    let encoding = Encoding { settings, client, said, coder: None, form: None, view: None };
+    context.encoding = Some(Box::new(encoding));
     Ok(())
 }
 
@@ -103,30 +124,18 @@ pub(crate) fn forget_conditions(context: &mut Context) {
 pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
     let Some(encoding) = context.encoding.as_deref() else { return true };
     if let Some(coding) = encoding.form {
-        note_form(coding, head.status(), context);
+        encoding.note_form(coding, head.status(), context);
         return true;
     }
     let is_for = |line: &HeaderValue| encoding.settings.is_for(line.as_bytes());
     let is_concerned = head.status() == StatusCode::NOT_MODIFIED
         || head.line(&header::CONTENT_ENCODING).is_some()
-        || head.line(&header::CONTENT_TYPE).is_some_and(is_for);
+        || head.line(&header::CONTENT_TYPE).is_some_and(is_for)
+        || pictures::concern(head, encoding);
     if !is_concerned {
-        note(Some(Coding::Identity), context);
+        encoding.note(Some(Coding::Identity), context);
     }
     !is_concerned
-}
-
-/// The same of a stored form.
-fn note_form(coding: Coding, status: StatusCode, context: &Context) {
-    if status != StatusCode::NOT_MODIFIED {
-        note(Some(coding), context);
-    }
-}
-
-/// Notes what an answer is sent in, where that is known.
-fn note(coding: Option<Coding>, context: &Context) {
-    context.asked.lock().coding = coding;
-    context.resident.metrics.encoding.answered(coding);
 }
 
 /// Bodies up to this size that are in memory are encoded at once, so that their length is known. What is decoded may be much more.
@@ -139,11 +148,12 @@ pub(crate) fn own(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Body, Fault> {
-    if let Some(coding) = context.encoding.as_ref().and_then(|encoding| encoding.form) {
-        note_form(coding, head.status, context);
+    let Some(encoding) = context.encoding.take() else { return Ok(body) };
+    if let Some(coding) = encoding.form {
+        encoding.note_form(coding, head.status, context);
+        context.encoding = Some(encoding);
         return Ok(body);
     }
-    let Some(encoding) = context.encoding.take() else { return Ok(body) };
     let settled = settle(head, request, &encoding, context);
     context.encoding = Some(encoding);
     let Some(coder) = settled? else { return Ok(body) };

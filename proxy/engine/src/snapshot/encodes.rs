@@ -3,10 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
+use switchback_conf::plan::{
+    self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, ImagesPlan, Plan, RoutePlan,
+};
 use switchback_conf::{Code, Diagnostic, Location};
-use switchback_variant::{Coding, Level, Offer, Rules, Types};
+use switchback_variant::{Coding, Level, Needs, Offer, Rules, Types};
 
+use super::images::{self, ImageSettings};
 use crate::encoders::Room;
 
 /// How a route encodes its answers.
@@ -22,10 +25,27 @@ pub(crate) struct EncodeSettings {
     pub(crate) decodes: bool,
     /// How much is encoded beside the way.
     pub(crate) room: Room,
+    /// What is made of pictures.
+    pub(crate) images: Option<Arc<ImageSettings>>,
+    /// What has to be known of clients.
+    pub(crate) needs: Needs,
     plan: Arc<EncodePlan>,
 }
 
 impl EncodeSettings {
+    fn is_of(&self, encode: &Arc<EncodePlan>, images: Option<&Arc<ImagesPlan>>) -> bool {
+        let is_of_images = match (&self.images, images) {
+            (Some(own), Some(plan)) => own.is_of(plan),
+            (own, plan) => own.is_none() && plan.is_none(),
+        };
+        Arc::ptr_eq(&self.plan, encode) && is_of_images
+    }
+
+    /// Whether anything is encoded; else all that is made is pictures.
+    pub(crate) fn encodes(&self) -> bool {
+        !self.plan.stored.is_empty()
+    }
+
     /// Whether a body of this `Content-Type` is encoded.
     pub(crate) fn is_for(&self, content_type: &[u8]) -> bool {
         self.plan.is_for(content_type)
@@ -57,21 +77,43 @@ pub(super) fn assemble(
     found: &mut Vec<Diagnostic>,
 ) -> Box<[Option<Arc<EncodeSettings>>]> {
     check_rest(plan, found);
-    if plan.routes.iter().all(|route| route.variants.encode.is_none()) {
+    found.extend(images::missing(plan));
+    let has_any =
+        |route: &RoutePlan| route.variants.encode.is_some() || route.variants.images.is_some();
+    if !plan.routes.iter().any(has_any) {
         return Box::default();
     }
-    let room = room(plan.encoders);
+    let (room, nothing) = (room(plan.encoders), Arc::new(nothing()));
     let mut shared: Vec<Arc<EncodeSettings>> = Vec::new();
     let of_route = |route: &RoutePlan| {
-        let own = route.variants.encode.as_ref()?;
+        if !has_any(route) {
+            return None;
+        }
+        let own = route.variants.encode.as_ref().unwrap_or(&nothing);
+        let images = route.variants.images.as_ref();
         // Routes that have it from their site share one, and stand together.
-        if let Some(last) = shared.last().filter(|last| Arc::ptr_eq(&last.plan, own)) {
+        if let Some(last) = shared.last().filter(|last| last.is_of(own, images)) {
             return Some(Arc::clone(last));
         }
-        shared.push(Arc::new(settings(own, room)));
+        let images = images.map(|plan| Arc::new(ImageSettings::new(plan, room)));
+        shared.push(Arc::new(settings(own, images, room)));
         shared.last().cloned()
     };
     plan.routes.iter().map(of_route).collect()
+}
+
+/// Of routes that make pictures alone.
+fn nothing() -> EncodePlan {
+    EncodePlan {
+        stored: Vec::new(),
+        streamed: Vec::new(),
+        types: Vec::new(),
+        min_length: 0,
+        levels: CodingLevels { br: 1, zstd: 1, gzip: 1 },
+        best: None,
+        decodes: false,
+        events: false,
+    }
 }
 
 fn room(plan: EncodersPlan) -> Room {
@@ -81,7 +123,11 @@ fn room(plan: EncodersPlan) -> Room {
     Room { threads, queue }
 }
 
-fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
+fn settings(
+    plan: &Arc<EncodePlan>,
+    images: Option<Arc<ImageSettings>>,
+    room: Room,
+) -> EncodeSettings {
     // What is empty has nothing to encode.
     let min_length = plan.min_length.max(1);
     // This one text is understood.
@@ -92,6 +138,8 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,
+        needs: images.as_ref().map_or(Needs::CODINGS, |images| Needs::CODINGS.and(images.needs())),
+        images,
         plan: Arc::clone(plan),
     }
 }
@@ -110,23 +158,12 @@ fn offer(codings: &[plan::Coding]) -> Offer {
 
 /// What configuration can ask for and nobody does yet.
 fn check_rest(plan: &Plan, found: &mut Vec<Diagnostic>) {
-    let mut told: Vec<*const ()> = Vec::new();
-    for route in &plan.routes {
-        let dictionary = route.variants.dictionary.as_ref();
-        let dictionary = dictionary.map(|plan| (Arc::as_ptr(plan).cast(), &plan.at, "dictionary"));
-        let images = route.variants.images.as_ref();
-        let images = images.map(|plan| {
-            // Formats that nobody has written stand nowhere.
-            let at = plan.formats.first().map(|format| &format.at);
-            let at = at.filter(|at| at.file().is_some()).unwrap_or(&route.at);
-            (Arc::as_ptr(plan).cast(), at, "images")
-        });
-        for (plan, at, key) in [dictionary, images].into_iter().flatten() {
-            // Routes that have it from their site share one.
-            if !told.contains(&plan) {
-                told.push(plan);
-                found.push(not_yet(key, at));
-            }
+    let mut told: Vec<*const DictionaryPlan> = Vec::new();
+    for dictionary in plan.routes.iter().filter_map(|route| route.variants.dictionary.as_ref()) {
+        // Routes that have it from their site share one.
+        if !told.contains(&Arc::as_ptr(dictionary)) {
+            told.push(Arc::as_ptr(dictionary));
+            found.push(not_yet("dictionary", &dictionary.at));
         }
     }
 }

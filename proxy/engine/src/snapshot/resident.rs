@@ -17,6 +17,7 @@ use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
+use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
 
@@ -37,6 +38,8 @@ pub(crate) struct Resident {
     pub(crate) relay: OnceLock<Relay>,
     /// Who encodes beside the way.
     pub(crate) encoders: Encoders,
+    /// Who makes smaller forms of pictures.
+    pub(crate) pictures: Pictures,
     /// What is being fetched for them.
     pub(crate) fills: Arc<Fills>,
     /// Which origins are dead, where caches are always online.

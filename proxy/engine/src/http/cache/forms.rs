@@ -5,8 +5,11 @@
 //! nothing of its forms to be found, and a form whose times are not the response's takes that one's head anew. What is not there is
 //! made while it is sent, by one for all who want it.
 
+mod beside;
 mod best;
+mod form;
 mod making;
+mod pictures;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -19,9 +22,10 @@ use tokio::time::timeout;
 use super::Source;
 use super::lookup::Wanted;
 use crate::http::context::Context;
-use crate::http::encode::forms::{self, Conditions, Form};
+use crate::http::encode::forms::{self, Conditions};
 use crate::http::fault::Fault;
 use crate::snapshot::caches::CacheSettings;
+use form::Form;
 
 /// What answers a request.
 pub(super) struct Served {
@@ -83,6 +87,9 @@ pub(super) fn choose(
     let found = wanted.settings.zone.stored.find(&wish.key, &HeaderMap::new());
     match (found, source) {
         (Found::Ask, Source::Stored(entry)) => Ok(Chosen::Ask(entry)),
+        (found, Source::Stored(entry)) if wish.is_awaited(&found, request, context) => {
+            Ok(Chosen::Ask(entry))
+        }
         (found, source) => {
             wish.serve(found, source, &wanted.settings, (request, context)).map(Chosen::Served)
         }
@@ -105,6 +112,7 @@ pub(super) async fn obtain(
     let none = HeaderMap::new();
     let found = timeout(DISK_PATIENCE, wanted.settings.zone.stored.read(&wish.key, &none)).await;
     let found = found.unwrap_or(Found::Nothing);
+    let found = wish.wait(found, &source, &wanted.settings, (request, context)).await;
     wish.serve(found, source, &wanted.settings, (request, context))
 }
 
@@ -114,13 +122,13 @@ impl Wish {
         source: &Source,
         wanted: &Wanted,
         request: &RequestHeader,
-        context: &Context,
+        context: &mut Context,
     ) -> Option<Self> {
         if context.encoding.is_none() || wanted.slice.is_some() {
             return None;
         }
         let (meta, length) = source.stored()?;
-        let form = forms::suiting(&meta.head, length, request, context)?;
+        let form = Form::suiting(&meta.head, length, request, context)?;
         let key = meta.key.of_form(meta.body, form.name().as_bytes());
         Some(Self { form, key })
     }
@@ -140,11 +148,19 @@ impl Wish {
             }
             Found::Ask | Found::Others | Found::Nothing => None,
         };
+        if let Some(entry) = &stored
+            && self.form.is_refused(entry, context)
+        {
+            return Ok(source.into());
+        }
         let tag = stored.as_ref().and_then(|entry| forms::tag(&entry.meta.head));
         let conditions = match forms::conditions(meta, tag, request, context) {
             Conditions::None => None,
             Conditions::Left(left) => Some(Box::new(left)),
-            Conditions::OfOriginal => return Ok(source.into()),
+            Conditions::OfOriginal => {
+                self.form.is_passed_over(context);
+                return Ok(source.into());
+            }
         };
         let source = match stored {
             Some(entry) => {
@@ -152,18 +168,22 @@ impl Wish {
                     best::consider(&self, &entry, original, settings, context);
                     if conditions.is_none() && request.method == Method::GET {
                         let saved = original.length.saturating_sub(entry.length);
-                        context.resident.metrics.encoding.saved.add_many(saved);
+                        self.form.saved(context).add_many(saved);
                     }
                 }
                 Source::Stored(entry)
             }
             None if !self.is_made_for(request, conditions.as_deref()) => return Ok(source.into()),
+            None if self.form.is_picture() => {
+                self.begin(&source, settings, context);
+                return Ok(source.into());
+            }
             None => match self.make(source, settings, context)? {
                 Ok(made) => made,
                 Err(source) => return Ok(source.into()),
             },
         };
-        self.form.is_sent(context);
+        self.form.is_sent(&source, context);
         Ok(Served { source, conditions })
     }
 
@@ -185,7 +205,8 @@ impl Wish {
         if entry.meta.times == original.times {
             return Ok(entry);
         }
-        let head = self.form.head(&original.head, entry.meta.body)?;
+        let form = self.form.of(&entry);
+        let head = form.head(&original.head, entry.meta.body)?;
         let meta = Meta { body: entry.meta.body, ..self.meta(original, head) };
         let renewed = settings.zone.stored.refresh(&entry, meta);
         if settings.zone.stored.disk().is_some() {

@@ -10,7 +10,7 @@ use switchback_variant::{
 
 use super::coder::{Coder, Recipe};
 use super::conditions::{confirm, vary};
-use super::{Encoding, note};
+use super::{Encoding, pictures};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
@@ -35,6 +35,7 @@ pub(super) fn settle(
     encoding: &Encoding,
     context: &Context,
 ) -> Result<Option<Coder>, Fault> {
+    pictures::tell(head, encoding, context)?;
     if head.status == StatusCode::NOT_MODIFIED {
         confirm(head, request, encoding)?;
         return Ok(None);
@@ -54,7 +55,7 @@ pub(super) fn settle(
             Err(error) => error.note(context),
         }
     }
-    note(Coding::of(&head.headers), context);
+    encoding.note(Coding::of(&head.headers), context);
     Ok(coder)
 }
 

@@ -116,6 +116,10 @@ mod http2_stalls;
 #[cfg(test)]
 mod idle_connections;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
+mod images_conditions;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod limits;

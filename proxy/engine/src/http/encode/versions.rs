@@ -43,12 +43,12 @@ impl Versions {
     ) -> (Option<Box<Self>>, Capabilities) {
         // Paths are compared as clients write them.
         let target = context.received.as_deref().unwrap_or(head).raw_path();
-        let settings = settings.dictionary.as_ref();
+        let (settings, needs) = (settings.dictionary.as_ref(), settings.needs);
         let Some(settings) = settings.filter(|own| own.pattern.matches(target)) else {
-            return (None, Capabilities::of(&head.headers, Needs::CODINGS));
+            return (None, Capabilities::of(&head.headers, needs));
         };
         let scope = scope(head, context);
-        let needs = if scope.is_some() { Needs::DICTIONARY } else { Needs::CODINGS };
+        let needs = if scope.is_some() { needs.and(Needs::DICTIONARY) } else { needs };
         let client = Capabilities::of(&head.headers, needs);
         let named = scope.zip(client.dictionary());
         let dictionaries = &context.resident.dictionaries;

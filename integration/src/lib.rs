@@ -69,9 +69,12 @@ pub use scenario::{
     slow_clients, slow_logs, smuggling, traffic,
 };
 pub use scenario::{
+    Giant, Matrix, OtherHand, Passed, Saved, Unpacked, giant_through_proxy, matrix, pass_zeros,
+    refuse_giant, saved_of_pictures, saved_of_texts, unpack_zeros,
+};
+pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
-pub use scenario::{Saved, saved_of_texts};
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -57,6 +57,11 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
+    Browsed, Giant, Matrix, OtherHand, PICTURES, Passed, Saved, Unpacked, browse,
+    giant_through_proxy, matrix, pass_zeros, refuse_giant, saved_of_pictures, saved_of_texts,
+    unpack_zeros,
+};
+pub use scenario::{
     Cache, CacheTests, CaseVerdict, Change, ChangePlan, Changes, ComparePlan, Compared, Cost,
     Count, Downloads, Effort, Escapes, Everyday, Feature, Filtered, Fit, Fragments, GIVEN_BACK,
     H2Conformance, H2Hostile, H2spec, Herd, IdleFound, IdleOne, IdleOnePlan, IdlePlan, IdleStep,
@@ -67,10 +72,6 @@ pub use scenario::{
     idle_in_one_process, latency, many_sites, many_sites_config, median, mutated, needs,
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
-};
-pub use scenario::{
-    Giant, Matrix, OtherHand, Passed, Saved, Unpacked, giant_through_proxy, matrix, pass_zeros,
-    refuse_giant, saved_of_pictures, saved_of_texts, unpack_zeros,
 };
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,

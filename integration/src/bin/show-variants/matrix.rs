@@ -10,6 +10,7 @@ pub(crate) fn all(show: &mut Show, quick: bool) {
         (OtherHand::Python, "Python", "HTTP/1, with and without TLS"),
         (OtherHand::Node, "Node", "HTTP/2, with and without TLS"),
         (OtherHand::Curl, "curl", "HTTP/1 and TLS with HTTP/1 and HTTP/2"),
+        (OtherHand::Chromium, "Chromium", "HTTP/1, and HTTP/2 with TLS"),
     ] {
         let what = format!("answers that are wrong, as {name} reads them over {over}");
         let begun = Instant::now();

@@ -1,5 +1,6 @@
 //! Every client gets what it can read, and the same bytes: asked and decoded by programs of other hands.
 
+mod browsed;
 mod cells;
 mod origin;
 mod programs;
@@ -14,6 +15,7 @@ use tempfile::TempDir;
 use crate::certs::Authority;
 use crate::config::{Config, config};
 use crate::origin::Origin;
+use crate::peer::Tool;
 use crate::proxy::Proxy;
 use cells::{Cell, FORMS, Form};
 use programs::Place;
@@ -27,6 +29,8 @@ pub enum OtherHand {
     Node,
     /// curl, over HTTP/1 and over HTTP/2 with TLS, of all requests one in seven.
     Curl,
+    /// A browser, over HTTP/1 and over HTTP/2 with TLS; what it can decode it says itself.
+    Chromium,
 }
 
 /// What one of them found.
@@ -63,10 +67,11 @@ pub fn matrix(by: OtherHand, is_quick: bool) -> Option<Matrix> {
         folder: folder.path().to_owned(),
     };
     let jobs = by.jobs(&cells);
-    let said = match by {
-        OtherHand::Python => programs::python(&place, &jobs),
-        OtherHand::Node => programs::node(&place, &jobs),
-        OtherHand::Curl => programs::curl(&place, &jobs),
+    let (jobs, said) = match by {
+        OtherHand::Python => (jobs.clone(), programs::python(&place, &jobs)),
+        OtherHand::Node => (jobs.clone(), programs::node(&place, &jobs)),
+        OtherHand::Curl => (jobs.clone(), programs::curl(&place, &jobs)),
+        OtherHand::Chromium => browsed::chromium(&place, &cells, &origin),
     };
     Some(judged(&cells, &jobs, &said))
 }
@@ -89,6 +94,7 @@ fn configured(origin: &Origin, authority: &Authority) -> Config {
         .site("encode = \"on\"")
         .route("/passing/*", "proxy = \"app\"")
         .route("/cached/*", "proxy = \"app\"\ncache = { zone = \"main\", key = \"$uri\" }")
+        .route("/*", "proxy = \"app\"\nencode = \"off\"")
         .upstream("app", &[origin], "")
 }
 
@@ -114,7 +120,8 @@ impl OtherHand {
         match self {
             Self::Python => programs::python_is_there(),
             Self::Node => programs::node_is_there(),
-            Self::Curl => crate::peer::Tool::Curl.quiet_command().is_some(),
+            Self::Curl => Tool::Curl.quiet_command().is_some(),
+            Self::Chromium => Tool::Chromium.quiet_command().is_some(),
         }
     }
 
@@ -138,6 +145,7 @@ impl OtherHand {
                 jobs.retain(|job| job.scheme == "https" || !job.is_h2);
                 jobs = jobs.into_iter().step_by(7).collect();
             }
+            Self::Chromium => jobs.clear(),
         }
         jobs
     }

@@ -187,6 +187,7 @@ mod unix_sockets;
 mod upgrade;
 #[cfg(test)]
 mod upstream_tls;
+mod variants;
 #[cfg(test)]
 mod websocket;
 #[cfg(test)]

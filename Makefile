@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache show-variants
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -60,3 +60,8 @@ show-edge:
 show-cache:
 	@integration/setup.sh test
 	@integration/show/cache.sh
+
+# Forms of a response: decoded by programs of other hands, what they save and cost, a browser, bombs.
+show-variants:
+	@integration/setup.sh show
+	@integration/show/variants.sh

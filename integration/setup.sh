@@ -3,6 +3,7 @@
 #
 #   integration/setup.sh build   what a build needs: Rust, a C compiler and cmake (for the TLS library and the allocator)
 #   integration/setup.sh test    that, and the programs that the tests talk to
+#   integration/setup.sh show    that, and what decodes what is sent in `make show-variants`
 set -eu
 
 # Debian keeps servers in the sbin folders, which are not in everybody's path.
@@ -12,6 +13,7 @@ for_build="cmake:cmake cc:gcc"
 for_test="nginx:nginx haproxy:haproxy varnishd:varnish redis-server:redis-server slowhttptest:slowhttptest wrk:wrk
 h2load:nghttp2-client chromium:chromium valgrind:valgrind faketime:faketime strace:strace openssl:openssl curl:curl
 ss:iproute2 brotli:brotli zstd:zstd systemd-analyze:systemd groff:groff-base goaccess:goaccess fail2ban-regex:fail2ban logrotate:logrotate"
+for_show="node:nodejs"
 
 die() {
     echo "$1" >&2
@@ -55,7 +57,15 @@ case "${1:-}" in
         # A library without a program of its own.
         ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || packages="$packages libfaketime"
         ;;
-    *) die "usage: integration/setup.sh build|test" ;;
+    show)
+        "$0" test
+        packages=$(missing "$for_show")
+        # Libraries for Debian's own Python, which another in the path would not find.
+        for library in brotli:python3-brotli zstandard:python3-zstandard; do
+            /usr/bin/python3 -c "import ${library%%:*}" 2>/dev/null || packages="$packages ${library#*:}"
+        done
+        ;;
+    *) die "usage: integration/setup.sh build|test|show" ;;
 esac
 
 command -v cargo >/dev/null || die "Rust is missing: install it with rustup (https://rustup.rs), then run this again"

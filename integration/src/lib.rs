@@ -72,5 +72,6 @@ pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
+pub use scenario::{Saved, saved_of_texts};
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -12,6 +12,7 @@ mod mutated;
 mod reloads;
 mod sites;
 mod slow_logs;
+mod variants;
 
 pub use cache::{
     Cache, CacheTests, CaseVerdict, Count, Kind, List, Played, cache_tests, case_faults, play_cases,
@@ -38,3 +39,4 @@ pub use mutated::{Mutated, mutated};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
+pub use variants::{Saved, saved_of_texts};

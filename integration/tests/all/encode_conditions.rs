@@ -123,6 +123,18 @@ fn a_copy_that_the_client_could_not_decode_is_not_confirmed() {
 }
 
 #[test]
+fn a_304_names_the_original_that_was_sent_to_who_would_rather_have_had_another() {
+    let origin = judge(text(20), "text/plain");
+    let proxy = Proxy::start(&encoding(&origin, "encode = \"on\""));
+    for accept in ["identity;q=0, gzip", "*;q=0"] {
+        let known = asked(&[("Accept-Encoding", accept)]);
+        proxy.ask(&known).expect_status(200).expect_header("ETag", "\"v1\"");
+        let answer = proxy.ask(&known.header("If-None-Match", "\"v1\""));
+        answer.expect_status(304).expect_header("ETag", "\"v1\"");
+    }
+}
+
+#[test]
 fn a_304_to_a_date_names_no_tag_that_would_be_wrong() {
     let origin = judge(text(20_000), "text/plain");
     let proxy = Proxy::start(&encoding(&origin, "encode = \"on\""));

@@ -147,3 +147,27 @@ fn one_command_serves_a_directory() {
     ask(address, "/deep/link").expect_status(200).expect_body("the program");
     drop(rich);
 }
+
+#[test]
+fn one_command_encodes() {
+    let body = crate::encode::text(5_000);
+    let origin = Origin::start().serve("/a.txt", crate::encode::page(body.clone()));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), &body).unwrap();
+    let target = origin.endpoint().to_string();
+    let directory = folder.path().to_str().unwrap();
+    for arguments in [
+        ["proxy", "127.0.0.1:0", "--to", &target, "--encode"],
+        ["serve", directory, "--listen", "127.0.0.1:0", "--encode"],
+    ] {
+        let proxy = Proxy::start_command(&arguments);
+        let printed = printed(&proxy);
+        assert!(printed.contains("encode = \"on\""), "{printed}");
+        let mut client = Client::tcp(printed_address(&printed));
+        let asked = get("/a.txt").header("Accept-Encoding", "gzip;q=0.5, br");
+        let answer = client.ask(&asked);
+        answer.expect_status(200).expect_header("Content-Encoding", "br");
+        assert!(crate::encode::decoded(Some("br"), &answer.body) == body);
+        client.ask(&get("/a.txt")).expect_no_header("Content-Encoding").expect_body(&body);
+    }
+}

@@ -186,6 +186,9 @@ pub(crate) struct Proxy {
     /// Keeps answers in so much memory, as RFC 9111 says of shared caches: `256MiB`.
     #[arg(long, value_name = "SIZE")]
     pub(crate) cache: Option<String>,
+    /// Sends text as Zstandard, Brotli or gzip to clients that can decode it.
+    #[arg(long)]
+    pub(crate) encode: bool,
     /// Writes a line per request to this file, `-` for standard output.
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
@@ -240,6 +243,9 @@ pub(crate) struct Serve {
     /// Answers with /index.html what is no file: a program in the browser knows the rest.
     #[arg(long)]
     pub(crate) spa: bool,
+    /// Sends text as Brotli, Zstandard or gzip to clients that can decode it.
+    #[arg(long)]
+    pub(crate) encode: bool,
     #[command(flatten)]
     pub(crate) quick: Quick,
 }

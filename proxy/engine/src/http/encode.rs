@@ -18,6 +18,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
+use switchback_cache::serve;
 use switchback_variant::{Capabilities, Coding, Dictionary, Offer, Varies};
 
 use super::answer::Body;
@@ -106,6 +107,21 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
     let encoding = Encoding { settings, client, said, coder, form, versions };
     context.encoding = Some(Box::new(encoding));
     Ok(())
+}
+
+/// Whether [`prepare`] may wait until it is known what is stored: the route encodes what a cache stores, and the request has no
+/// conditions, so that its head stays as it is. Then a form that is at hand is all that is wanted.
+pub(crate) fn may_wait(head: &RequestHeader, context: &Context) -> bool {
+    let stores = |route| context.snapshot.cache(route).is_some();
+    is_awaited(context)
+        && context.place.route.is_some_and(stores)
+        && !serve::asks_for_less(&head.headers)
+}
+
+/// Whether the route encodes, and the request was not prepared for it.
+pub(crate) fn is_awaited(context: &Context) -> bool {
+    let encodes = |route| context.snapshot.encode(route).is_some();
+    context.encoding.is_none() && context.place.route.is_some_and(encodes)
 }
 
 /// Forgets the client's conditions, which are not about what it is answered with.

@@ -3,6 +3,7 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use switchback_cache::BodyId;
 use switchback_conf::plan::{
     self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, Plan, RoutePlan,
 };
@@ -25,6 +26,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) decodes: bool,
     /// How much is encoded beside the way.
     pub(crate) room: Room,
+    /// Which settings these are: no others most likely have this number. Its lowest byte is 0.
+    pub(crate) number: u64,
     /// Against what is encoded, if against anything.
     pub(crate) dictionary: Option<Arc<DictionarySettings>>,
     plan: Arc<EncodePlan>,
@@ -110,6 +113,7 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,
+        number: BodyId::fresh().number() & !0xff,
         dictionary: None,
         plan: Arc::clone(plan),
         dictionary_plan: None,

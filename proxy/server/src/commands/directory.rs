@@ -17,7 +17,8 @@ use crate::output::fail;
 pub(crate) fn serve(wanted: &cli::Serve) -> Exit {
     match configure(wanted) {
         Ok((config, root)) => {
-            let told = format!("  files of {}\n", root.display());
+            let encode = if wanted.encode { quick::ENCODED } else { "" };
+            let told = format!("  files of {}\n{encode}", root.display());
             quick::start(config, &told, wanted.quick.print_config)
         }
         Err(error) => {
@@ -53,7 +54,11 @@ fn configure(wanted: &cli::Serve) -> Result<(Config, PathBuf), Misread> {
         let tried = ["$uri"].into_iter().chain(listed).chain(["/index.html"]);
         files.candidates = tried.map(|path| TemplateText::from(path).into()).collect();
     }
-    config.sites.push(Site::new([Route::files(files)]).into());
+    let mut route = Route::files(files);
+    if wanted.encode {
+        quick::encode(&mut route);
+    }
+    config.sites.push(Site::new([route]).into());
     Ok((config, root))
 }
 

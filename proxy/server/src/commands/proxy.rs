@@ -36,7 +36,8 @@ fn introduce(wanted: &cli::Proxy) -> String {
     };
     let cache = wanted.cache.as_ref();
     let cache = cache.map_or_else(String::new, |size| format!("  answers are kept in {size}\n"));
-    format!("  {tls}\n  to {}\n{cache}", wanted.to)
+    let encode = if wanted.encode { quick::ENCODED } else { "" };
+    format!("  {tls}\n  to {}\n{cache}{encode}", wanted.to)
 }
 
 /// What cannot be understood of an address.
@@ -59,6 +60,9 @@ fn configure(wanted: &cli::Proxy) -> Result<Config, Misread> {
     config.listeners.push(listener(wanted)?.into());
     let target = Target::read(&wanted.to)?;
     let mut route = Route::proxy(Proxy::to(target.name.clone()));
+    if wanted.encode {
+        quick::encode(&mut route);
+    }
     if let Some(size) = &wanted.cache {
         let memory = Size::parse(size).ok_or_else(|| Misread::Size(size.clone()))?;
         let zone = Name::new("default").ok_or_else(|| Misread::Size(size.clone()))?;

@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
 use switchback::{Config, Server};
-use switchback_conf::model::{AccessLog, BindAddress, Count, Workers};
+use switchback_conf::model::{AccessLog, BindAddress, Count, OrOff, OrOn, Route, Workers};
 use switchback_conf::plan::LogTarget;
 use thiserror::Error;
 
@@ -40,6 +40,14 @@ pub(crate) fn config(workers: Option<u16>, access_log: Option<&Path>) -> Config 
         config.log.access.push(AccessLog::to(file).into());
     }
     config
+}
+
+/// What is told where answers are encoded.
+pub(crate) const ENCODED: &str = "  text is encoded for clients that can decode it\n";
+
+/// Has the answers of `route` encoded, in the usual way.
+pub(crate) fn encode(route: &mut Route) {
+    route.encode = Some(OrOff::On(OrOn::default()).into());
 }
 
 /// What is no address to listen on.

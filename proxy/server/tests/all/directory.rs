@@ -26,8 +26,12 @@ fn a_directory_becomes_a_whole_path() {
 #[test]
 fn options_become_keys() {
     let folder = Folder::empty();
-    let toml = printed(&folder, &[".", "--browse", "--spa", "--access-log", "--listen", ":9090"]);
+    let toml = printed(
+        &folder,
+        &[".", "--browse", "--spa", "--encode", "--access-log", "--listen", ":9090"],
+    );
     for part in [
+        "encode = \"on\"\n",
         "autoindex = \"html\"",
         "try = [\"$uri\", \"$uri/\", \"/index.html\"]",
         "file = \"stdout\"",

@@ -23,6 +23,7 @@ fn what_it_prints_can_be_served() {
         vec!["localhost:8080", "--to", "https://app.example", "--tls-self-signed"],
         vec!["unix:/tmp/a.sock", "--to", "unix:/tmp/b.sock", "--workers", "3"],
         vec!["[::1]:8080", "--to", "[::1]:3000", "--access-log", "access.log"],
+        vec![":8080", "--to", ":3000", "--cache", "1MiB", "--encode"],
     ] {
         expect_good(&printed(&arguments));
     }
@@ -40,6 +41,12 @@ fn options_become_keys() {
         assert!(toml.lines().any(|written| written == line), "no {line} in\n{toml}");
     }
     assert!(!toml.contains("tls"), "{toml}");
+}
+
+#[test]
+fn answers_are_encoded_where_that_is_said() {
+    assert!(!printed(&[":8080", "--to", ":3000"]).contains("encode"));
+    assert!(printed(&[":8080", "--to", ":3000", "--encode"]).contains("encode = \"on\"\n"));
 }
 
 #[test]

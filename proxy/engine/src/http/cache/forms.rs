@@ -7,6 +7,8 @@
 
 mod best;
 mod making;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -20,6 +22,7 @@ use super::Source;
 use super::dictionaries;
 use super::lookup::Wanted;
 use crate::http::context::Context;
+use crate::http::encode;
 use crate::http::encode::forms::{self, Conditions, Form};
 use crate::http::fault::Fault;
 use crate::snapshot::caches::CacheSettings;
@@ -28,8 +31,18 @@ use crate::snapshot::caches::CacheSettings;
 pub(super) struct Served {
     /// Where it comes from.
     pub(super) source: Source,
-    /// By which conditions it is judged, if not by those in the head of the request.
-    pub(super) conditions: Option<Box<HeaderMap>>,
+    /// By which conditions it is judged.
+    pub(super) conditions: Judged,
+}
+
+/// By which conditions an answer is judged.
+pub(super) enum Judged {
+    /// By those in the head of the request.
+    ByRequest,
+    /// By these.
+    By(Box<HeaderMap>),
+    /// By none: there are none.
+    Unconditionally,
 }
 
 /// What is sent of a response, as far as can be told without waiting.
@@ -71,8 +84,48 @@ impl Effort {
 /// How long a disk may look for a form; then it is made anew.
 const DISK_PATIENCE: Duration = Duration::from_secs(2);
 
+/// The form that suits the client, if that was noted beside what is stored and the request says nothing else of note: then neither
+/// is looked for nor judged once more.
+fn at_hand(
+    source: &Source,
+    wanted: &Wanted,
+    request: &RequestHeader,
+    context: &Context,
+) -> Option<Served> {
+    let Source::Stored(original) = source else { return None };
+    let (coding, mark) = forms::usual(request, context)?;
+    let form = wanted.settings.zone.stored.form(original, mark)?;
+    forms::note(coding, context);
+    forms::count_hit(coding, saved(original, &form, request), context);
+    Some(Served { source: Source::Stored(form), conditions: Judged::Unconditionally })
+}
+
+/// By how many bytes a form is shorter, where it is sent whole.
+fn saved(original: &Entry, form: &Entry, request: &RequestHeader) -> u64 {
+    if request.method != Method::GET {
+        return 0;
+    }
+    original.length.saturating_sub(form.length)
+}
+
+/// What is sent of what was found. Only what is not at hand needs the request to be prepared.
+pub(super) fn at_hand_or_chosen(
+    source: Source,
+    wanted: &Wanted,
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> Result<Chosen, Fault> {
+    if encode::is_awaited(context) {
+        if let Some(served) = at_hand(&source, wanted, head, context) {
+            return Ok(Chosen::Served(served));
+        }
+        encode::prepare(head, context)?;
+    }
+    choose(source, wanted, head, context)
+}
+
 /// Takes what suits the client: what is stored or arrives, or a form of it.
-pub(super) fn choose(
+fn choose(
     source: Source,
     wanted: &Wanted,
     request: &RequestHeader,
@@ -144,22 +197,21 @@ impl Wish {
         };
         let tag = stored.as_ref().and_then(|entry| forms::tag(&entry.meta.head));
         let conditions = match forms::conditions(meta, tag, request, context) {
-            Conditions::None => None,
-            Conditions::Left(left) => Some(Box::new(left)),
+            Conditions::None => Judged::ByRequest,
+            Conditions::Left(left) => Judged::By(Box::new(left)),
             Conditions::OfOriginal => return Ok(source.into()),
         };
         let source = match stored {
             Some(entry) => {
                 if let Source::Stored(original) = &source {
-                    best::consider(&self, &entry, original, settings, context);
-                    if conditions.is_none() && request.method == Method::GET {
-                        let saved = original.length.saturating_sub(entry.length);
-                        context.resident.metrics.encoding.saved.add_many(saved);
-                    }
+                    self.note(&entry, original, settings, context);
+                    let is_whole = matches!(conditions, Judged::ByRequest);
+                    let saved = if is_whole { saved(original, &entry, request) } else { 0 };
+                    forms::count_hit(self.form.coding(), saved, context);
                 }
                 Source::Stored(entry)
             }
-            None if !self.is_made_for(request, conditions.as_deref()) => return Ok(source.into()),
+            None if !self.is_made_for(request, &conditions) => return Ok(source.into()),
             None => match self.make(source, settings, context)? {
                 Ok(made) => made,
                 Err(source) => return Ok(source.into()),
@@ -170,11 +222,29 @@ impl Wish {
     }
 
     /// Whether it is made for such a request: not where that wants a part, which can be had of the original, or no body.
-    fn is_made_for(&self, request: &RequestHeader, conditions: Option<&HeaderMap>) -> bool {
-        let is_part = conditions.is_some_and(|left| {
-            left.contains_key(header::RANGE) && !left.contains_key(header::IF_RANGE)
-        });
+    fn is_made_for(&self, request: &RequestHeader, conditions: &Judged) -> bool {
+        let is_part = match conditions {
+            Judged::ByRequest | Judged::Unconditionally => false,
+            Judged::By(left) => {
+                left.contains_key(header::RANGE) && !left.contains_key(header::IF_RANGE)
+            }
+        };
         request.method != Method::HEAD && (!is_part || self.form.decodes())
+    }
+
+    /// Has the form made again, if it is time for that; one that stays as it is is noted beside what it was made of.
+    fn note(
+        &self,
+        entry: &Arc<Entry>,
+        original: &Arc<Entry>,
+        settings: &Arc<CacheSettings>,
+        context: &Context,
+    ) {
+        if best::is_due(self, entry, original, context) {
+            best::consider(self, original, settings, context);
+        } else if let Some(mark) = self.form.mark(context) {
+            settings.zone.stored.note_form(original, mark, entry);
+        }
     }
 
     /// A stored form with the head that what it was made of has now.
@@ -238,6 +308,6 @@ impl Source {
 
 impl From<Source> for Served {
     fn from(source: Source) -> Self {
-        Self { source, conditions: None }
+        Self { source, conditions: Judged::ByRequest }
     }
 }

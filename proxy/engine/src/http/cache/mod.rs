@@ -1,6 +1,6 @@
 //! Answers from what is stored, and what is stored of answers.
 //!
-//! Pick a step, read one file: [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
+//! Pick a step, read one file: [`part`] (whether it has anything to do with a request), [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
 //! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client),
 //! [`query`] (the content of a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`]
@@ -18,6 +18,7 @@ pub(crate) mod invalidate;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod origins;
+mod part;
 pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod purge;

@@ -108,7 +108,8 @@ pub(super) fn confirm(
     let said = Some(&encoding.said).filter(|said| said.contains_key(IF_NONE_MATCH));
     let lines = said.unwrap_or(&request.headers).get_all(IF_NONE_MATCH);
     let confirmed = lines.into_iter().find_map(|line| {
-        etag::confirmed(line.as_bytes(), current.as_bytes(), |variant| suits(variant, client))
+        let has = |variant: &Variant| variant.is_original() || suits(variant, client);
+        etag::confirmed(line.as_bytes(), current.as_bytes(), has)
     });
     let Some((tag, variant)) = confirmed else {
         let is_whole = encoding.settings.stored.choose(client) == Choice::Send(Coding::Identity);

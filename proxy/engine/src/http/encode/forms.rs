@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::header::{ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora_http::RequestHeader;
 use switchback_cache::serve::{self, Answered, Asked};
 use switchback_cache::{BodyId, Head, Meta};
 use switchback_variant::etag::{self, Making};
-use switchback_variant::{Flush, Offer, Token, Varies};
+use switchback_variant::{
+    Capabilities, Choice, Coding, Flush, Needs, Offer, Token, Varies, forbids_transforming,
+};
 
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
@@ -18,6 +20,7 @@ use crate::http::answer::Body;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
 use crate::http::pieces::Pieces;
+use crate::snapshot::encodes::EncodeSettings;
 
 /// What is made of a stored response, for more than one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +70,35 @@ pub(crate) fn suiting(
     (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe, varies })
 }
 
+/// What a client that says nothing else of note is sent of what is stored uncoded, and what a form is noted by that all such
+/// clients are sent. Nothing where that is not encoded, or where an answer may have to tell of a dictionary.
+pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
+    let settings = context.snapshot.encode(context.place.route?)?;
+    let client = Capabilities::of(&request.headers, Needs::CODINGS);
+    match settings.stored.choose(&client) {
+        _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
+        Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
+        Choice::Send(coding) if !forbids_transforming(&request.headers) => {
+            Some((coding, mark(settings, coding)))
+        }
+        Choice::Send(_) => None,
+    }
+}
+
+fn mark(settings: &EncodeSettings, coding: Coding) -> u64 {
+    settings.number | coding as u64
+}
+
+/// Notes that the answer comes in this coding, as nobody does who is told nothing of encodings.
+pub(crate) fn note(coding: Coding, context: &Context) {
+    super::note(Some(coding), context);
+}
+
+/// Counts an answer from a stored form, which is shorter by so many bytes than what it was made of.
+pub(crate) fn count_hit(coding: Coding, saved: u64, context: &Context) {
+    context.resident.metrics.encoding.hit(coding, saved);
+}
+
 impl Form {
     /// Its name.
     pub(crate) fn name(self) -> Token {
@@ -95,6 +127,17 @@ impl Form {
         made.map_err(|failed| failed.note(context)).ok()
     }
 
+    /// What it is in.
+    pub(crate) fn coding(self) -> Coding {
+        self.recipe.coding()
+    }
+
+    /// What it is noted by beside what it was made of. Nothing where it depends on more than the coding that is chosen.
+    pub(crate) fn mark(self, context: &Context) -> Option<u64> {
+        let settings = &context.encoding.as_deref()?.settings;
+        Some(mark(settings, self.recipe.encode.filter(|_| !self.decodes())?))
+    }
+
     /// Whether there is a better level for it than while a client waits.
     pub(crate) fn can_be_better(self, context: &Context) -> bool {
         let settings = context.encoding.as_deref().map(|encoding| &encoding.settings);
@@ -116,7 +159,7 @@ impl Form {
     /// Notes that it is the answer: nothing is to be done to that any more.
     pub(crate) fn is_sent(self, context: &mut Context) {
         if let Some(encoding) = &mut context.encoding {
-            encoding.form = Some(self.recipe.coding());
+            encoding.form = Some(self.coding());
         }
     }
 }

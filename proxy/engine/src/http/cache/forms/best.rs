@@ -39,20 +39,20 @@ const BUSY: Duration = Duration::from_secs(1);
 /// For how long one who makes it keeps others from it.
 const AGE: Duration = Duration::from_hours(1);
 
+/// Whether a form is ever to be made again.
+pub(super) fn is_due(wish: &Wish, entry: &Entry, original: &Entry, context: &Context) -> bool {
+    Effort::of(entry.meta.body) != Effort::Best
+        && original.length <= MOST
+        && wish.form.can_be_better(context)
+}
+
 /// Has a form that was hit made again, if it is time for that.
 pub(super) fn consider(
     wish: &Wish,
-    entry: &Entry,
     original: &Arc<Entry>,
     settings: &Arc<CacheSettings>,
     context: &Context,
 ) {
-    if Effort::of(entry.meta.body) == Effort::Best
-        || original.length > MOST
-        || !wish.form.can_be_better(context)
-    {
-        return;
-    }
     let zone = &settings.zone.stored;
     if zone.count_use(&wish.key) < HITS {
         return;

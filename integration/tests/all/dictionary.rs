@@ -13,7 +13,7 @@ use switchback_variant::{Coding, Dictionary, Limits, decode_whole};
 use crate::cache_disk::{self, metric};
 
 /// What browsers write that know of dictionaries.
-pub(crate) const ALL: &str = "gzip, deflate, br, zstd, dcb, dcz";
+const ALL: &str = "gzip, deflate, br, zstd, dcb, dcz";
 const TOLD: &str = "match=\"/app.*.js\"";
 const BOTH: &str = "accept-encoding, available-dictionary";
 
@@ -63,14 +63,14 @@ fn having(request: Request, dictionary: &[u8]) -> Request {
 }
 
 /// As clients name a dictionary.
-pub(crate) fn named(dictionary: &[u8]) -> String {
+fn named(dictionary: &[u8]) -> String {
     let output = filtered("openssl", &["dgst", "-sha256", "-binary"], dictionary);
     let text = filtered("openssl", &["base64", "-A"], &output);
     format!(":{}:", String::from_utf8(text).unwrap().trim())
 }
 
 /// What a program makes of these bytes.
-fn filtered(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub(crate) fn filtered(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::piped())

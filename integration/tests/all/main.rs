@@ -71,6 +71,8 @@ mod descriptors;
 #[cfg(test)]
 mod dictionary;
 #[cfg(test)]
+mod dictionary_browser;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod edge_changes;

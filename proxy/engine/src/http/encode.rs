@@ -80,7 +80,7 @@ impl Encoding {
     }
 
     /// The dictionary that is needed for this coding.
-    fn needed_for(&self, coding: Coding) -> Option<&Dictionary> {
+    fn needed_for(&self, coding: Coding) -> Option<&Arc<Dictionary>> {
         self.versions.as_deref()?.needed_for(coding)
     }
 

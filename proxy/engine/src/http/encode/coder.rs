@@ -47,6 +47,8 @@ pub(crate) struct Coder {
     recipe: Recipe,
     decoder: Option<Decoder>,
     encoder: Option<Encoder>,
+    /// What its encoder is to be made of, where that takes long.
+    begins: Option<Box<Begins>>,
     /// What stands before what it makes.
     preamble: Vec<u8>,
     /// Between the two.
@@ -54,6 +56,14 @@ pub(crate) struct Coder {
     taken: u64,
     made: u64,
     resident: Arc<Resident>,
+}
+
+/// What an encoder is made of that has to learn a dictionary first.
+struct Begins {
+    coding: Coding,
+    level: Level,
+    length: Option<u64>,
+    dictionary: Arc<Dictionary>,
 }
 
 /// Why a body could not come through. Whoever was sent a part must see that it is one.
@@ -98,9 +108,9 @@ impl Coder {
         Self::against(None, recipe, level, length, resident)
     }
 
-    /// The same with a dictionary, where its coding needs one.
+    /// The same with a dictionary, where its coding needs one. That is learnt when it is first used, or by [`Coder::begun`].
     pub(super) fn against(
-        dictionary: Option<&Dictionary>,
+        dictionary: Option<&Arc<Dictionary>>,
         recipe: Recipe,
         level: Level,
         length: Option<u64>,
@@ -113,6 +123,7 @@ impl Coder {
             recipe,
             decoder: None,
             encoder: None,
+            begins: None,
             preamble: Vec::new(),
             plain: Vec::new(),
             taken: 0,
@@ -124,15 +135,35 @@ impl Coder {
         }
         if let Some(coding) = recipe.encode {
             let length = length.filter(|_| recipe.decode.is_none());
-            coder.encoder = Some(match dictionary {
+            match dictionary.cloned() {
                 Some(dictionary) => {
-                    let before = &mut coder.preamble;
-                    Encoder::with_dictionary(coding, level, length, dictionary, before)?
+                    coder.begins = Some(Box::new(Begins { coding, level, length, dictionary }));
                 }
-                None => Encoder::new(coding, level, length)?,
-            });
+                None => coder.encoder = Some(Encoder::new(coding, level, length)?),
+            }
         }
         Ok(coder)
+    }
+
+    /// Once it has learnt its dictionary, elsewhere: others need this thread meanwhile. `None` where that has failed.
+    pub(crate) async fn begun(mut self) -> Option<Self> {
+        if self.begins.is_none() {
+            return Some(self);
+        }
+        let learning = tokio::task::spawn_blocking(move || {
+            let begun = self.begin();
+            begun.map_err(|_| self.count_failure()).ok().map(|()| self)
+        });
+        learning.await.ok().flatten()
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        let Some(begins) = self.begins.take() else { return Ok(()) };
+        let Begins { coding, level, length, dictionary } = *begins;
+        let before = &mut self.preamble;
+        let encoder = Encoder::with_dictionary(coding, level, length, &dictionary, before)?;
+        self.encoder = Some(encoder);
+        Ok(())
     }
 
     /// Counts it among those that failed.
@@ -157,6 +188,7 @@ impl Coder {
 
     /// Takes some from the front of `piece`, and appends what it comes to.
     pub(super) fn step(&mut self, piece: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Failed> {
+        self.begin()?;
         let (before, had) = (piece.len(), out.len());
         out.append(&mut self.preamble);
         let step = self.some(piece, out);
@@ -229,6 +261,7 @@ impl Coder {
 
     /// Ends the body.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failed> {
+        self.begin()?;
         let had = out.len();
         out.append(&mut self.preamble);
         if let Some(decoder) = &self.decoder {
@@ -311,6 +344,26 @@ mod tests {
         let gzip = coder(Some(Coding::Zstd), Some(Coding::Gzip)).unwrap().whole(&zstd).unwrap();
         let plain = coder(Some(Coding::Gzip), None).unwrap().whole(&gzip).unwrap();
         assert!(plain == body);
+    }
+
+    #[tokio::test]
+    async fn a_dictionary_is_learnt_elsewhere_or_with_the_first_bytes() {
+        let dictionary = Arc::new(Dictionary::new(vec![7; 10_000].into()).unwrap());
+        let body = vec![7; 9_000];
+        for coding in [Coding::Dcb, Coding::Dcz] {
+            let (encode, flush) = (Some(coding), Flush::WhenQuiet);
+            let digest = Some(*dictionary.digest());
+            let recipe = Recipe { decode: None, encode, flush, dictionary: digest };
+            let new = || Coder::against(Some(&dictionary), recipe, 4, None, &Arc::default());
+            let begun = new().unwrap().begun().await.unwrap();
+            assert!(begun.begins.is_none());
+            let whole = begun.whole(&body).unwrap();
+            assert_eq!(new().unwrap().whole(&body).unwrap(), whole);
+            let read = switchback_variant::decode_whole;
+            assert!(read(coding, &whole, Limits::default(), Some(&dictionary)).unwrap() == body);
+            // Nothing at all is encoded, too.
+            assert!(new().unwrap().whole(b"").unwrap().len() > 36);
+        }
     }
 
     #[test]

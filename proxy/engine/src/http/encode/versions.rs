@@ -64,8 +64,8 @@ impl Versions {
     }
 
     /// The dictionary that is needed for this coding.
-    pub(super) fn needed_for(&self, coding: Coding) -> Option<&Dictionary> {
-        self.known.as_deref().filter(|_| coding.needs_dictionary())
+    pub(super) fn needed_for(&self, coding: Coding) -> Option<&Arc<Dictionary>> {
+        self.known.as_ref().filter(|_| coding.needs_dictionary())
     }
 
     /// Whether there may be one more form of this body that is made with that.

@@ -39,4 +39,5 @@ pub use mutated::{Mutated, mutated};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
+pub use variants::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
 pub use variants::{Saved, saved_of_texts};

@@ -4,6 +4,7 @@
 //! name of a part plays that part alone. Each part is a module.
 
 mod bytes;
+mod cost;
 
 use std::process::ExitCode;
 
@@ -12,7 +13,8 @@ use switchback_integration::Show;
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
 
-const PARTS: [Part; 1] = [("bytes", bytes::table)];
+const PARTS: [Part; 3] =
+    [("bytes", bytes::table), ("hit-path", cost::hit_path), ("nginx", cost::beside_nginx)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

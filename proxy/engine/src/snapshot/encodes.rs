@@ -3,10 +3,13 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use http::{HeaderMap, header};
 use switchback_cache::BodyId;
 use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
 use switchback_conf::{Code, Diagnostic, Location};
-use switchback_variant::{Coding, Level, Offer, Rules, Types};
+use switchback_variant::{
+    Capabilities, Choice, Coding, Level, Needs, Offer, Rules, Types, usual_codings,
+};
 
 use crate::encoders::Room;
 
@@ -25,10 +28,23 @@ pub(crate) struct EncodeSettings {
     pub(crate) room: Room,
     /// Which settings these are: no others most likely have this number. Its lowest byte is 0.
     pub(crate) number: u64,
+    /// What most clients are sent of what is stored, by their `Accept-Encoding`.
+    usual: Box<[(&'static str, Choice)]>,
     plan: Arc<EncodePlan>,
 }
 
 impl EncodeSettings {
+    /// What a client is sent of what is stored.
+    pub(crate) fn choose(&self, headers: &HeaderMap) -> Choice {
+        let mut lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && let Some((_, choice)) = self.usual.iter().find(|(usual, _)| *line == *usual)
+        {
+            return *choice;
+        }
+        self.stored.choose(&Capabilities::of(headers, Needs::CODINGS))
+    }
+
     /// Whether a body of this `Content-Type` is encoded.
     pub(crate) fn is_for(&self, content_type: &[u8]) -> bool {
         self.plan.is_for(content_type)
@@ -89,9 +105,15 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
     let min_length = plan.min_length.max(1);
     // This one text is understood.
     let types = Types::parse(["*"]).unwrap_or_default();
+    let stored = offer(&plan.stored);
+    let chosen = |line: &'static str| {
+        let said = [(&b"accept-encoding"[..], line.as_bytes())];
+        (line, stored.choose(&Capabilities::read(said, Needs::CODINGS)))
+    };
     EncodeSettings {
         rules: Rules { types, min_length, events: true },
-        stored: offer(&plan.stored),
+        stored,
+        usual: usual_codings().map(chosen).collect(),
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,

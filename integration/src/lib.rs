@@ -73,6 +73,7 @@ pub use scenario::{
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
 };
+pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,

@@ -128,7 +128,7 @@ codes! {
     MapCycle = 331,
     /// Settings of a cache that exclude one another, or ask for what cannot be kept.
     CacheUnfit = 340,
-    /// Settings of content negotiation that exclude one another, or miss what they need.
+    /// Settings of content negotiation that exclude one another, miss what they need, or cost too much.
     VariantUnfit = 350,
 
     // Files and TLS, as far as they can be judged without opening a socket.

@@ -64,9 +64,9 @@ fn usual_types() -> Vec<At<MediaRange>> {
 model! {
     /// How hard to try while a client waits, for each coding.
     pub struct EncodeLevels: Default {
-        /// The level of Brotli.
+        /// The level of Brotli. Above 9, one answer holds up the others of its worker.
         pub br: At<Count<0, 11>> = At::from(Count::clamped(4)),
-        /// The level of Zstandard. Beyond 19 it takes windows that clients need not have (RFC 9659).
+        /// The level of Zstandard. Beyond 19 it takes windows that clients need not have (RFC 9659); above 15, one answer holds up the others of its worker.
         pub zstd: At<Count<1, 19>> = At::from(Count::clamped(3)),
         /// The level of gzip.
         pub gzip: At<Count<1, 9>> = At::from(Count::clamped(6)),

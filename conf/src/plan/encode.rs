@@ -113,6 +113,8 @@ fn types(encode: &Encode, findings: &mut Findings<'_>) -> Vec<MediaRange> {
 
 fn levels(levels: &EncodeLevels, offered: &[Coding], findings: &mut Findings<'_>) -> CodingLevels {
     let EncodeLevels { br, zstd, gzip } = levels;
+    not_slow("Brotli", br, 9, findings);
+    not_slow("Zstandard", zstd, 15, findings);
     CodingLevels {
         br: level(br, ("levels", Coding::Br), offered, findings),
         zstd: level(zstd, ("levels", Coding::Zstd), offered, findings),
@@ -157,6 +159,26 @@ fn level<const MIN: u32, const MAX: u32>(
         findings.report(Diagnostic::warning(Code::NoEffect, level.at.clone(), message));
     }
     u8::try_from(level.value.value()).unwrap_or(u8::MAX)
+}
+
+/// Warns of a level above `most`: workers encode what passes, 64 KiB at a time, and serve nobody else meanwhile. Below it that takes
+/// some milliseconds; Brotli 10 and 11 take a tenth of a second.
+fn not_slow<const MIN: u32, const MAX: u32>(
+    name: &str,
+    level: &At<Count<MIN, MAX>>,
+    most: u32,
+    findings: &mut Findings<'_>,
+) {
+    let said = level.value.value();
+    if said > most {
+        let message = format!(
+            "{name} at level {said} holds up all other requests of a worker while it encodes"
+        );
+        let diagnostic = Diagnostic::warning(Code::VariantUnfit, level.at.clone(), message);
+        findings.report(diagnostic.hint(format!(
+            "up to {most} is quick enough; `best` is for what is stored, and holds up nobody"
+        )));
+    }
 }
 
 fn not_below<const MIN: u32, const MAX: u32>(

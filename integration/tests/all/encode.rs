@@ -382,8 +382,11 @@ fn answers_of_http2_origins_are_encoded_to_their_end() {
         for te in [None, Some("trailers")] {
             let asked = H2Request::new("POST", "/x").header("accept-encoding", coding);
             let asked = te.iter().fold(asked, |asked, te| asked.header("te", te));
-            let answer = client.ask(&asked.frame(text(30_000)).frame(text(10)));
+            let asked = asked.frame(text(30_000)).frame(text(10));
+            let answer = client.ask(&asked.trailer("x-checksum", "abc"));
             assert_eq!(answer.headers.get("content-encoding"), Some(coding));
+            let checksum = te.map(|_| "abc");
+            assert_eq!(answer.trailers.get("x-checksum"), checksum, "{coding} {te:?}");
             assert_eq!(
                 decoded(Some(coding), &answer.body),
                 [text(30_000), text(10)].concat(),

@@ -261,6 +261,11 @@ static USUAL_CODINGS: [(&str, &[Coding]); 5] = [
     ("gzip", &[Coding::Gzip]),
 ];
 
+/// The lines of `Accept-Encoding` that most clients send, for who wants to know beforehand what becomes of them.
+pub fn usual_codings() -> impl Iterator<Item = &'static str> {
+    USUAL_CODINGS.iter().map(|(line, _)| *line)
+}
+
 /// A value while its lines are read.
 #[derive(Default)]
 struct Reading {

@@ -56,7 +56,7 @@ mod variant;
 mod vary;
 mod weight;
 
-pub use capabilities::{Capabilities, Hints, Needs, check_capabilities};
+pub use capabilities::{Capabilities, Hints, Needs, check_capabilities, usual_codings};
 pub use coding::{
     Broken, Coding, Decoder, Encoder, EncoderFailed, Level, Levels, Limits, Step, check_decoder,
     decode_whole, encode_whole,

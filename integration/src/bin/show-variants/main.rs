@@ -6,6 +6,7 @@
 mod bombs;
 mod browser;
 mod bytes;
+mod cost;
 mod matrix;
 
 use std::process::ExitCode;
@@ -15,11 +16,13 @@ use switchback_integration::Show;
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
 
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 6] = [
     ("matrix", matrix::all),
     ("browser", browser::visits),
     ("bytes", bytes::table),
     ("bombs", bombs::all),
+    ("hit-path", cost::hit_path),
+    ("nginx", cost::beside_nginx),
 ];
 
 fn main() -> ExitCode {

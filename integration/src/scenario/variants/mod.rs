@@ -3,6 +3,8 @@
 mod bombs;
 mod browser;
 mod chromium;
+mod gzip;
+mod hit_path;
 mod matrix;
 #[path = "../../../../proxy/images/tests/all/samples.rs"]
 #[expect(
@@ -18,5 +20,7 @@ pub use bombs::{
     Giant, Passed, Unpacked, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
 };
 pub use browser::{Browsed, PICTURES, browse};
+pub use gzip::{GzipPlan, Gzipped, gzip};
+pub use hit_path::{HitPath, hit_path};
 pub use matrix::{Matrix, OtherHand, matrix};
 pub use saved::{Saved, saved_of_pictures, saved_of_texts};

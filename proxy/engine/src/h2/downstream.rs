@@ -305,13 +305,14 @@ impl Session {
             return Error::e_explain(InternalError, "a response body before its header");
         };
         self.body_sent += data.len();
-        let written = if end && self.is_complete() {
+        let trailers = if end { self.exchange.take_response_trailers() } else { None };
+        let written = if end && trailers.is_none() && self.is_complete() {
             outflow.write_last(data, self.write_timeout).await
         } else {
             outflow.write(data, self.write_timeout).await
         };
         written.map_err(|refusal| self.give_up(refusal))?;
-        if end { self.end(None) } else { Ok(()) }
+        if end { self.end(trailers) } else { Ok(()) }
     }
 
     /// Ends the response; one that is shorter or longer than promised is reset instead.

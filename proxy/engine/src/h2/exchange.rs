@@ -7,6 +7,7 @@ use http::HeaderMap;
 use parking_lot::Mutex;
 use pingora_http::RequestHeader;
 
+use super::fields;
 use super::outflow::Outflow;
 
 /// Ties a client's stream to the origin's stream that serves it. It travels in the extensions of the request header,
@@ -20,6 +21,8 @@ pub struct Exchange(Arc<Mutex<Shared>>);
 #[derive(Debug, Default)]
 struct Shared {
     request_trailers: Option<HeaderMap>,
+    /// What is to follow the response's body, where Pingora is told of a body alone.
+    response_trailers: Option<HeaderMap>,
     /// Where the request body goes. `None` between attempts, and for origins whose sessions do their own waiting.
     request: Option<Outflow>,
     response: Option<Outflow>,
@@ -55,6 +58,16 @@ impl Exchange {
 
     pub(super) fn keep_request_trailers(&self, trailers: HeaderMap) {
         self.0.lock().request_trailers = Some(trailers);
+    }
+
+    /// Has the end of the response's body followed by these.
+    pub(crate) fn keep_response_trailers(&self, mut trailers: HeaderMap) {
+        fields::clean_trailers(&mut trailers);
+        self.0.lock().response_trailers = Some(trailers);
+    }
+
+    pub(super) fn take_response_trailers(&self) -> Option<HeaderMap> {
+        self.0.lock().response_trailers.take()
     }
 
     /// The client's side has begun its response.

@@ -313,11 +313,12 @@ impl ProxyHttp for Phases {
 
     async fn response_trailer_filter(
         &self,
-        _session: &mut Session,
-        _trailers: &mut HeaderMap,
+        session: &mut Session,
+        trailers: &mut HeaderMap,
         context: &mut Self::CTX,
     ) -> Result<Option<Bytes>> {
-        encode::passing::end(context).map_err(|fault| context.fail(fault))
+        encode::passing::end(trailers, session.req_header(), context)
+            .map_err(|fault| context.fail(fault))
     }
 
     /// A try that could not connect has sent nothing, so another endpoint may have the request, whatever its method.

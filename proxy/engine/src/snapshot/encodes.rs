@@ -3,12 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
+use http::{HeaderMap, header};
 use switchback_cache::BodyId;
 use switchback_conf::Diagnostic;
 use switchback_conf::plan::{
     self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, ImagesPlan, Plan, RoutePlan,
 };
-use switchback_variant::{Coding, Level, Needs, Offer, Rules, Types};
+use switchback_variant::{
+    Capabilities, Choice, Coding, Level, Needs, Offer, Rules, Types, usual_codings,
+};
 
 use super::dictionaries::{self, DictionarySettings};
 use super::images::{self, ImageSettings};
@@ -35,6 +38,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) images: Option<Arc<ImageSettings>>,
     /// What has to be known of clients.
     pub(crate) needs: Needs,
+    /// What most clients are sent of what is stored, by their `Accept-Encoding`.
+    usual: Box<[(&'static str, Choice)]>,
     plan: Arc<EncodePlan>,
     dictionary_plan: Option<Arc<DictionaryPlan>>,
 }
@@ -43,6 +48,17 @@ impl EncodeSettings {
     /// Whether anything is encoded; else all that is made is pictures.
     pub(crate) fn encodes(&self) -> bool {
         !self.plan.stored.is_empty()
+    }
+
+    /// What a client is sent of what is stored.
+    pub(crate) fn choose(&self, headers: &HeaderMap) -> Choice {
+        let mut lines = headers.get_all(header::ACCEPT_ENCODING).iter();
+        if let (Some(line), None) = (lines.next(), lines.next())
+            && let Some((_, choice)) = self.usual.iter().find(|(usual, _)| *line == *usual)
+        {
+            return *choice;
+        }
+        self.stored.choose(&Capabilities::of(headers, Needs::CODINGS))
     }
 
     /// Whether a body of this `Content-Type` is encoded.
@@ -153,9 +169,15 @@ fn settings(
     let min_length = plan.min_length.max(1);
     // This one text is understood.
     let types = Types::parse(["*"]).unwrap_or_default();
+    let stored = offer(&plan.stored);
+    let chosen = |line: &'static str| {
+        let said = [(&b"accept-encoding"[..], line.as_bytes())];
+        (line, stored.choose(&Capabilities::read(said, Needs::CODINGS)))
+    };
     EncodeSettings {
         rules: Rules { types, min_length, events: true },
-        stored: offer(&plan.stored),
+        stored,
+        usual: usual_codings().map(chosen).collect(),
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,

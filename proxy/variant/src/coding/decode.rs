@@ -103,6 +103,18 @@ impl Decoder {
         })
     }
 
+    /// How many bytes a decoder of this coding may hold, within the usual limits.
+    #[must_use]
+    pub const fn memory(coding: Coding) -> u64 {
+        let mebibytes = match coding {
+            Coding::Identity => 0,
+            Coding::Gzip | Coding::Deflate => 1,
+            Coding::Zstd | Coding::Dcz => 9,
+            Coding::Br | Coding::Dcb => 17,
+        };
+        mebibytes << 20
+    }
+
     /// For a body that was made with this dictionary.
     ///
     /// # Errors

@@ -106,6 +106,22 @@ impl Encoder {
         Ok(Self { kind, is_dirty: false })
     }
 
+    /// How many bytes an encoder of this level may hold, on the safe side.
+    #[must_use]
+    pub const fn memory(coding: Coding, level: Level) -> u64 {
+        let half_mebibytes = match (coding, level) {
+            (Coding::Identity, _) => 0,
+            (Coding::Gzip | Coding::Deflate, _) => 1,
+            (Coding::Br | Coding::Dcb, 0..=9) => 14,
+            (Coding::Br | Coding::Dcb, _) => 80,
+            (Coding::Zstd | Coding::Dcz, 0..=4) => 6,
+            (Coding::Zstd | Coding::Dcz, 5..=8) => 20,
+            (Coding::Zstd | Coding::Dcz, 9..=11) => 80,
+            (Coding::Zstd | Coding::Dcz, _) => 180,
+        };
+        half_mebibytes << 19
+    }
+
     /// With a dictionary, where the coding is one of those that need it. What has to stand before the body is appended to `out`.
     ///
     /// Learns the dictionary, which takes as long as some times its length takes to encode: a second for each MiB at the best levels.

@@ -36,6 +36,12 @@ impl Recipe {
         }
     }
 
+    /// The bytes that it may take to make it, with an encoder of this level.
+    fn memory(self, level: Level) -> u64 {
+        let decoder = self.decode.map_or(0, Decoder::memory);
+        decoder + self.encode.map_or(0, |coding| Encoder::memory(coding, level))
+    }
+
     /// What it comes out in.
     pub(super) fn coding(self) -> Coding {
         self.encode.unwrap_or(Coding::Identity)
@@ -45,6 +51,8 @@ impl Recipe {
 /// A body on its way through.
 pub(crate) struct Coder {
     recipe: Recipe,
+    /// The bytes that it may hold.
+    memory: u64,
     decoder: Option<Decoder>,
     encoder: Option<Encoder>,
     /// What its encoder is to be made of, where that takes long.
@@ -116,11 +124,13 @@ impl Coder {
         length: Option<u64>,
         resident: &Arc<Resident>,
     ) -> Result<Self, Failed> {
-        if !resident.metrics.encoding.enter() {
+        let memory = recipe.memory(level);
+        if !resident.metrics.encoding.enter(memory) {
             return Err(Failed::TooMany);
         }
         let mut coder = Self {
             recipe,
+            memory,
             decoder: None,
             encoder: None,
             begins: None,
@@ -286,7 +296,7 @@ impl Coder {
 impl Drop for Coder {
     fn drop(&mut self) {
         let counters = &self.resident.metrics.encoding;
-        counters.leave();
+        counters.leave(self.memory);
         match (self.recipe.encode, self.recipe.decode) {
             (Some(coding), _) => counters.encoded(coding, self.taken, self.made),
             (None, Some(coding)) => counters.decoded(coding, self.taken, self.made),
@@ -392,9 +402,33 @@ mod tests {
         let recipe = Recipe { decode: None, encode, flush, dictionary: None };
         let coder = || Coder::new(recipe, 1, None, &resident);
         let first = coder().unwrap();
-        while resident.metrics.encoding.enter() {}
+        while resident.metrics.encoding.enter(1) {}
         assert_eq!(coder().err(), Some(Failed::TooMany));
         drop(first);
         assert!(coder().is_ok());
+    }
+
+    #[test]
+    fn they_hold_only_so_much_memory_together() {
+        let resident = Arc::<Resident>::default();
+        let coder = |coding, level| {
+            let recipe = Recipe {
+                decode: None,
+                encode: Some(coding),
+                flush: Flush::WhenQuiet,
+                dictionary: None,
+            };
+            Coder::new(recipe, level, Some(1), &resident)
+        };
+        let metrics = &resident.metrics.encoding;
+        assert!(metrics.enter((1 << 30) - (1 << 20)));
+        assert_eq!(coder(Coding::Br, 4).err(), Some(Failed::TooMany));
+        let gzip = [(); 2].map(|()| coder(Coding::Gzip, 6));
+        assert!(gzip.iter().all(Result::is_ok));
+        assert_eq!(coder(Coding::Gzip, 6).err(), Some(Failed::TooMany));
+        drop(gzip);
+        assert!(coder(Coding::Gzip, 6).is_ok());
+        metrics.leave((1 << 30) - (1 << 20));
+        assert!(coder(Coding::Br, 4).is_ok());
     }
 }

@@ -1,6 +1,7 @@
 //! What is counted of encodings, in the Prometheus text format.
 
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use switchback_variant::Coding;
 
@@ -26,6 +27,8 @@ pub(crate) struct Counters {
     /// Bytes by which whole bodies of stored forms were shorter than what they were made of.
     saved: Counter,
     running: Gauge,
+    /// Bytes that those may hold.
+    memory: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -34,8 +37,10 @@ struct Bytes {
     made: Counter,
 }
 
-/// As many encoders and decoders as there may be at once: each holds up to 7 MiB.
+/// As many encoders and decoders as there may be at once.
 const MOST: u64 = 512;
+/// As many bytes as they may hold together.
+const MOST_MEMORY: u64 = 1 << 30;
 
 impl Counters {
     /// Counts an answer. What is coded as nobody here knows is not counted.
@@ -51,10 +56,12 @@ impl Counters {
         self.saved.add_many(saved);
     }
 
-    /// One more encoder, if there may be; then [`Counters::leave`] ends it.
-    pub(super) fn enter(&self) -> bool {
+    /// One more encoder that may hold so many bytes, if there may be; then [`Counters::leave`] ends it.
+    pub(super) fn enter(&self, memory: u64) -> bool {
+        let held = self.memory.fetch_add(memory, Ordering::Relaxed);
         // Some more at the same moment do no harm.
-        if self.running.value() >= MOST {
+        if self.running.value() >= MOST || held + memory > MOST_MEMORY {
+            self.memory.fetch_sub(memory, Ordering::Relaxed);
             self.refused.add();
             return false;
         }
@@ -62,8 +69,9 @@ impl Counters {
         true
     }
 
-    /// One less.
-    pub(super) fn leave(&self) {
+    /// One less of those.
+    pub(super) fn leave(&self, memory: u64) {
+        self.memory.fetch_sub(memory, Ordering::Relaxed);
         self.running.down();
     }
 
@@ -104,6 +112,8 @@ impl Counters {
         }
         let help = "Answers being encoded or decoded now.";
         sample(out, ("encoders", help, "gauge"), self.running.value());
+        let help = "Bytes of memory that these may hold.";
+        sample(out, ("encoders_bytes", help, "gauge"), self.memory.load(Ordering::Relaxed));
     }
 }
 

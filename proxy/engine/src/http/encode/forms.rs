@@ -7,9 +7,7 @@ use pingora_http::RequestHeader;
 use switchback_cache::serve::{self, Answered, Asked};
 use switchback_cache::{BodyId, Head, Meta};
 use switchback_variant::etag::{self, Making};
-use switchback_variant::{
-    Capabilities, Choice, Coding, Flush, Needs, Offer, Token, Varies, forbids_transforming,
-};
+use switchback_variant::{Choice, Coding, Flush, Offer, Token, Varies, forbids_transforming};
 
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
@@ -74,8 +72,7 @@ pub(crate) fn suiting(
 /// clients are sent. Nothing where that is not encoded, or where an answer may have to tell of a dictionary.
 pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
     let settings = context.snapshot.encode(context.place.route?)?;
-    let client = Capabilities::of(&request.headers, Needs::CODINGS);
-    match settings.stored.choose(&client) {
+    match settings.choose(&request.headers) {
         _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
         Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
         Choice::Send(coding) if !forbids_transforming(&request.headers) => {

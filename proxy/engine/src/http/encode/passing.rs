@@ -1,11 +1,12 @@
 //! An upstream's answer, encoded or decoded as it passes: every piece is out before the next comes.
 
 use bytes::Bytes;
-use http::{Version, header};
+use http::{HeaderMap, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 
 use super::coder::{Coder, Failed};
 use super::settle::settle;
+use crate::h2::Exchange;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
 
@@ -48,10 +49,19 @@ pub(crate) fn body(
     passed.map_err(Failed::into_fault)
 }
 
-/// The end of an answer that ends with trailers. They go: what ends the body takes their place.
-pub(crate) fn end(context: &mut Context) -> Result<Option<Bytes>, Fault> {
+/// The end of an answer that ends with trailers: what ends its body takes their place. They follow that where they can, over HTTP/2.
+pub(crate) fn end(
+    trailers: &mut HeaderMap,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Option<Bytes>, Fault> {
     let mut last = None;
     body(&mut last, true, context)?;
+    if last.is_some()
+        && let Some(exchange) = Exchange::of(request)
+    {
+        exchange.keep_response_trailers(std::mem::take(trailers));
+    }
     Ok(last)
 }
 

@@ -14,7 +14,7 @@ use switchback_variant::{
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
 use super::settle::{self, Decision, change};
-use super::{Coded, Encoding};
+use super::{Coded, Encoding, versions};
 use crate::encoders::Room;
 use crate::http::answer::Body;
 use crate::http::context::Context;
@@ -75,8 +75,9 @@ pub(crate) fn suiting(
 pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
     let settings = context.snapshot.encode(context.place.route?)?;
     let client = Capabilities::of(&request.headers, Needs::CODINGS);
+    let has_versions = versions::settings(request, settings, context).is_some();
     match settings.stored.choose(&client) {
-        _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
+        _ if request.version < Version::HTTP_11 || has_versions => None,
         Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
         Choice::Send(coding) if !forbids_transforming(&request.headers) => {
             Some((coding, mark(settings, coding)))

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # `make show-variants`: what was promised of forms of a response, each with its figure.
-# `--quick` plays less, with a build that takes minutes less and is not what is released. A name plays that part alone: bytes.
+# `--quick` plays less, with a build that takes minutes less and is not what is released. A name plays that part alone:
+# matrix, browser, bytes, bombs.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

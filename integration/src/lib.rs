@@ -57,6 +57,11 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
+    Browsed, Giant, Matrix, OtherHand, PICTURES, Passed, Saved, Unpacked, browse,
+    giant_through_proxy, matrix, pass_zeros, refuse_giant, saved_of_pictures, saved_of_texts,
+    unpack_zeros,
+};
+pub use scenario::{
     Cache, CacheTests, CaseVerdict, Change, ChangePlan, Changes, ComparePlan, Compared, Cost,
     Count, Downloads, Effort, Escapes, Everyday, Feature, Filtered, Fit, Fragments, GIVEN_BACK,
     H2Conformance, H2Hostile, H2spec, Herd, IdleFound, IdleOne, IdleOnePlan, IdlePlan, IdleStep,
@@ -72,6 +77,5 @@ pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
-pub use scenario::{Saved, saved_of_texts};
 pub use show::Show;
 pub use wire::{Headers, WireError};

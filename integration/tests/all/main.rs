@@ -118,6 +118,10 @@ mod http2_stalls;
 #[cfg(test)]
 mod idle_connections;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
+mod images_conditions;
+#[cfg(test)]
 mod leaks;
 #[cfg(test)]
 mod limits;
@@ -185,6 +189,7 @@ mod unix_sockets;
 mod upgrade;
 #[cfg(test)]
 mod upstream_tls;
+mod variants;
 #[cfg(test)]
 mod websocket;
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod listen;
 mod listeners;
 pub mod log;
 mod metrics;
+mod pictures;
 pub mod purge;
 mod request_id;
 mod resolve;
@@ -272,6 +273,7 @@ impl Engine {
         resident.metrics.render(out);
         resident.encoders.render(out);
         resident.dictionaries.render(out);
+        resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
         http::cache::counters::render(out, &self.shared.cell.load().zones);
         metrics::sample(
@@ -348,6 +350,7 @@ impl Engine {
     fn stop_workers(&self) {
         self.workers.lock().stop();
         self.shared.resident.encoders.close();
+        self.shared.resident.pictures.close();
         self.listeners.remove_files();
     }
 }

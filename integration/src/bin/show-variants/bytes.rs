@@ -1,26 +1,42 @@
 //! What each form saves, and what it takes to make.
 
-use switchback_integration::{Saved, Show, saved_of_texts};
+use switchback_integration::{Saved, Show, saved_of_pictures, saved_of_texts};
 
 /// A table of samples and forms, and what was promised of some.
 pub(crate) fn table(show: &mut Show, quick: bool) {
-    let found = saved_of_texts(if quick { 1000 } else { 12_000 });
+    let mut found = saved_of_texts(12_000);
+    found.extend(saved_of_pictures(if quick { 4 } else { 1 }));
     for one in &found {
         let Saved { sample, form, original, bytes, .. } = one;
         let (saved, cost) = (one.percent_under(*original), one.cost());
         show.say(&format!(
-            "  {sample} {form}: {bytes} of {original} bytes, {saved:.1} % saved, {cost:.1} ms of a processor for a megabyte"
+            "  {sample}, {form}: {bytes} of {original} bytes, {saved:.1} % saved, {cost:.1} ms of a processor for a megabyte"
         ));
     }
+    let of = |sample: &str, form: &str| {
+        found.iter().find(|one| one.sample == sample && one.form.starts_with(form))
+    };
     for sample in ["page", "bundle"] {
-        let of = |form| found.iter().find(|one| one.sample == sample && one.form == form);
-        let (Some(br), Some(gzip)) = (of("br 11"), of("gzip 6")) else { continue };
-        let percent = br.percent_under(gzip.bytes);
+        let (Some(br), Some(gzip)) = (of(sample, "br 11"), of(sample, "gzip 6")) else { continue };
+        at_least(show, &format!("br 11 under gzip 6, {sample}"), br.percent_under(gzip.bytes), 15);
+    }
+    for coding in ["dcb 11", "dcz 19"] {
+        let Some(next) = of("next bundle", coding) else { continue };
+        let percent = 100.0 - next.percent_under(next.original);
         show.line(
-            &format!("br 11 under gzip 6, {sample}"),
-            &format!("{percent:.1} %"),
-            "at least 15 %",
-            percent >= 15.0,
+            &format!("the next bundle for who has the one before, {coding}"),
+            &format!("{percent:.1} % of it"),
+            "under 5 %",
+            percent < 5.0,
         );
     }
+    for sample in ["photo (JPEG)", "photo (PNG)"] {
+        let Some(photo) = of(sample, "") else { continue };
+        at_least(show, &format!("WebP, {sample}"), photo.percent_under(photo.original), 30);
+    }
+}
+
+fn at_least(show: &mut Show, what: &str, percent: f64, wanted: u32) {
+    let (figure, holds) = (format!("{percent:.1} % saved"), percent >= f64::from(wanted));
+    show.line(what, &figure, &format!("at least {wanted} %"), holds);
 }

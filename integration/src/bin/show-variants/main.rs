@@ -3,7 +3,10 @@
 //! A line that falls short is marked so, and the exit code says whether any does. `--quick` plays less of what takes long; the
 //! name of a part plays that part alone. Each part is a module.
 
+mod bombs;
+mod browser;
 mod bytes;
+mod matrix;
 
 use std::process::ExitCode;
 
@@ -12,7 +15,12 @@ use switchback_integration::Show;
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
 
-const PARTS: [Part; 1] = [("bytes", bytes::table)];
+const PARTS: [Part; 4] = [
+    ("matrix", matrix::all),
+    ("browser", browser::visits),
+    ("bytes", bytes::table),
+    ("bombs", bombs::all),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -1,7 +1,22 @@
 //! Forms of a response: what they save, and that each client gets one that it can read.
 
+mod bombs;
+mod browser;
+mod chromium;
+mod matrix;
+#[path = "../../../../proxy/images/tests/all/samples.rs"]
+#[expect(
+    clippy::unwrap_used,
+    reason = "samples that tests make, too, and what they are made of is right"
+)]
+mod pictures;
 mod saved;
 #[path = "../../../../proxy/variant/benches/samples/mod.rs"]
 mod texts;
 
-pub use saved::{Saved, saved_of_texts};
+pub use bombs::{
+    Giant, Passed, Unpacked, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
+};
+pub use browser::{Browsed, PICTURES, browse};
+pub use matrix::{Matrix, OtherHand, matrix};
+pub use saved::{Saved, saved_of_pictures, saved_of_texts};

@@ -133,6 +133,20 @@ impl<F: Clone> Reader<F> {
         }
     }
 
+    /// Waits until nothing more comes: what is stored of it is stored then. Reads nothing, and holds nobody back.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<F> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let news = shared.news.notified();
+                if shared.state.lock().end.is_some() {
+                    return;
+                }
+                news.await;
+            }
+        }
+    }
+
     /// What follows the body, to be asked for at its end.
     #[must_use]
     pub fn trailers(&self) -> Option<HeaderMap> {

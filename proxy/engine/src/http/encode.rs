@@ -10,6 +10,7 @@ mod conditions;
 pub(crate) mod counters;
 pub(crate) mod forms;
 pub(crate) mod passing;
+pub(crate) mod pictures;
 mod settle;
 pub(crate) mod versions;
 
@@ -29,11 +30,12 @@ use super::pieces::Pieces;
 use super::rules::Fields as _;
 use super::streamed::Streamed;
 use crate::snapshot::encodes::EncodeSettings;
-use coder::Coder;
+use pictures::View;
 use settle::settle;
 use versions::Versions;
 
 pub(crate) use coded::Coded;
+pub(crate) use coder::Coder;
 
 /// How the answer to a request may be encoded.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub(crate) struct Encoding {
     form: Option<Coding>,
     /// What earlier versions have to do with it, where there may be some.
     pub(crate) versions: Option<Box<Versions>>,
+    /// What the answer says of a picture, where it is one that is stored.
+    view: Option<View>,
 }
 
 impl Encoding {
@@ -58,7 +62,7 @@ impl Encoding {
 
     /// For an inner request, whose head may have come from either side of [`prepare`].
     pub(crate) fn inherit(&self) -> Box<Self> {
-        let Self { settings, client, said, coder: _, form: _, versions: _ } = self;
+        let Self { settings, client, said, .. } = self;
         Box::new(Self {
             settings: Arc::clone(settings),
             client: *client,
@@ -66,6 +70,7 @@ impl Encoding {
             coder: None,
             form: None,
             versions: None,
+            view: None,
         })
     }
 
@@ -77,6 +82,19 @@ impl Encoding {
     /// The dictionary that is needed for this coding.
     fn needed_for(&self, coding: Coding) -> Option<&Arc<Dictionary>> {
         self.versions.as_deref()?.needed_for(coding)
+    }
+
+    /// Notes what an answer is sent in, where that is known and the route encodes.
+    fn note(&self, coding: Option<Coding>, context: &Context) {
+        note(coding.filter(|_| self.settings.encodes()), context);
+    }
+
+    /// The same of a stored form.
+    fn note_form(&self, coding: Coding, status: StatusCode, context: &Context) {
+        if status != StatusCode::NOT_MODIFIED {
+            self.note(Some(coding), context);
+            self.view.iter().for_each(|view| pictures::note(view, context));
+        }
     }
 
     /// What can be had of what lies here, or else of what passes.
@@ -103,8 +121,8 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
     let Some(settings) = settings else { return Ok(()) };
     let (versions, client) = Versions::of(head, &settings, context);
     let said = conditions::translate(head, &client, &settings)?;
-    let (coder, form) = (None, None);
-    let encoding = Encoding { settings, client, said, coder, form, versions };
+    let (coder, form, view) = (None, None, None);
+    let encoding = Encoding { settings, client, said, coder, form, versions, view };
     context.encoding = Some(Box::new(encoding));
     Ok(())
 }
@@ -136,24 +154,18 @@ pub(crate) fn forget_conditions(context: &mut Context) {
 pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
     let Some(encoding) = context.encoding.as_deref() else { return true };
     if let Some(coding) = encoding.form {
-        note_form(coding, head.status(), context);
+        encoding.note_form(coding, head.status(), context);
         return true;
     }
     let is_for = |line: &HeaderValue| encoding.settings.is_for(line.as_bytes());
     let is_concerned = head.status() == StatusCode::NOT_MODIFIED
         || head.line(&header::CONTENT_ENCODING).is_some()
-        || head.line(&header::CONTENT_TYPE).is_some_and(is_for);
+        || head.line(&header::CONTENT_TYPE).is_some_and(is_for)
+        || pictures::concern(head, encoding);
     if !is_concerned {
-        note(Some(Coding::Identity), context);
+        encoding.note(Some(Coding::Identity), context);
     }
     !is_concerned
-}
-
-/// The same of a stored form.
-fn note_form(coding: Coding, status: StatusCode, context: &Context) {
-    if status != StatusCode::NOT_MODIFIED {
-        note(Some(coding), context);
-    }
 }
 
 /// Notes what an answer is sent in, where that is known.
@@ -172,11 +184,12 @@ pub(crate) fn own(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Body, Fault> {
-    if let Some(coding) = context.encoding.as_ref().and_then(|encoding| encoding.form) {
-        note_form(coding, head.status, context);
+    let Some(encoding) = context.encoding.take() else { return Ok(body) };
+    if let Some(coding) = encoding.form {
+        encoding.note_form(coding, head.status, context);
+        context.encoding = Some(encoding);
         return Ok(body);
     }
-    let Some(encoding) = context.encoding.take() else { return Ok(body) };
     let settled = settle(head, request, &encoding, context);
     context.encoding = Some(encoding);
     let Some(coder) = settled? else { return Ok(body) };

@@ -117,6 +117,7 @@ fn assemble_site(
         access: site.access.clone(),
         concurrency,
         errors: site.errors.clone().into(),
+        asks_for_hints: site.client_hints,
         table,
     }
 }

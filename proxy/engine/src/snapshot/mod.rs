@@ -4,6 +4,7 @@ pub(crate) mod assemble;
 pub(crate) mod caches;
 pub(crate) mod dictionaries;
 pub(crate) mod encodes;
+pub(crate) mod images;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
@@ -137,6 +138,8 @@ pub(crate) struct Site {
     pub(crate) concurrency: Option<Limit>,
     /// What is answered instead of errors where there is no route.
     pub(crate) errors: Box<[ErrorRule]>,
+    /// Whether its pages ask browsers to tell how wide images will be shown.
+    pub(crate) asks_for_hints: bool,
     /// Its routes in final order.
     pub(crate) table: RouteTable,
 }

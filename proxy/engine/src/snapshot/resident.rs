@@ -18,6 +18,7 @@ use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
+use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
 
@@ -38,6 +39,8 @@ pub(crate) struct Resident {
     pub(crate) relay: OnceLock<Relay>,
     /// Who encodes beside the way.
     pub(crate) encoders: Encoders,
+    /// Who makes smaller forms of pictures.
+    pub(crate) pictures: Pictures,
     /// What is being fetched for them.
     pub(crate) fills: Arc<Fills>,
     /// What is kept to encode against.

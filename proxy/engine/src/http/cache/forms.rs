@@ -5,8 +5,11 @@
 //! nothing of its forms to be found, and a form whose times are not the response's takes that one's head anew. What is not there is
 //! made while it is sent, by one for all who want it.
 
+mod beside;
 mod best;
+mod form;
 mod making;
+mod pictures;
 #[cfg(test)]
 mod tests;
 
@@ -23,9 +26,10 @@ use super::dictionaries;
 use super::lookup::Wanted;
 use crate::http::context::Context;
 use crate::http::encode;
-use crate::http::encode::forms::{self, Conditions, Form};
+use crate::http::encode::forms::{self, Conditions};
 use crate::http::fault::Fault;
 use crate::snapshot::caches::CacheSettings;
+use form::Form;
 
 /// What answers a request.
 pub(super) struct Served {
@@ -138,6 +142,9 @@ fn choose(
     let found = wanted.settings.zone.stored.find(&wish.key, &HeaderMap::new());
     match (found, source) {
         (Found::Ask, Source::Stored(entry)) => Ok(Chosen::Ask(entry)),
+        (found, Source::Stored(entry)) if wish.is_awaited(&found, request, context) => {
+            Ok(Chosen::Ask(entry))
+        }
         (found, source) => {
             wish.serve(found, source, &wanted.settings, (request, context)).map(Chosen::Served)
         }
@@ -160,6 +167,7 @@ pub(super) async fn obtain(
     let none = HeaderMap::new();
     let found = timeout(DISK_PATIENCE, wanted.settings.zone.stored.read(&wish.key, &none)).await;
     let found = found.unwrap_or(Found::Nothing);
+    let found = wish.wait(found, &source, &wanted.settings, (request, context)).await;
     wish.serve(found, source, &wanted.settings, (request, context))
 }
 
@@ -169,13 +177,13 @@ impl Wish {
         source: &Source,
         wanted: &Wanted,
         request: &RequestHeader,
-        context: &Context,
+        context: &mut Context,
     ) -> Option<Self> {
         if context.encoding.is_none() || wanted.slice.is_some() {
             return None;
         }
         let (meta, length) = source.stored()?;
-        let form = forms::suiting(meta, length, request, context)?;
+        let form = Form::suiting(meta, length, request, context)?;
         let key = meta.key.of_form(meta.body, form.name().as_bytes());
         Some(Self { form, key })
     }
@@ -195,11 +203,19 @@ impl Wish {
             }
             Found::Ask | Found::Others | Found::Nothing => None,
         };
+        if let Some(entry) = &stored
+            && self.form.is_refused(entry, context)
+        {
+            return Ok(source.into());
+        }
         let tag = stored.as_ref().and_then(|entry| forms::tag(&entry.meta.head));
         let conditions = match forms::conditions(meta, tag, request, context) {
             Conditions::None => Judged::ByRequest,
             Conditions::Left(left) => Judged::By(Box::new(left)),
-            Conditions::OfOriginal => return Ok(source.into()),
+            Conditions::OfOriginal => {
+                self.form.is_passed_over(context);
+                return Ok(source.into());
+            }
         };
         let source = match stored {
             Some(entry) => {
@@ -207,17 +223,21 @@ impl Wish {
                     self.note(&entry, original, settings, context);
                     let is_whole = matches!(conditions, Judged::ByRequest);
                     let saved = if is_whole { saved(original, &entry, request) } else { 0 };
-                    forms::count_hit(self.form.coding(), saved, context);
+                    self.form.is_hit(saved, context);
                 }
                 Source::Stored(entry)
             }
             None if !self.is_made_for(request, &conditions) => return Ok(source.into()),
+            None if self.form.is_picture() => {
+                self.begin(&source, settings, context);
+                return Ok(source.into());
+            }
             None => match self.make(source, settings, context)? {
                 Ok(made) => made,
                 Err(source) => return Ok(source.into()),
             },
         };
-        self.form.is_sent(context);
+        self.form.is_sent(&source, context);
         Ok(Served { source, conditions })
     }
 
@@ -257,7 +277,8 @@ impl Wish {
         if entry.meta.times == original.times {
             return Ok(entry);
         }
-        let head = self.form.head(&original.head, entry.meta.body)?;
+        let form = self.form.of(&entry);
+        let head = form.head(&original.head, entry.meta.body)?;
         let meta = Meta { body: entry.meta.body, ..self.meta(original, head) };
         let renewed = settings.zone.stored.refresh(&entry, meta);
         if settings.zone.stored.disk().is_some() {

@@ -11,7 +11,7 @@ use switchback_variant::{
 
 use super::coder::{Coder, Recipe};
 use super::conditions::{confirm, vary};
-use super::{Encoding, note};
+use super::{Encoding, pictures};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
@@ -36,6 +36,7 @@ pub(super) fn settle(
     encoding: &Encoding,
     context: &Context,
 ) -> Result<Option<Coder>, Fault> {
+    pictures::tell(head, encoding, context)?;
     if head.status == StatusCode::NOT_MODIFIED {
         confirm(head, request, (encoding, varies(encoding, context)))?;
         return Ok(None);
@@ -55,7 +56,7 @@ pub(super) fn settle(
             Err(error) => error.note(context),
         }
     }
-    note(Coding::of(&head.headers), context);
+    encoding.note(Coding::of(&head.headers), context);
     Ok(coder)
 }
 

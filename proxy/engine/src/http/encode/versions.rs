@@ -41,11 +41,12 @@ impl Versions {
         settings: &EncodeSettings,
         context: &Context,
     ) -> (Option<Box<Self>>, Capabilities) {
+        let needs = settings.needs;
         let Some(settings) = self::settings(head, settings, context) else {
-            return (None, Capabilities::of(&head.headers, Needs::CODINGS));
+            return (None, Capabilities::of(&head.headers, needs));
         };
         let scope = scope(head, context);
-        let needs = if scope.is_some() { Needs::DICTIONARY } else { Needs::CODINGS };
+        let needs = if scope.is_some() { needs.and(Needs::DICTIONARY) } else { needs };
         let client = Capabilities::of(&head.headers, needs);
         let named = scope.zip(client.dictionary());
         let dictionaries = &context.resident.dictionaries;

@@ -236,6 +236,8 @@ fn nothing_is_encoded_so_for_those_who_may_not_have_it() {
     ] {
         assert_eq!(sent(&proxy, &request), expected, "{request:?}");
     }
+    let whole = proxy.ask(&new(secure_as("/app.2.js", "identity")));
+    whole.expect_header("Vary", BOTH).expect_header("ETag", "\"v2\"").expect_body(version(2));
     let insecure = proxy.ask(&plain("/app.1.js", ALL));
     assert_eq!(insecure.expect_header("Vary", BOTH).headers.get("use-as-dictionary"), None);
     // Whoever knows the hash of what another host has sent learns nothing by it.

@@ -185,7 +185,7 @@ pub(super) fn offer(
     {
         return;
     }
-    let until = Instant::now() + versions.settings.max_age;
+    let Some(until) = Instant::now().checked_add(versions.settings.max_age) else { return };
     let is_told = match context.resident.dictionaries.next(scope, meta.body, until) {
         Next::Nothing => false,
         Next::Tell => true,
@@ -304,3 +304,6 @@ impl Drop for Reading {
         };
     }
 }
+
+#[cfg(test)]
+mod tests;

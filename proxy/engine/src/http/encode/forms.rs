@@ -12,7 +12,7 @@ use switchback_variant::{Choice, Coding, Flush, Offer, Token, Varies, forbids_tr
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
 use super::settle::{self, Decision, change};
-use super::{Coded, Encoding};
+use super::{Coded, Encoding, versions};
 use crate::encoders::Room;
 use crate::http::answer::Body;
 use crate::http::context::Context;
@@ -72,8 +72,9 @@ pub(crate) fn suiting(
 /// clients are sent. Nothing where that is not encoded, or where an answer may have to tell of a dictionary.
 pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
     let settings = context.snapshot.encode(context.place.route?)?;
+    let has_versions = versions::settings(request, settings, context).is_some();
     match settings.choose(&request.headers) {
-        _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
+        _ if request.version < Version::HTTP_11 || has_versions => None,
         Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
         Choice::Send(coding) if !forbids_transforming(&request.headers) => {
             Some((coding, mark(settings, coding)))

@@ -41,10 +41,8 @@ impl Versions {
         settings: &EncodeSettings,
         context: &Context,
     ) -> (Option<Box<Self>>, Capabilities) {
-        // Paths are compared as clients write them.
-        let target = context.received.as_deref().unwrap_or(head).raw_path();
-        let (settings, needs) = (settings.dictionary.as_ref(), settings.needs);
-        let Some(settings) = settings.filter(|own| own.pattern.matches(target)) else {
+        let needs = settings.needs;
+        let Some(settings) = self::settings(head, settings, context) else {
             return (None, Capabilities::of(&head.headers, needs));
         };
         let scope = scope(head, context);
@@ -52,7 +50,8 @@ impl Versions {
         let client = Capabilities::of(&head.headers, needs);
         let named = scope.zip(client.dictionary());
         let dictionaries = &context.resident.dictionaries;
-        let known = named.and_then(|(scope, digest)| dictionaries.find(scope, &digest, target));
+        let known = named
+            .and_then(|(scope, digest)| dictionaries.find(scope, &digest, target(head, context)));
         let settings = Arc::clone(settings);
         (Some(Box::new(Self { settings, scope, known, is_told: false })), client)
     }
@@ -73,6 +72,21 @@ impl Versions {
         let known = self.known.as_ref().map(|known| *known.digest());
         known.is_some_and(|known| context.resident.dictionaries.admits(body, &known))
     }
+}
+
+/// What the route says of dictionaries, where the path of the request is one of the versions.
+pub(super) fn settings<'s>(
+    head: &RequestHeader,
+    settings: &'s EncodeSettings,
+    context: &Context,
+) -> Option<&'s Arc<DictionarySettings>> {
+    let settings = settings.dictionary.as_ref()?;
+    settings.pattern.matches(target(head, context)).then_some(settings)
+}
+
+/// Path and query as the client wrote them: as such they are compared.
+fn target<'h>(head: &'h RequestHeader, context: &'h Context) -> &'h [u8] {
+    context.received.as_deref().unwrap_or(head).raw_path()
 }
 
 /// The origin of a request, where that may use dictionaries at all: browsers see it as secure (RFC 9842, 9.1), and what it is

@@ -242,7 +242,8 @@ fn what_was_drawn_loses_nothing_and_keeps_what_is_transparent() {
 fn images_are_as_wide_as_clients_have_room_for() {
     let origin = Origin::start()
         .serve("/x", picture("image/jpeg", jpeg(500, 300)))
-        .serve("/page", Reply::ok("<p>").header("Content-Type", "text/html"));
+        .serve("/page", picture("text/html", b"<p>".to_vec()))
+        .serve("/passing", Reply::ok("<p>").header("Content-Type", "text/html; charset=utf-8"));
     let lines = "images = { widths = [100, 200, 1000], quality = 70, save_data_quality = 30 }";
     let log = "[[log.access]]\nfile = \"access.log\"\nformat = \"$uri $image_format $image_width\"";
     let proxy = Proxy::start(&storing(&origin, lines, "").toml(log));
@@ -269,9 +270,10 @@ fn images_are_as_wide_as_clients_have_room_for() {
     let full = once_it_is("image/webp", &proxy, &wanted("/x")).body.len();
     let saving = once_it_is("image/webp", &proxy, &wanted("/x").header("Save-Data", "on"));
     assert!(media(&saving).contains("; quality=30; ") && saving.body.len() < full);
-    let page = proxy.get("/page");
-    page.expect_header("Accept-CH", "Sec-CH-Width, Sec-CH-DPR, Sec-CH-Viewport-Width");
-    page.expect_no_header("Vary");
+    let hints = "Sec-CH-Width, Sec-CH-DPR, Sec-CH-Viewport-Width";
+    for path in ["/page", "/passing", "/page"] {
+        proxy.get(path).expect_header("Accept-CH", hints).expect_no_header("Vary");
+    }
     proxy.get("/x").expect_no_header("Accept-CH");
     let log = proxy.folder().join("access.log");
     for line in ["/x webp 100\n", "/x webp 200\n", "/x webp -\n", "/x original -\n", "/page - -\n"]
@@ -347,6 +349,20 @@ fn what_is_broken_or_no_better_is_sent_as_it_came_and_looked_at_once() {
             proxy.ask(&request).expect_header("X-Media", &said);
         }
         assert_eq!(metric(&proxy, &format!("images_left_total{{reason=\"{reason}\"}}")), 1);
+    }
+    assert_eq!(metric(&proxy, "images_made_total"), 0);
+}
+
+#[test]
+fn what_is_over_a_limit_is_sent_as_it_came() {
+    let origin = Origin::start()
+        .serve("/large", picture("image/jpeg", jpeg(300, 200)))
+        .serve("/wide", picture("image/png", encoded(RgbImage::new(200, 100), ImageFormat::Png)))
+        .serve("/moving", picture("image/gif", animation()));
+    let lines = "images = { max_bytes = \"8KiB\", max_pixels = 10_000, animated = false }";
+    let proxy = Proxy::start(&storing(&origin, lines, ""));
+    for (path, reason) in [("/large", "bytes"), ("/wide", "pixels"), ("/moving", "frames")] {
+        once_said(&format!("original; reason={reason}"), &proxy, &wanted(path));
     }
     assert_eq!(metric(&proxy, "images_made_total"), 0);
 }

@@ -120,6 +120,10 @@ impl Wish {
             Joined::Follower(reader) => return Some(reader),
             Joined::Leader(filling, reader) => (filling, reader),
         };
+        // Between the look and this, another may have made it.
+        if matches!(settings.zone.stored.find(&self.key, &none), Found::Entry(_)) {
+            return Some(reader);
+        }
         let making = Making {
             resident: Arc::clone(&context.resident),
             settings: Arc::clone(settings),

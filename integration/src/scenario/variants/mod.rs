@@ -4,6 +4,7 @@ mod bombs;
 mod browser;
 mod chromium;
 mod matrix;
+mod next_bundle;
 #[path = "../../../../proxy/images/tests/all/samples.rs"]
 #[expect(
     clippy::unwrap_used,
@@ -19,4 +20,5 @@ pub use bombs::{
 };
 pub use browser::{Browsed, PICTURES, browse};
 pub use matrix::{Matrix, OtherHand, matrix};
+pub use next_bundle::{NextBundle, next_bundle};
 pub use saved::{Saved, saved_of_pictures, saved_of_texts};

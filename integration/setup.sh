@@ -12,7 +12,7 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 for_build="cmake:cmake cc:gcc"
 for_test="nginx:nginx haproxy:haproxy varnishd:varnish redis-server:redis-server slowhttptest:slowhttptest wrk:wrk
 h2load:nghttp2-client chromium:chromium valgrind:valgrind faketime:faketime strace:strace openssl:openssl curl:curl
-ss:iproute2 brotli:brotli zstd:zstd systemd-analyze:systemd groff:groff-base goaccess:goaccess fail2ban-regex:fail2ban logrotate:logrotate"
+ss:iproute2 brotli:brotli zstd:zstd dwebp:webp systemd-analyze:systemd groff:groff-base goaccess:goaccess fail2ban-regex:fail2ban logrotate:logrotate"
 for_show="node:nodejs"
 
 die() {

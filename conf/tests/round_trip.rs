@@ -620,7 +620,7 @@ fn socket_options() -> impl Strategy<Value = SocketOptions> {
     });
     let numbers = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
     let keepalive = at(prop_oneof![Just(OrOff::Off), keepalive]);
-    let buffers = (option::of(at(size())), option::of(at(size())));
+    let buffers = (option::of(at(size())), option::of(at(size())), option::of(at(size())));
     let when = (at(any::<bool>()), at(any::<bool>()), option::of(at(timeout())));
     (numbers, option::of(at(text())), when, keepalive, buffers).prop_map(
         |((backlog, fast_open), device, (share, transparent, defer_accept), keepalive, buffers)| {
@@ -634,6 +634,7 @@ fn socket_options() -> impl Strategy<Value = SocketOptions> {
                 keepalive,
                 receive_buffer: buffers.0,
                 send_buffer: buffers.1,
+                notsent_lowat: buffers.2,
             }
         },
     )

@@ -30,6 +30,9 @@ model! {
         pub receive_buffer: Option<At<Size>> = None,
         /// Bytes that the kernel takes for a connection before they are acknowledged. Without it, the kernel decides as it goes.
         pub send_buffer: Option<At<Size>> = None,
+        /// Bytes that the kernel takes for a connection before they are sent, so that a client that hardly reads holds little
+        /// memory and little of a worker's time (`TCP_NOTSENT_LOWAT`). Without it, 128 KiB.
+        pub notsent_lowat: Option<At<Size>> = None,
     }
 }
 

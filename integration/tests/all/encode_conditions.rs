@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use switchback_integration::{
     Answer, Choice, Config, Deadline, H2Client, H2Request, Origin, Proxy, Received, Reply, Request,
-    Response, Step, config, eventually, get, request, switchback,
+    Response, Step, config, eventually, get, request,
 };
 use switchback_variant::{Coding, encode_whole};
 
@@ -327,15 +327,4 @@ fn logs_and_metrics_tell_what_was_sent_in_what() {
     ] {
         assert!(metrics.contains(&format!("switchback_{line}\n")), "{line}\n{metrics}");
     }
-}
-
-#[test]
-fn what_is_not_done_yet_is_warned_of() {
-    let folder = tempfile::tempdir().unwrap();
-    let origin = Origin::start();
-    let lines =
-        "cache = \"main\"\nencode = \"on\"\nimages = \"on\"\ndictionary = { match = \"/a.*.js\" }";
-    std::fs::write(folder.path().join("c.toml"), encoding(&origin, lines).to_toml()).unwrap();
-    let checked = switchback(folder.path(), &["check", "-c", "c.toml"]);
-    checked.expect_text("`images` has no effect yet").expect_text("`dictionary` has no effect yet");
 }

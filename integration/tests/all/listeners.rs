@@ -188,3 +188,39 @@ fn an_ipv6_wildcard_takes_both_families() {
         switchback_integration::Client::tcp(address).ask(&get("/")).expect_body("x");
     }
 }
+
+/// Bytes that the kernel holds for the clients of the proxy that have not acknowledged them.
+fn unacknowledged(proxy: &Proxy) -> u64 {
+    let address = format!("0100007F:{:04X}", proxy.address("web").port());
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let held = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let queued = fields.get(4)?.split_once(':')?.0;
+        (fields[1] == address && fields[3] == "01").then(|| u64::from_str_radix(queued, 16).ok())?
+    };
+    table.lines().filter_map(held).sum()
+}
+
+#[test]
+fn a_client_that_reads_nothing_holds_little_of_the_kernels_memory() {
+    let held = |socket: &str| {
+        let listener = format!("socket = {{ {socket} }}");
+        let config = config().top("workers = 1").web(listener).site("");
+        let config =
+            config.route("/big", "files = \"files\"").file("files/big", "x".repeat(8 << 20));
+        let config = config.respond("/other", "x");
+        let proxy = Proxy::start(&config);
+        let mut stalled = proxy.client();
+        stalled.send(get("/big").to_bytes());
+        eventually("something is sent", Deadline::soon(), || {
+            (unacknowledged(&proxy) > 0).then_some(())
+        });
+        // The only worker has done what it could for the first when it answers another.
+        proxy.client().ask(&get("/other")).expect_body("x");
+        let held = unacknowledged(&proxy);
+        assert_eq!(stalled.response().expect_status(200).body.len(), 8 << 20);
+        held
+    };
+    assert!(held("") < 512 << 10, "{}", held(""));
+    assert!(held("notsent_lowat = \"16MiB\"") > 1 << 20);
+}

@@ -69,6 +69,10 @@ mod dependency_rows;
 #[cfg(test)]
 mod descriptors;
 #[cfg(test)]
+mod dictionary;
+#[cfg(test)]
+mod dictionary_browser;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod edge_changes;
@@ -113,6 +117,10 @@ mod http2_floods;
 mod http2_stalls;
 #[cfg(test)]
 mod idle_connections;
+#[cfg(test)]
+mod images;
+#[cfg(test)]
+mod images_conditions;
 #[cfg(test)]
 mod leaks;
 #[cfg(test)]

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode};
 
 use crate::disk::DiskBody;
+use crate::forms::Forms;
 use crate::key::Key;
 use crate::policy::Freshness;
 use crate::serve::Wire;
@@ -76,6 +77,8 @@ pub struct Entry {
     pub body: Body,
     /// The length of the body in bytes.
     pub length: u64,
+    /// Where others are that were made of it.
+    pub(crate) forms: Forms,
     wire: OnceLock<Wire>,
 }
 
@@ -103,7 +106,7 @@ impl Entry {
     /// Of its parts.
     #[must_use]
     pub fn new(meta: Meta, body: Body, length: u64) -> Self {
-        Self { meta, body, length, wire: OnceLock::new() }
+        Self { meta, body, length, forms: Forms::default(), wire: OnceLock::new() }
     }
 
     /// Its head as HTTP/1.1 writes it, made when it is first asked for.
@@ -113,7 +116,7 @@ impl Entry {
 }
 
 impl Clone for Entry {
-    /// The head of the copy may be changed, so it is not written yet.
+    /// The head of the copy may be changed, so it is not written yet, and nothing was made of it.
     fn clone(&self) -> Self {
         Self::new(self.meta.clone(), self.body.clone(), self.length)
     }

@@ -81,9 +81,9 @@ impl<'k> KeyBuilder<'k> {
     #[must_use]
     pub fn build(&self) -> Key {
         let Some(Address { scheme, host, port, path, query }) = self.address else {
-            return Key(seal(self.written.clone(), self.written.len()));
+            return Key(seal(SmallVec::from_slice(&self.written), self.written.len()));
         };
-        let mut written = self.written.clone();
+        let mut written: SmallVec<[u8; INLINE]> = SmallVec::from_slice(&self.written);
         for part in [scheme, host, port, path, query] {
             write_part(&mut written, part);
         }

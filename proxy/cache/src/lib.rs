@@ -8,6 +8,7 @@ mod compact;
 pub mod disk;
 mod entry;
 pub mod fill;
+mod forms;
 mod key;
 mod listing;
 mod marks;

@@ -154,6 +154,26 @@ impl Zone {
         found
     }
 
+    /// The form of `original` that was [noted](Self::note_form) under this mark, if it is still in memory: without a look-up.
+    ///
+    /// No purge bears on it that does not bear on `original`, which is to be found and judged first.
+    #[must_use]
+    pub fn form(&self, original: &Entry, mark: u64) -> Option<Arc<Entry>> {
+        let (form, before) = original.forms.find(mark)?;
+        // For those who decide what goes, a few uses are as good as all.
+        if before.is_multiple_of(TOUCHES) {
+            drop(self.memory.find(&form.meta.key));
+            self.disk().into_iter().for_each(|disk| disk.touch(&form.meta.key));
+        }
+        Some(form)
+    }
+
+    /// Notes beside `original` that what is stored as `form` was made of it, and will do for all requests that `mark` stands for,
+    /// as long as both are in memory. Both have to have been found by the same request.
+    pub fn note_form(&self, original: &Entry, mark: u64, form: &Arc<Entry>) {
+        original.forms.note(mark, form);
+    }
+
     fn look(&self, key: &Key, request: &HeaderMap) -> Found {
         let variants = self.memory.find(key);
         match variants.as_ref().map(|variants| variants.select(request, &self.purges)) {
@@ -363,7 +383,8 @@ impl Found {
 /// Keys that are remembered as not storable, and as asked for: some 2 MiB each.
 const MOST_MARKS: usize = 65_536;
 
-/// Of so many hits in memory, the disk hears of one: enough for what is hot not to be taken for cold there.
+/// Of so many hits in memory, the disk hears of one: enough for what is hot not to be taken for cold there. The same for forms that
+/// were found beside what they were made of.
 const TOUCHES: u64 = 16;
 
 #[cfg(test)]

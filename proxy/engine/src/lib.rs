@@ -14,6 +14,7 @@ mod listen;
 mod listeners;
 pub mod log;
 mod metrics;
+mod pictures;
 pub mod purge;
 mod request_id;
 mod resolve;
@@ -143,7 +144,7 @@ impl Engine {
         let change = self.listeners.prepare(wanted, count, &mut Inheritance::default())?;
         self.resolve_new(&snapshot);
         self.put_workers(change, count, within, || {
-            snapshot.take_over();
+            snapshot.take_over(&self.shared.resident);
             let old = self.shared.cell.swap(snapshot);
             self.let_go(old);
             self.resolve_now.notify_one();
@@ -271,6 +272,8 @@ impl Engine {
         let resident = &self.shared.resident;
         resident.metrics.render(out);
         resident.encoders.render(out);
+        resident.dictionaries.render(out);
+        resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
         http::cache::counters::render(out, &self.shared.cell.load().zones);
         metrics::sample(
@@ -347,6 +350,7 @@ impl Engine {
     fn stop_workers(&self) {
         self.workers.lock().stop();
         self.shared.resident.encoders.close();
+        self.shared.resident.pictures.close();
         self.listeners.remove_files();
     }
 }

@@ -65,7 +65,11 @@ fn cases(divisor: u32) -> Vec<Case> {
     let mut cases = vec![
         case("photo", 30, jpeg.clone()),
         case("photo_thorough", 30, Job { effort: Effort::Thorough, ..jpeg.clone() }),
-        case("photo_save_data", 40, Job { save_data: true, ..jpeg.clone() }),
+        case(
+            "photo_save_data",
+            40,
+            Job { save_data: Some(jpeg.quality.lowered()), ..jpeg.clone() },
+        ),
         case("photo_half", 70, Job { width: Some(width / 2), ..jpeg.clone() }),
         case("photo_png", 75, png),
         case("screenshot", 20, window),

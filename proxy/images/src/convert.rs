@@ -82,7 +82,7 @@ fn is_made_already(job: &Job, header: &Header) -> bool {
     let is_narrowed = job.width.is_some_and(|width| width > 0 && width < header.width);
     (header.format, job.target) == (Format::WebP, Target::WebP)
         && !is_narrowed
-        && (header.lossless || !job.save_data)
+        && (header.lossless || job.save_data.is_none())
 }
 
 /// Whether the target can say such sides, lying or upright: an orientation is not known yet.

@@ -21,8 +21,8 @@ pub struct Job {
     pub width: Option<u32>,
     /// How much may be lost where something is lost.
     pub quality: Quality,
-    /// Whether the client asked to save data: then more may be lost.
-    pub save_data: bool,
+    /// The same for a client that asked to save data. For him what has the format already is made again, too.
+    pub save_data: Option<Quality>,
     /// How hard to try for few bytes.
     pub effort: Effort,
     /// What is too much.
@@ -38,7 +38,7 @@ impl Job {
             target,
             width: None,
             quality: Quality::default_of(target),
-            save_data: false,
+            save_data: None,
             effort: Effort::Quick,
             limits: Limits::default(),
         }
@@ -70,9 +70,9 @@ impl Job {
         sources.saturating_add(steps).saturating_add(CODECS)
     }
 
-    /// The quality that applies: [`Quality::lowered`] for who saves data.
+    /// The quality that applies.
     pub fn applied_quality(&self) -> Quality {
-        if self.save_data { self.quality.lowered() } else { self.quality }
+        self.save_data.unwrap_or(self.quality)
     }
 }
 

@@ -3,7 +3,9 @@
 //! A response whose URL matches a [`Pattern`] is kept as a dictionary for later versions of itself. It is announced with
 //! `Use-As-Dictionary` ([`Announcement`]); a client that has it says so by its hash, and gets the next version coded with it.
 
-use aws_lc_rs::digest::{SHA256, digest};
+use std::fmt;
+
+use aws_lc_rs::digest::{self, Context, SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -13,7 +15,7 @@ mod store;
 
 pub use announce::{Announcement, BadAnnouncement};
 pub use pattern::{BadPattern, Pattern};
-pub use store::{Dictionary, NotKept, Scope, Store};
+pub use store::{Dictionary, Draft, NotKept, Scope, Store};
 
 /// The SHA-256 of a dictionary, by which client and server speak of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,11 +28,7 @@ impl Digest {
     /// Of these bytes.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
-        let mut hash = [0; Self::LENGTH];
-        for (place, byte) in hash.iter_mut().zip(digest(&SHA256, bytes).as_ref()) {
-            *place = *byte;
-        }
-        Self(hash)
+        Self::from(digest::digest(&SHA256, bytes))
     }
 
     /// The value of `Available-Dictionary`: a byte sequence of that length (RFC 8941 section 3.3.5), perhaps with parameters,
@@ -65,6 +63,41 @@ impl Digest {
             *place = *byte;
         }
         Some(preamble)
+    }
+}
+
+impl From<digest::Digest> for Digest {
+    fn from(hash: digest::Digest) -> Self {
+        let mut bytes = [0; Self::LENGTH];
+        for (place, byte) in bytes.iter_mut().zip(hash.as_ref()) {
+            *place = *byte;
+        }
+        Self(bytes)
+    }
+}
+
+/// A digest of bytes that come one after the other.
+pub(crate) struct Hashing(Context);
+
+impl Hashing {
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    pub(crate) fn finish(self) -> Digest {
+        self.0.finish().into()
+    }
+}
+
+impl Default for Hashing {
+    fn default() -> Self {
+        Self(Context::new(&SHA256))
+    }
+}
+
+impl fmt::Debug for Hashing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hashing")
     }
 }
 

@@ -62,8 +62,8 @@ pub use coding::{
     decode_whole, encode_whole,
 };
 pub use dictionary::{
-    Announcement, BadAnnouncement, BadPattern, Dictionary, Digest, NotKept, Pattern, Preamble,
-    Scope, Store,
+    Announcement, BadAnnouncement, BadPattern, Dictionary, Digest, Draft, NotKept, Pattern,
+    Preamble, Scope, Store,
 };
 pub use eligible::{Flush, NO_LONGER_TRUE, Reason, Rules, Verdict, forbids_transforming};
 pub use image::ImageType;

@@ -55,10 +55,16 @@ impl Offer {
         offer
     }
 
-    /// The same, where a dictionary is at hand that the client has: nothing is smaller.
+    /// The same, where a dictionary is at hand that the client has: nothing is smaller. Of the two codings that need one, those are
+    /// offered that are offered without.
     #[must_use]
     pub fn with_dictionary(self) -> Self {
-        let mut offer = Self::NONE.and(Coding::Dcz).and(Coding::Dcb);
+        let mut offer = Self::NONE;
+        for (with, without) in [(Coding::Dcz, Coding::Zstd), (Coding::Dcb, Coding::Br)] {
+            if self.codings().contains(&without) {
+                offer = offer.and(with);
+            }
+        }
         for &coding in self.codings().iter().filter(|coding| !coding.needs_dictionary()) {
             offer = offer.and(coding);
         }
@@ -193,6 +199,8 @@ mod tests {
         assert_eq!(offer.codings(), [Gzip, Br, Zstd]);
         let offer = offer.with_dictionary().with_dictionary();
         assert_eq!(offer.codings(), [Coding::Dcz, Coding::Dcb, Gzip, Br, Zstd]);
+        let offer = Offer::of(&[Gzip, Br]).with_dictionary();
+        assert_eq!(offer.codings(), [Coding::Dcb, Gzip, Br]);
     }
 
     #[test]

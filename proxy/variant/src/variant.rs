@@ -72,6 +72,13 @@ impl Variant {
         self.coding.unwrap_or(Coding::Identity)
     }
 
+    /// Whether who has this dictionary, or none, can decode it, as far as dictionaries go.
+    #[must_use]
+    pub fn suits_dictionary(&self, known: Option<&Digest>) -> bool {
+        let known = || known.and_then(|known| known.as_bytes().first_chunk().copied());
+        self.dictionary.is_none_or(|own| known() == Some(own))
+    }
+
     /// What it was made into, if it is an image that was made.
     #[must_use]
     pub fn image_form(&self) -> Option<ImageForm> {
@@ -245,6 +252,15 @@ pub(crate) mod tests {
             assert_eq!(Variant::named(name.as_bytes()), Some(variant));
         }
         assert!(Variant::coded(Coding::Identity).is_original());
+    }
+
+    #[test]
+    fn what_is_made_with_a_dictionary_is_for_those_who_have_it() {
+        let (own, other) = (Digest::of(b"x"), Digest::of(b"y"));
+        let made = Variant::with_dictionary(Coding::Dcz, &own);
+        assert!(made.suits_dictionary(Some(&own)));
+        assert!(!made.suits_dictionary(Some(&other)) && !made.suits_dictionary(None));
+        assert!(Variant::coded(Coding::Br).suits_dictionary(None));
     }
 
     #[test]

@@ -37,6 +37,13 @@ impl<F: Clone> Reader<F> {
         Self { shared, position: 0, is_first }
     }
 
+    /// Another one who reads from where this one is.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        self.shared.state.lock().enter(self.position);
+        Self { shared: Arc::clone(&self.shared), position: self.position, is_first: false }
+    }
+
     /// Whether the fill was begun for this one.
     #[must_use]
     pub fn is_first(&self) -> bool {
@@ -123,6 +130,20 @@ impl<F: Clone> Reader<F> {
             None => Step::Wait,
             Some(End::Whole) if self.position <= state.pieces.end() => Step::Next(Ok(None)),
             Some(End::Whole | End::Broken) => Step::Next(Err(Broken)),
+        }
+    }
+
+    /// Waits until nothing more comes: what is stored of it is stored then. Reads nothing, and holds nobody back.
+    pub fn ended(&self) -> impl Future<Output = ()> + use<F> {
+        let shared = Arc::clone(&self.shared);
+        async move {
+            loop {
+                let news = shared.news.notified();
+                if shared.state.lock().end.is_some() {
+                    return;
+                }
+                news.await;
+            }
         }
     }
 

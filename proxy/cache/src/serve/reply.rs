@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::ops::Range;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use switchback_representation::{content_range, number};
 
 use crate::entry::Head;
@@ -25,6 +25,8 @@ pub struct Reply {
     pub content_type: Option<HeaderValue>,
     /// `Cache-Status`, behind those of caches nearer to the origin.
     pub cache_status: Option<CacheStatus<'static>>,
+    /// `Use-As-Dictionary`, if all of it is sent (RFC 9842, 2.1).
+    pub use_as_dictionary: Option<HeaderValue>,
 }
 
 /// What an answer over HTTP/1 says of its own hop.
@@ -41,6 +43,9 @@ pub struct Hop<'h> {
 /// A 304 is shorter than this: `Cache-Status` is left out where it would make it longer.
 const NOT_MODIFIED_LIMIT: usize = 200;
 
+/// What a response says that may serve as a dictionary for others (RFC 9842, 2.1).
+pub const USE_AS_DICTIONARY: HeaderName = HeaderName::from_static("use-as-dictionary");
+
 impl Reply {
     /// 304.
     #[must_use]
@@ -52,7 +57,15 @@ impl Reply {
     #[must_use]
     pub fn whole(age: Option<u64>, length: Option<u64>) -> Self {
         let form = Form::Whole;
-        Self { form, age, length, range: None, content_type: None, cache_status: None }
+        Self {
+            form,
+            age,
+            length,
+            range: None,
+            content_type: None,
+            cache_status: None,
+            use_as_dictionary: None,
+        }
     }
 
     fn of(self, form: Form) -> Self {
@@ -82,6 +95,9 @@ impl Reply {
         }
         if let Some(content_type) = &self.content_type {
             put(out, b"Content-Type: ", content_type.as_bytes());
+        }
+        if let Some(announced) = self.announced() {
+            put(out, b"Use-As-Dictionary: ", announced.as_bytes());
         }
         if hop.is_chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
@@ -122,10 +138,18 @@ impl Reply {
         if let Some(content_type) = &self.content_type {
             headers.insert(header::CONTENT_TYPE, content_type.clone());
         }
+        if let Some(announced) = self.announced() {
+            headers.insert(USE_AS_DICTIONARY, announced.clone());
+        }
         if let Some(status) = self.said_status() {
             headers.append("cache-status", status.to_value());
         }
         headers
+    }
+
+    /// A part is no dictionary, and who has the whole has been told.
+    fn announced(&self) -> Option<&HeaderValue> {
+        self.use_as_dictionary.as_ref().filter(|_| self.form == Form::Whole)
     }
 
     /// A 304 tells that it is a hit and no more: that is the same each time, so that HTTP/2 sends it once.
@@ -146,8 +170,6 @@ fn put(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
     use super::*;
 
     fn head(lines: &[(&'static str, &'static str)]) -> Head {
@@ -235,12 +257,15 @@ mod tests {
     #[test]
     fn both_ways_to_write_a_reply_say_the_same() {
         let several = HeaderValue::from_static("multipart/byteranges; boundary=b");
+        let pattern = HeaderValue::from_static("match=\"/a.*.js\"");
+        let dropped = pattern.clone();
         let replies = [
             Reply { cache_status: hit(9), ..Reply::whole(Some(7), Some(12)) },
             Reply { range: Some((2..5, 12)), ..Reply::whole(Some(7), Some(3)) }.of(Form::Partial),
             Reply { content_type: Some(several), ..Reply::whole(Some(7), Some(90)) }
                 .of(Form::Multipart),
-            Reply::not_modified(None, None),
+            Reply { use_as_dictionary: Some(pattern), ..Reply::whole(None, Some(12)) },
+            Reply { use_as_dictionary: Some(dropped), ..Reply::not_modified(None, None) },
             Reply::whole(None, None),
         ];
         for reply in replies {
@@ -257,6 +282,8 @@ mod tests {
             lines.sort();
             mapped.sort();
             assert_eq!(lines, mapped);
+            let is_told = reply.use_as_dictionary.is_some() && reply.form == Form::Whole;
+            assert_eq!(map.contains_key(USE_AS_DICTIONARY), is_told);
             let status = format!("HTTP/1.1 {} ", reply.status(head.status).as_str());
             assert!(text.starts_with(&status), "{text}");
         }

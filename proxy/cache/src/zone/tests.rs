@@ -341,3 +341,58 @@ fn a_missing_variant_is_told_from_nothing_and_an_older_plain_response_is_not_use
     purge(&zone, Scope::All, Manner::Hard);
     assert!(matches!(zone.find(&key("/"), &speaking("fr")), Found::Nothing));
 }
+
+/// What was made of `/a`, as it is stored for itself.
+fn form(zone: &Zone, original: &Entry, bytes: &[u8]) -> Arc<Entry> {
+    zone.store(entry(&original.meta.key.of_form(original.meta.body, b"br"), bytes))
+}
+
+#[test]
+fn a_form_is_found_beside_what_it_was_made_of_for_as_long_as_both_are_stored() {
+    let zone = zone(MIB);
+    let original = zone.store(entry(&key("/a"), b"hello"));
+    assert!(zone.form(&original, 1).is_none());
+    let first = form(&zone, &original, b"h");
+    zone.note_form(&original, 1, &first);
+    assert!(Arc::ptr_eq(&zone.form(&original, 1).unwrap(), &first));
+    assert!(zone.form(&original, 2).is_none());
+    let (better, gone) = (form(&zone, &original, b"b"), Arc::downgrade(&first));
+    drop(first);
+    assert!(gone.upgrade().is_none(), "what is noted is kept");
+    assert!(zone.form(&original, 1).is_none(), "another has taken its place");
+    zone.note_form(&original, 1, &better);
+    assert!(Arc::ptr_eq(&zone.form(&original, 1).unwrap(), &better));
+    // What is validated anew is another, whose forms are looked for.
+    let renewed = zone.refresh(&original, original.meta.clone());
+    assert!(zone.form(&renewed, 1).is_none());
+}
+
+#[test]
+fn only_so_many_forms_are_noted_and_the_oldest_goes() {
+    let zone = zone(MIB);
+    let original = zone.store(entry(&key("/a"), b"hello"));
+    let form = form(&zone, &original, b"h");
+    (0..20).for_each(|mark| zone.note_form(&original, mark, &form));
+    let known: Vec<u64> = (0..20).filter(|mark| zone.form(&original, *mark).is_some()).collect();
+    assert_eq!(known, [14, 15, 16, 17, 18, 19]);
+}
+
+#[test]
+fn a_form_that_is_found_beside_its_original_counts_as_asked_for() {
+    let zone = zone(MIB);
+    let original = zone.store(entry(&key("/a"), b"hello"));
+    let name = form(&zone, &original, &[0; 20_000]).meta.key.clone();
+    let noted = found(&zone, &name, &HeaderMap::new()).unwrap();
+    zone.note_form(&original, 1, &noted);
+    drop(noted);
+    for other in 0..400 {
+        for _ in 0..20 {
+            assert!(zone.form(&original, 1).is_some(), "gone with the {other}th other");
+            let path = format!("/{other}");
+            if !finds(&zone, &path) {
+                zone.store(entry(&key(&path), &[0; 20_000]));
+            }
+        }
+    }
+    assert!(zone.statistics().evictions > 100);
+}

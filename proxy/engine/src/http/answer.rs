@@ -96,7 +96,10 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         return purge::asked(head, context).map(Box::new).map(Made::Purge);
     }
     loop {
-        encode::prepare(head, context)?;
+        // A cache may have what makes that unnecessary.
+        if context.proxy().is_none() {
+            encode::prepare(head, context)?;
+        }
         let Some(plan) = context.route() else { return Ok(Made::Proxy) };
         let step = match &plan.action {
             ActionPlan::Proxy(_) => match lookup(head, context)? {

@@ -22,6 +22,7 @@ use super::cache::fetch::Fetcher;
 use super::cache::store::Fetch;
 use super::concurrency::Held;
 use super::encode::Encoding;
+use super::encode::pictures::Shown;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
 use crate::listen::connection::Connection;
@@ -159,6 +160,8 @@ pub(crate) struct Asked {
     pub(crate) headers: Option<HeaderMap>,
     /// What the answer was sent in, where its route encodes and that is known.
     pub(crate) coding: Option<Coding>,
+    /// What was sent of a picture, where its route makes others of them.
+    pub(crate) picture: Option<Shown>,
     /// Why an inner request failed, for the outer one.
     pub(crate) fault: Option<Fault>,
 }

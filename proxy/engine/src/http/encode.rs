@@ -10,14 +10,17 @@ mod conditions;
 pub(crate) mod counters;
 pub(crate) mod forms;
 pub(crate) mod passing;
+pub(crate) mod pictures;
 mod settle;
+pub(crate) mod versions;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
-use switchback_variant::{Capabilities, Coding, Needs, Offer};
+use switchback_cache::serve;
+use switchback_variant::{Capabilities, Coding, Dictionary, Offer, Varies};
 
 use super::answer::Body;
 use super::answer_head::AnswerHead;
@@ -27,10 +30,12 @@ use super::pieces::Pieces;
 use super::rules::Fields as _;
 use super::streamed::Streamed;
 use crate::snapshot::encodes::EncodeSettings;
-use coder::Coder;
+use pictures::View;
 use settle::settle;
+use versions::Versions;
 
 pub(crate) use coded::Coded;
+pub(crate) use coder::Coder;
 
 /// How the answer to a request may be encoded.
 #[derive(Debug)]
@@ -43,6 +48,10 @@ pub(crate) struct Encoding {
     coder: Option<Coder>,
     /// What the answer is in, where a stored form is the answer.
     form: Option<Coding>,
+    /// What earlier versions have to do with it, where there may be some.
+    pub(crate) versions: Option<Box<Versions>>,
+    /// What the answer says of a picture, where it is one that is stored.
+    view: Option<View>,
 }
 
 impl Encoding {
@@ -53,14 +62,39 @@ impl Encoding {
 
     /// For an inner request, whose head may have come from either side of [`prepare`].
     pub(crate) fn inherit(&self) -> Box<Self> {
-        let Self { settings, client, said, coder: _, form: _ } = self;
+        let Self { settings, client, said, .. } = self;
         Box::new(Self {
             settings: Arc::clone(settings),
             client: *client,
             said: said.clone(),
             coder: None,
             form: None,
+            versions: None,
+            view: None,
         })
+    }
+
+    /// What answers from the cache are chosen by.
+    fn varies(&self) -> Varies {
+        if self.versions.is_some() { Varies::DICTIONARY } else { Varies::CODING }
+    }
+
+    /// The dictionary that is needed for this coding.
+    fn needed_for(&self, coding: Coding) -> Option<&Arc<Dictionary>> {
+        self.versions.as_deref()?.needed_for(coding)
+    }
+
+    /// Notes what an answer is sent in, where that is known and the route encodes.
+    fn note(&self, coding: Option<Coding>, context: &Context) {
+        note(coding.filter(|_| self.settings.encodes()), context);
+    }
+
+    /// The same of a stored form.
+    fn note_form(&self, coding: Coding, status: StatusCode, context: &Context) {
+        if status != StatusCode::NOT_MODIFIED {
+            self.note(Some(coding), context);
+            self.view.iter().for_each(|view| pictures::note(view, context));
+        }
     }
 
     /// What can be had of what lies here, or else of what passes.
@@ -85,10 +119,27 @@ pub(crate) fn prepare(head: &mut RequestHeader, context: &mut Context) -> Result
         }
     }
     let Some(settings) = settings else { return Ok(()) };
-    let client = Capabilities::of(&head.headers, Needs::CODINGS);
+    let (versions, client) = Versions::of(head, &settings, context);
     let said = conditions::translate(head, &client, &settings)?;
-    context.encoding = Some(Box::new(Encoding { settings, client, said, coder: None, form: None }));
+    let (coder, form, view) = (None, None, None);
+    let encoding = Encoding { settings, client, said, coder, form, versions, view };
+    context.encoding = Some(Box::new(encoding));
     Ok(())
+}
+
+/// Whether [`prepare`] may wait until it is known what is stored: the route encodes what a cache stores, and the request has no
+/// conditions, so that its head stays as it is. Then a form that is at hand is all that is wanted.
+pub(crate) fn may_wait(head: &RequestHeader, context: &Context) -> bool {
+    let stores = |route| context.snapshot.cache(route).is_some();
+    is_awaited(context)
+        && context.place.route.is_some_and(stores)
+        && !serve::asks_for_less(&head.headers)
+}
+
+/// Whether the route encodes, and the request was not prepared for it.
+pub(crate) fn is_awaited(context: &Context) -> bool {
+    let encodes = |route| context.snapshot.encode(route).is_some();
+    context.encoding.is_none() && context.place.route.is_some_and(encodes)
 }
 
 /// Forgets the client's conditions, which are not about what it is answered with.
@@ -103,24 +154,18 @@ pub(crate) fn forget_conditions(context: &mut Context) {
 pub(crate) fn leaves(head: &AnswerHead, context: &Context) -> bool {
     let Some(encoding) = context.encoding.as_deref() else { return true };
     if let Some(coding) = encoding.form {
-        note_form(coding, head.status(), context);
+        encoding.note_form(coding, head.status(), context);
         return true;
     }
     let is_for = |line: &HeaderValue| encoding.settings.is_for(line.as_bytes());
     let is_concerned = head.status() == StatusCode::NOT_MODIFIED
         || head.line(&header::CONTENT_ENCODING).is_some()
-        || head.line(&header::CONTENT_TYPE).is_some_and(is_for);
+        || head.line(&header::CONTENT_TYPE).is_some_and(is_for)
+        || pictures::concern(head, encoding);
     if !is_concerned {
-        note(Some(Coding::Identity), context);
+        encoding.note(Some(Coding::Identity), context);
     }
     !is_concerned
-}
-
-/// The same of a stored form.
-fn note_form(coding: Coding, status: StatusCode, context: &Context) {
-    if status != StatusCode::NOT_MODIFIED {
-        note(Some(coding), context);
-    }
 }
 
 /// Notes what an answer is sent in, where that is known.
@@ -139,11 +184,12 @@ pub(crate) fn own(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Body, Fault> {
-    if let Some(coding) = context.encoding.as_ref().and_then(|encoding| encoding.form) {
-        note_form(coding, head.status, context);
+    let Some(encoding) = context.encoding.take() else { return Ok(body) };
+    if let Some(coding) = encoding.form {
+        encoding.note_form(coding, head.status, context);
+        context.encoding = Some(encoding);
         return Ok(body);
     }
-    let Some(encoding) = context.encoding.take() else { return Ok(body) };
     let settled = settle(head, request, &encoding, context);
     context.encoding = Some(encoding);
     let Some(coder) = settled? else { return Ok(body) };

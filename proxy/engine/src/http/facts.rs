@@ -13,6 +13,7 @@ use switchback_value::{Facts, Known, Variable};
 use switchback_variant::{Capabilities, Needs, Segment};
 
 use super::context::{Context, Try};
+use super::encode::pictures::Shown;
 use crate::clock;
 use crate::listen::connection::Connection;
 use crate::listen::tls;
@@ -160,6 +161,8 @@ impl<'r> RequestFacts<'r> {
             Known::ContentCoding => {
                 self.context.asked.lock().coding.map(|coding| text(coding.name()))
             }
+            Known::ImageFormat => self.shown().map(|shown| text(shown.format())),
+            Known::ImageWidth => self.shown()?.width().map(|width| number(width.into())),
             Known::Route => self.context.route().map(|route| text(&route.name)),
             _ => None,
         }
@@ -256,6 +259,10 @@ impl<'r> RequestFacts<'r> {
             .user
             .value_or(|| basic_user(self.head.headers.get(header::AUTHORIZATION)?.as_bytes()));
         user.as_deref().map(Cow::Borrowed)
+    }
+
+    fn shown(&self) -> Option<Shown> {
+        self.context.asked.lock().picture
     }
 
     fn segment(&self) -> Segment {

@@ -18,7 +18,7 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::writer::{Framing, Writer};
 use super::{
-    access, cache, concurrency, encode, errors, fail, finish, receive, reply, route, upgrade,
+    access, cache, concurrency, encode, errors, fail, finish, hints, receive, reply, route, upgrade,
 };
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;
@@ -142,7 +142,8 @@ impl Waiter for Waiting<'_> {
 
 /// The answer as the rules of its route change it.
 fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Result<Answer, Fault> {
-    if is_as_it_stands(context) && encode::leaves(&answer.head, context) {
+    let is_as_it_stands = is_as_it_stands(context) && !hints::are_wanted(&answer.head, context);
+    if is_as_it_stands && encode::leaves(&answer.head, context) {
         return Ok(answer);
     }
     let mut head = answer.head.whole()?;

@@ -23,6 +23,7 @@ pub(crate) mod fault;
 mod files;
 pub(crate) mod finish;
 pub(crate) mod forward;
+mod hints;
 pub(crate) mod host;
 mod inner;
 pub(crate) mod local;

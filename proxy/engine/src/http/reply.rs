@@ -7,7 +7,7 @@ use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{cookies, rules};
+use super::{cookies, hints, rules};
 
 /// Makes the head of an upstream's answer into what the client receives.
 pub(crate) fn proxied(
@@ -89,6 +89,7 @@ fn apply(
 ) -> Result<(), Fault> {
     // What depends on the answer may have been asked for before there was one.
     context.memos.maps.forget_passing();
+    hints::ask(head, context)?;
     let Some(route) = context.route() else { return Ok(()) };
     let cookie_rules = match whose {
         Whose::Upstream => &*route.response_cookies,

@@ -45,6 +45,19 @@ enum Owed {
     Nothing,
 }
 
+/// The body that a lent stream still owes, as a reader that [`tokio::io::Take`] can be put around.
+struct Body<'a>(&'a mut Lent);
+
+impl AsyncRead for Body<'_> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.get_mut().0.poll_read_body(cx, buf)
+    }
+}
+
 /// Writes are gathered up to this size, so that a small answer is one system call.
 const GATHER: usize = 16 * 1024;
 /// The most that is kept of requests sent ahead.
@@ -124,11 +137,10 @@ impl Lent {
         buf: &mut ReadBuf<'_>,
         left: u64,
     ) -> Poll<io::Result<()>> {
-        let room = buf.remaining().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let mut body = ReadBuf::new(buf.initialize_unfilled_to(room));
-        std::task::ready!(self.poll_read_body(cx, &mut body))?;
-        let read = body.filled().len();
-        buf.advance(read);
+        let start = buf.filled().len();
+        // Nothing is cleared for what may be a few bytes in 64 KiB of room.
+        std::task::ready!(Pin::new(&mut Body(self).take(left)).poll_read(cx, buf))?;
+        let read = buf.filled().len() - start;
         self.owed = Owed::bytes(left - read as u64);
         Poll::Ready(Ok(()))
     }

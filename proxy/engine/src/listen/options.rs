@@ -43,7 +43,7 @@ fn counts(socket: &Socket, plan: &SocketPlan, before: Option<&SocketPlan>) -> Re
         fn(&SocketPlan) -> &Option<At<u32>>,
         fn(&Socket, Option<u32>) -> io::Result<()>,
     );
-    const COUNTS: [Named; 4] = [
+    const COUNTS: [Named; 5] = [
         (
             "defer_accept",
             |plan| &plan.defer_accept,
@@ -64,6 +64,13 @@ fn counts(socket: &Socket, plan: &SocketPlan, before: Option<&SocketPlan>) -> Re
             |socket, bytes| buffer(socket, &RECEIVE, bytes),
         ),
         ("send_buffer", |plan| &plan.send_buffer, |socket, bytes| buffer(socket, &SEND, bytes)),
+        (
+            "notsent_lowat",
+            |plan| &plan.notsent_lowat,
+            |socket, bytes| {
+                option::set(socket, (libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT), whole(bytes))
+            },
+        ),
     ];
     for (name, of, set) in COUNTS {
         let value = of(plan).as_ref();

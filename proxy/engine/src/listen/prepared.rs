@@ -79,7 +79,7 @@ impl Engine {
         let resident = Arc::new(Resident::new(actions));
         let order = addresses(&plan);
         let (snapshot, mut warnings) = assemble(plan, &resident, 1)?;
-        snapshot.take_over();
+        snapshot.take_over(&resident);
         let (workers, within) = (worker_count(&snapshot), snapshot.process.shutdown_timeout);
         let wanted = snapshot.listeners_in(&order);
         let nobody = nobody(wanted.first()).map_err(|error| vec![cannot_start(&error)])?;

@@ -21,7 +21,9 @@ use switchback_value::Variable;
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::zones::NamedZone;
-use super::{Listener, Site, Snapshot, Upstream, caches, encodes, limits, own_actions};
+use super::{
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
+};
 use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -56,6 +58,7 @@ pub(crate) fn assemble(
     let site_zones = caches::shapes(&plan, &mut zones);
     let caches = caches::assemble(&plan, &zones);
     let encodes = encodes::assemble(&plan, &mut found);
+    let dictionary_room = dictionaries::room(&plan);
     let maps: Box<[LiveMap]> = plan.maps.into_iter().map(LiveMap::new).collect();
     let access_logs = assemble_logs(plan.log.access, resident, &mut found);
     if found.iter().any(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -83,6 +86,7 @@ pub(crate) fn assemble(
         site_zones,
         caches,
         encodes,
+        dictionary_room,
         own_actions,
         access_logs,
     };
@@ -113,6 +117,7 @@ fn assemble_site(
         access: site.access.clone(),
         concurrency,
         errors: site.errors.clone().into(),
+        asks_for_hints: site.client_hints,
         table,
     }
 }

@@ -3,10 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use switchback_conf::plan::{self, CodingLevels, EncodePlan, EncodersPlan, Plan, RoutePlan};
-use switchback_conf::{Code, Diagnostic, Location};
-use switchback_variant::{Coding, Level, Offer, Rules, Types};
+use switchback_cache::BodyId;
+use switchback_conf::Diagnostic;
+use switchback_conf::plan::{
+    self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, ImagesPlan, Plan, RoutePlan,
+};
+use switchback_variant::{Coding, Level, Needs, Offer, Rules, Types};
 
+use super::dictionaries::{self, DictionarySettings};
+use super::images::{self, ImageSettings};
 use crate::encoders::Room;
 
 /// How a route encodes its answers.
@@ -22,13 +27,44 @@ pub(crate) struct EncodeSettings {
     pub(crate) decodes: bool,
     /// How much is encoded beside the way.
     pub(crate) room: Room,
+    /// Which settings these are: no others most likely have this number. Its lowest byte is 0.
+    pub(crate) number: u64,
+    /// Against what is encoded, if against anything.
+    pub(crate) dictionary: Option<Arc<DictionarySettings>>,
+    /// What is made of pictures.
+    pub(crate) images: Option<Arc<ImageSettings>>,
+    /// What has to be known of clients.
+    pub(crate) needs: Needs,
     plan: Arc<EncodePlan>,
+    dictionary_plan: Option<Arc<DictionaryPlan>>,
 }
 
 impl EncodeSettings {
+    /// Whether anything is encoded; else all that is made is pictures.
+    pub(crate) fn encodes(&self) -> bool {
+        !self.plan.stored.is_empty()
+    }
+
     /// Whether a body of this `Content-Type` is encoded.
     pub(crate) fn is_for(&self, content_type: &[u8]) -> bool {
         self.plan.is_for(content_type)
+    }
+
+    /// Whether they are those of a route with these plans.
+    fn are_of(
+        &self,
+        encode: &Arc<EncodePlan>,
+        dictionary: Option<&Arc<DictionaryPlan>>,
+        images: Option<&Arc<ImagesPlan>>,
+    ) -> bool {
+        let own = self.dictionary_plan.as_ref();
+        let is_of_images = match (&self.images, images) {
+            (Some(own), Some(plan)) => own.is_of(plan),
+            (own, plan) => own.is_none() && plan.is_none(),
+        };
+        Arc::ptr_eq(&self.plan, encode)
+            && own.map(Arc::as_ptr) == dictionary.map(Arc::as_ptr)
+            && is_of_images
     }
 
     /// How hard to try while a client waits.
@@ -56,22 +92,49 @@ pub(super) fn assemble(
     plan: &Plan,
     found: &mut Vec<Diagnostic>,
 ) -> Box<[Option<Arc<EncodeSettings>>]> {
-    check_rest(plan, found);
-    if plan.routes.iter().all(|route| route.variants.encode.is_none()) {
+    found.extend(images::missing(plan));
+    let has_any =
+        |route: &RoutePlan| route.variants.encode.is_some() || route.variants.images.is_some();
+    if !plan.routes.iter().any(has_any) {
         return Box::default();
     }
-    let room = room(plan.encoders);
+    let (room, nothing) = (room(plan.encoders), Arc::new(nothing()));
     let mut shared: Vec<Arc<EncodeSettings>> = Vec::new();
     let of_route = |route: &RoutePlan| {
-        let own = route.variants.encode.as_ref()?;
+        if !has_any(route) {
+            return None;
+        }
+        let own = route.variants.encode.as_ref().unwrap_or(&nothing);
+        let images = route.variants.images.as_ref();
+        let dictionary = route.variants.dictionary.as_ref().filter(|_| route.cache.is_some());
         // Routes that have it from their site share one, and stand together.
-        if let Some(last) = shared.last().filter(|last| Arc::ptr_eq(&last.plan, own)) {
+        if let Some(last) = shared.last().filter(|last| last.are_of(own, dictionary, images)) {
             return Some(Arc::clone(last));
         }
-        shared.push(Arc::new(settings(own, room)));
+        let images = images.map(|plan| Arc::new(ImageSettings::new(plan, room)));
+        let dictionary = dictionary.cloned();
+        shared.push(Arc::new(EncodeSettings {
+            dictionary: dictionary.as_ref().and_then(|plan| dictionaries::assemble(plan, found)),
+            dictionary_plan: dictionary,
+            ..settings(own, images, room)
+        }));
         shared.last().cloned()
     };
     plan.routes.iter().map(of_route).collect()
+}
+
+/// Of routes that make pictures alone.
+fn nothing() -> EncodePlan {
+    EncodePlan {
+        stored: Vec::new(),
+        streamed: Vec::new(),
+        types: Vec::new(),
+        min_length: 0,
+        levels: CodingLevels { br: 1, zstd: 1, gzip: 1 },
+        best: None,
+        decodes: false,
+        events: false,
+    }
 }
 
 fn room(plan: EncodersPlan) -> Room {
@@ -81,7 +144,11 @@ fn room(plan: EncodersPlan) -> Room {
     Room { threads, queue }
 }
 
-fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
+fn settings(
+    plan: &Arc<EncodePlan>,
+    images: Option<Arc<ImageSettings>>,
+    room: Room,
+) -> EncodeSettings {
     // What is empty has nothing to encode.
     let min_length = plan.min_length.max(1);
     // This one text is understood.
@@ -92,7 +159,12 @@ fn settings(plan: &Arc<EncodePlan>, room: Room) -> EncodeSettings {
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,
+        number: BodyId::fresh().number() & !0xff,
+        dictionary: None,
+        needs: images.as_ref().map_or(Needs::CODINGS, |images| Needs::CODINGS.and(images.needs())),
+        images,
         plan: Arc::clone(plan),
+        dictionary_plan: None,
     }
 }
 
@@ -106,33 +178,4 @@ fn offer(codings: &[plan::Coding]) -> Offer {
         })
         .collect();
     Offer::of(&codings)
-}
-
-/// What configuration can ask for and nobody does yet.
-fn check_rest(plan: &Plan, found: &mut Vec<Diagnostic>) {
-    let mut told: Vec<*const ()> = Vec::new();
-    for route in &plan.routes {
-        let dictionary = route.variants.dictionary.as_ref();
-        let dictionary = dictionary.map(|plan| (Arc::as_ptr(plan).cast(), &plan.at, "dictionary"));
-        let images = route.variants.images.as_ref();
-        let images = images.map(|plan| {
-            // Formats that nobody has written stand nowhere.
-            let at = plan.formats.first().map(|format| &format.at);
-            let at = at.filter(|at| at.file().is_some()).unwrap_or(&route.at);
-            (Arc::as_ptr(plan).cast(), at, "images")
-        });
-        for (plan, at, key) in [dictionary, images].into_iter().flatten() {
-            // Routes that have it from their site share one.
-            if !told.contains(&plan) {
-                told.push(plan);
-                found.push(not_yet(key, at));
-            }
-        }
-    }
-}
-
-fn not_yet(key: &str, at: &Location) -> Diagnostic {
-    let message = format!("`{key}` has no effect yet: this version does not do it");
-    Diagnostic::warning(Code::NoEffect, at.clone(), message)
-        .hint("answers are sent as they would be without it")
 }

@@ -2,7 +2,9 @@
 
 pub(crate) mod assemble;
 pub(crate) mod caches;
+pub(crate) mod dictionaries;
 pub(crate) mod encodes;
+pub(crate) mod images;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
@@ -32,6 +34,7 @@ use caches::CacheSettings;
 use encodes::EncodeSettings;
 use map::LiveMap;
 use own_actions::OwnAction;
+use resident::Resident;
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -68,6 +71,8 @@ pub(crate) struct Snapshot {
     pub(crate) caches: Box<[Option<Arc<CacheSettings>>]>,
     /// How routes encode, indexed by [`RouteId`]; empty when none does.
     pub(crate) encodes: Box<[Option<Arc<EncodeSettings>>]>,
+    /// How many bytes are kept to encode against.
+    pub(crate) dictionary_room: usize,
     /// The embedding program's actions, for the routes that name one.
     pub(crate) own_actions: HashMap<RouteId, OwnAction>,
     /// Each gets a line per request.
@@ -133,6 +138,8 @@ pub(crate) struct Site {
     pub(crate) concurrency: Option<Limit>,
     /// What is answered instead of errors where there is no route.
     pub(crate) errors: Box<[ErrorRule]>,
+    /// Whether its pages ask browsers to tell how wide images will be shown.
+    pub(crate) asks_for_hints: bool,
     /// Its routes in final order.
     pub(crate) table: RouteTable,
 }
@@ -186,7 +193,8 @@ impl Snapshot {
     }
 
     /// Has what outlives snapshots obey this one.
-    pub(crate) fn take_over(&self) {
+    pub(crate) fn take_over(&self, resident: &Resident) {
+        resident.dictionaries.set_limit(self.dictionary_room);
         self.access_logs.iter().for_each(AccessLog::take_over);
         self.zones.iter().for_each(NamedZone::take_over);
     }

@@ -11,12 +11,14 @@ use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
 use crate::http::cache::Fills;
+use crate::http::cache::dictionaries::Dictionaries;
 use crate::http::cache::origins::Origins;
 use crate::http::concurrency::Gate;
 use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::Metrics;
+use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
 
@@ -37,8 +39,12 @@ pub(crate) struct Resident {
     pub(crate) relay: OnceLock<Relay>,
     /// Who encodes beside the way.
     pub(crate) encoders: Encoders,
+    /// Who makes smaller forms of pictures.
+    pub(crate) pictures: Pictures,
     /// What is being fetched for them.
     pub(crate) fills: Arc<Fills>,
+    /// What is kept to encode against.
+    pub(crate) dictionaries: Dictionaries,
     /// Which origins are dead, where caches are always online.
     pub(crate) origins: Origins,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,

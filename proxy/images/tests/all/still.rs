@@ -153,7 +153,7 @@ fn what_is_not_clearly_smaller_is_not_sent() {
 #[test]
 fn who_saves_data_gets_fewer_bytes() {
     let plain = job(jpeg(&photo(500, 400), 90, None));
-    let saving = switchback_images::Job { save_data: true, ..plain.clone() };
+    let saving = switchback_images::Job { save_data: Quality::new(64), ..plain.clone() };
     let (plain, saving) = (made(&plain), made(&saving));
     assert!(saving.bytes.len() * 100 < plain.bytes.len() * 90);
     assert_eq!(saving.facts.quality, Quality::new(64));
@@ -170,13 +170,13 @@ fn more_effort_makes_fewer_bytes() {
 fn a_webp_is_not_made_again_but_narrowed() {
     let drawn = encoded(DynamicImage::from(photo(300, 200)), ImageFormat::WebP);
     assert_eq!(reason(&job(drawn.clone())), Reason::Format);
-    let saving = switchback_images::Job { save_data: true, ..job(drawn.clone()) };
+    let saving = switchback_images::Job { save_data: Quality::new(64), ..job(drawn.clone()) };
     assert_eq!(reason(&saving), Reason::Format, "it was stored without loss on purpose");
     let narrowed = made(&switchback_images::Job { width: Some(150), ..job(drawn) });
     assert_eq!((narrowed.facts.from, narrowed.facts.height), (Format::WebP, 100));
     let lossy = made(&job(jpeg(&photo(500, 400), 95, None))).bytes;
     assert_eq!(reason(&job(lossy.clone())), Reason::Format);
-    let saving = made(&switchback_images::Job { save_data: true, ..job(lossy) });
+    let saving = made(&switchback_images::Job { save_data: Quality::new(64), ..job(lossy) });
     assert_eq!(saving.facts.quality, Quality::new(64));
 }
 

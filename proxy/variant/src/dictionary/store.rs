@@ -8,7 +8,7 @@ use bytes::Bytes;
 use parking_lot::Mutex;
 use thiserror::Error;
 
-use crate::dictionary::{Digest, Pattern};
+use crate::dictionary::{Digest, Hashing, Pattern};
 
 /// Where a dictionary may be used: one origin, as the operator has divided them. A client that knows the hash of what another
 /// origin keeps is not sent anything that was made with it, since that would tell what it is.
@@ -20,6 +20,13 @@ pub struct Scope(pub u64);
 pub struct Dictionary {
     digest: Digest,
     bytes: Bytes,
+}
+
+/// A dictionary whose bytes come one after the other, for those who may not hash all of them at once.
+#[derive(Debug)]
+pub struct Draft {
+    bytes: Vec<u8>,
+    hashing: Hashing,
 }
 
 /// The dictionaries of all origins, of at most so many bytes together. Of several, those go that were not asked for longest.
@@ -69,12 +76,8 @@ impl Dictionary {
     /// # Errors
     /// When they are none, or not plain ones.
     pub fn new(bytes: Bytes) -> Result<Self, NotKept> {
-        match () {
-            () if bytes.is_empty() => Err(NotKept::Empty),
-            () if bytes.len() > LARGEST => Err(NotKept::TooLarge),
-            () if bytes.starts_with(&PREPARED) => Err(NotKept::Prepared),
-            () => Ok(Self { digest: Digest::of(&bytes), bytes }),
-        }
+        check(&bytes)?;
+        Ok(Self { digest: Digest::of(&bytes), bytes })
     }
 
     /// By which it is known.
@@ -87,6 +90,47 @@ impl Dictionary {
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+}
+
+impl Draft {
+    /// Of so many bytes, where that is known.
+    #[must_use]
+    pub fn new(length: Option<u64>) -> Self {
+        let length = length.and_then(|length| usize::try_from(length).ok()).unwrap_or_default();
+        Self { bytes: Vec::with_capacity(length.min(LARGEST)), hashing: Hashing::default() }
+    }
+
+    /// Takes some more, and hashes them.
+    ///
+    /// # Errors
+    /// When they are too many.
+    pub fn push(&mut self, bytes: &[u8]) -> Result<(), NotKept> {
+        if self.bytes.len() + bytes.len() > LARGEST {
+            return Err(NotKept::TooLarge);
+        }
+        self.hashing.push(bytes);
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// All have come.
+    ///
+    /// # Errors
+    /// When they are none, or not plain ones.
+    pub fn finish(self) -> Result<Dictionary, NotKept> {
+        check(&self.bytes)?;
+        Ok(Dictionary { digest: self.hashing.finish(), bytes: self.bytes.into() })
+    }
+}
+
+/// Whether bytes can serve.
+fn check(bytes: &[u8]) -> Result<(), NotKept> {
+    match () {
+        () if bytes.is_empty() => Err(NotKept::Empty),
+        () if bytes.len() > LARGEST => Err(NotKept::TooLarge),
+        () if bytes.starts_with(&PREPARED) => Err(NotKept::Prepared),
+        () => Ok(()),
     }
 }
 
@@ -117,10 +161,27 @@ impl Store {
         until: Instant,
     ) -> Result<Arc<Dictionary>, NotKept> {
         // Looked at before the bytes are hashed, and again when the lock is held.
-        if bytes.len().saturating_add(OVERHEAD) > self.table.lock().most / 4 {
+        if bytes.len() > self.largest() {
             return Err(NotKept::TooLarge);
         }
-        let dictionary = Arc::new(Dictionary::new(bytes)?);
+        self.keep_made(scope, pattern, Dictionary::new(bytes)?, until)
+    }
+
+    /// The same with a dictionary whose bytes have been hashed already.
+    ///
+    /// # Errors
+    /// When there is no room for one so large.
+    pub fn keep_made(
+        &self,
+        scope: Scope,
+        pattern: &Arc<Pattern>,
+        dictionary: Dictionary,
+        until: Instant,
+    ) -> Result<Arc<Dictionary>, NotKept> {
+        let dictionary = Arc::new(dictionary);
+        if dictionary.bytes.len() > self.largest() {
+            return Err(NotKept::TooLarge);
+        }
         let mut table = self.table.lock();
         table.clock += 1;
         let kept = Kept {
@@ -155,6 +216,19 @@ impl Store {
         }
         kept.used = clock;
         Some(Arc::clone(&kept.dictionary))
+    }
+
+    /// How many bytes a dictionary may have.
+    #[must_use]
+    pub fn largest(&self) -> usize {
+        (self.table.lock().most / 4).saturating_sub(OVERHEAD).min(LARGEST)
+    }
+
+    /// Keeps one that is at hand for longer, since its clients were just told of it again. Whether it is at hand.
+    pub fn renew(&self, scope: Scope, digest: &Digest, until: Instant) -> bool {
+        let mut table = self.table.lock();
+        let kept = table.kept.get_mut(&(scope, *digest));
+        kept.map(|kept| kept.until = kept.until.max(until)).is_some()
     }
 
     /// How many dictionaries there are, and how many bytes they take.
@@ -226,6 +300,39 @@ mod tests {
         assert_eq!(keep(&store, 3, 500), Err(NotKept::TooLarge));
         store.set_limit(0);
         assert_eq!(store.size(), (0, 0));
+    }
+
+    #[test]
+    fn what_is_told_of_again_is_kept_for_longer() {
+        let store = Store::new(1 << 20);
+        let digest = keep(&store, 7, 100).unwrap();
+        let later = Instant::now() + Duration::from_secs(90);
+        assert!(store.find(HERE, &digest, TARGET, later).is_none());
+        assert!(store.renew(HERE, &digest, later + Duration::from_secs(1)));
+        assert!(
+            store.renew(HERE, &digest, later - Duration::from_secs(10)),
+            "it is never shortened"
+        );
+        assert!(store.find(HERE, &digest, TARGET, later).is_some());
+        assert!(!store.renew(Scope(2), &digest, later));
+    }
+
+    #[test]
+    fn what_comes_piece_by_piece_is_the_same() {
+        let bytes = [7; 1000];
+        let mut draft = Draft::new(None);
+        bytes.chunks(300).for_each(|piece| draft.push(piece).unwrap());
+        let made = draft.finish().unwrap();
+        assert_eq!((made.digest(), made.bytes()), (&Digest::of(&bytes), &bytes[..]));
+        assert_eq!(Draft::new(Some(9)).finish().err(), Some(NotKept::Empty));
+        let mut draft = Draft::new(Some(u64::MAX));
+        draft.push(&PREPARED).unwrap();
+        assert_eq!(draft.push(&vec![0; LARGEST]), Err(NotKept::TooLarge));
+        assert_eq!(draft.finish().err(), Some(NotKept::Prepared));
+        let store = Store::new(4 * 900);
+        let large = Dictionary::new(vec![1; 400].into()).unwrap();
+        let kept = store.keep_made(HERE, &pattern(), large, Instant::now());
+        assert_eq!((store.largest(), kept.err()), (900 - OVERHEAD, Some(NotKept::TooLarge)));
     }
 
     #[test]

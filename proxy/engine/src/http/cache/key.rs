@@ -145,7 +145,7 @@ fn shape(parts: &KeyPartsPlan) -> [u8; 4] {
 }
 
 /// The scheme that the origin is told: the client's, as a trusted proxy in front may have it.
-fn scheme(head: &RequestHeader, context: &Context) -> &'static [u8] {
+pub(crate) fn scheme(head: &RequestHeader, context: &Context) -> &'static [u8] {
     let told = head.headers.get("x-forwarded-proto").map(HeaderValue::as_bytes);
     match told {
         Some(b"https") => b"https",
@@ -155,7 +155,7 @@ fn scheme(head: &RequestHeader, context: &Context) -> &'static [u8] {
 }
 
 /// The digits behind the host asked for.
-pub(super) fn port(head: &RequestHeader) -> &[u8] {
+pub(crate) fn port(head: &RequestHeader) -> &[u8] {
     let authority = match head.uri.authority() {
         Some(authority) => authority.as_str().as_bytes(),
         None => head.headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes),

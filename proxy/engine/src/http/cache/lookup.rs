@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use http::{HeaderValue, Method, header};
+use http::header;
 use pingora_http::RequestHeader;
 use switchback_cache::policy::{self, Asks, Forwarded, Use};
 use switchback_cache::serve::{Asked, begins_beyond};
@@ -14,12 +14,13 @@ use super::counters::Outcome;
 use super::fetch::{Behalf, Order};
 use super::forms::Chosen;
 use super::key::Class;
+use super::part::{Part, part};
 use super::parts::Partly;
-use super::query::Content;
 use super::slices::Slice;
-use super::{CacheFacts, Source, Tier, as_get, forms, key, query, serve, wait};
+use super::{CacheFacts, Source, Tier, as_get, forms, key, serve, wait};
 use crate::http::answer::Answer;
 use crate::http::context::Context;
+use crate::http::encode;
 use crate::http::facts::RequestFacts;
 use crate::http::fault::{Fault, Kind};
 use crate::snapshot::caches::CacheSettings;
@@ -68,10 +69,22 @@ pub(super) enum Step {
     Wait,
 }
 
-/// Looks for an answer to the request in the cache of its route, without waiting for anything.
-pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Lookup, Fault> {
+/// Looks for an answer to the request in the cache of its route, without waiting for anything. Whatever else is to become of the
+/// request, it is prepared for being encoded.
+pub(crate) fn lookup(head: &mut RequestHeader, context: &mut Context) -> Result<Lookup, Fault> {
+    if !encode::may_wait(head, context) {
+        encode::prepare(head, context)?;
+    }
+    let found = look(head, context)?;
+    if encode::is_awaited(context) && !matches!(found, Lookup::Answer(_)) {
+        encode::prepare(head, context)?;
+    }
+    Ok(found)
+}
+
+fn look(head: &mut RequestHeader, context: &mut Context) -> Result<Lookup, Fault> {
     let Some(settings) = settings(context) else { return Ok(Lookup::Pass) };
-    let class = match class(head, &settings, context) {
+    let class = match part(head, &settings, context) {
         Part::Has(class) => class,
         Part::Content => return Ok(Lookup::Content),
         Part::None(why) => {
@@ -114,7 +127,7 @@ pub(crate) fn lookup(head: &RequestHeader, context: &mut Context) -> Result<Look
     };
     Ok(match step {
         Step::Pass => Lookup::Pass,
-        Step::Use(source) => match forms::choose(source, &wanted, head, context)? {
+        Step::Use(source) => match forms::at_hand_or_chosen(source, &wanted, head, context)? {
             Chosen::Served(served) => {
                 Lookup::Answer(serve::answer(head, context, &wanted, served)?)
             }
@@ -135,44 +148,6 @@ fn settings(context: &Context) -> Option<Arc<CacheSettings>> {
         || context.fetcher.is_none()
         || context.cache.as_ref().is_some_and(|facts| facts.passed == Some(route));
     (!is_past).then(|| Arc::clone(settings))
-}
-
-/// Which part the cache has in a request.
-enum Part<'c> {
-    /// It looks for an answer.
-    Has(Class<'c>),
-    /// It will, when it knows the content of the request.
-    Content,
-    /// None, and why.
-    None(Forwarded),
-}
-
-fn class<'c>(head: &RequestHeader, settings: &CacheSettings, context: &'c Context) -> Part<'c> {
-    if query::is_query(&head.method) && settings.query {
-        if head.headers.contains_key(header::UPGRADE) {
-            return Part::None(Forwarded::Bypass);
-        }
-        return match query::content(head, context) {
-            Content::Known(content) => Part::Has(Class::Query(content)),
-            Content::Unread => Part::Content,
-            Content::TooLarge => Part::None(Forwarded::Bypass),
-        };
-    }
-    turned_away(head, settings).map_or(Part::Has(Class::Get), Part::None)
-}
-
-/// Why the cache has no part in a request that is no QUERY.
-fn turned_away(head: &RequestHeader, settings: &CacheSettings) -> Option<Forwarded> {
-    let is_known = head.method == Method::GET || head.method == Method::HEAD && settings.head;
-    if !is_known {
-        return Some(Forwarded::Method);
-    }
-    let length = head.headers.get(header::CONTENT_LENGTH).map(HeaderValue::as_bytes);
-    let has_body = length.is_some_and(|length| length != b"0")
-        || head.headers.contains_key(header::TRANSFER_ENCODING);
-    let has_expectation = head.headers.contains_key(header::EXPECT);
-    let is_upgrade = head.headers.contains_key(header::UPGRADE);
-    (has_body || has_expectation || is_upgrade).then_some(Forwarded::Bypass)
 }
 
 /// Has the origin asked the usual way.

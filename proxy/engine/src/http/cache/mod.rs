@@ -1,14 +1,15 @@
 //! Answers from what is stored, and what is stored of answers.
 //!
-//! Pick a step, read one file: [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
+//! Pick a step, read one file: [`part`] (whether it has anything to do with a request), [`lookup`] (what is stored, and whether it may be used), [`wait`] (whoever fetches, and whoever waits
 //! for it), [`ahead`] (what they are told meanwhile), [`fetch`] (the request to the origin), [`session`] (its client, as Pingora
 //! sees it), [`store`] and [`written`] (what becomes of the answer), [`serve`], [`parts`] and [`slices`] (the answer to the client),
 //! [`query`] (the content of a QUERY), [`invalidate`] (what unsafe methods do), [`as_get`] (what a POST brings for others), [`origins`]
-//! (who is dead), [`forms`] (what is stored encoded for many).
+//! (who is dead), [`forms`] (what is stored encoded for many), [`dictionaries`] (what of it others are encoded against).
 
 pub(crate) mod ahead;
 pub(crate) mod as_get;
 pub(crate) mod counters;
+pub(crate) mod dictionaries;
 mod early_hints;
 pub(crate) mod fetch;
 mod forms;
@@ -17,6 +18,7 @@ pub(crate) mod invalidate;
 pub(crate) mod key;
 pub(crate) mod lookup;
 pub(crate) mod origins;
+mod part;
 pub(crate) mod parts;
 pub(crate) mod place;
 pub(crate) mod purge;
@@ -59,6 +61,16 @@ pub(crate) enum Source {
     Stored(Arc<Entry>),
     /// It is on its way.
     Arriving(Reader, Arc<fill::Arrived>),
+}
+
+impl Source {
+    /// The same, for another who reads it.
+    fn beside(&self) -> Self {
+        match self {
+            Self::Stored(entry) => Self::Stored(Arc::clone(entry)),
+            Self::Arriving(reader, arrived) => Self::Arriving(reader.beside(), Arc::clone(arrived)),
+        }
+    }
 }
 
 /// Where a stored response lies.

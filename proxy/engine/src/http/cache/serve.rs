@@ -15,7 +15,7 @@ use switchback_cache::serve::{self, Answered, Asked, Form, Parts, Reply};
 use switchback_cache::{Body as Stored, Entry, Head, Meta};
 use switchback_representation::{Multipart, Part, content_range};
 
-use super::forms::Served;
+use super::forms::{Judged, Served};
 use super::head::{Of, StoredHead};
 use super::lookup::Wanted;
 use super::slices::{self, Sliced};
@@ -23,6 +23,7 @@ use super::{CacheFacts, Reader, Source};
 use crate::http::answer::{Answer, Body, has_body};
 use crate::http::answer_head::AnswerHead;
 use crate::http::context::Context;
+use crate::http::encode::versions;
 use crate::http::fault::Fault;
 use crate::http::streamed::{Larger, Streamed};
 
@@ -54,16 +55,24 @@ pub(super) fn answer(
     let age = note_age(&of, facts, now);
     let cache_status = wanted.settings.status_header.then(|| said(facts));
     let received = of.meta().map_or(now, |meta| meta.times.response);
-    let headers = conditions.as_deref().unwrap_or(&request.headers);
-    let asked = Asked { method: &request.method, headers };
-    let answered = match serve::answered(of.head(), received, of.length(), asked) {
+    let headers = match &conditions {
+        Judged::ByRequest => Some(&request.headers),
+        Judged::By(left) => Some(&**left),
+        Judged::Unconditionally => None,
+    };
+    let answered = headers.map_or(Answered::Whole, |headers| {
+        let asked = Asked { method: &request.method, headers };
+        serve::answered(of.head(), received, of.length(), asked)
+    });
+    let answered = match answered {
         // What arrives passes once.
         Answered::Ranges(ranges) if matches!(from, From::Arriving(_)) && !are_in_order(&ranges) => {
             Answered::Whole
         }
         answered => answered,
     };
-    let reply = Reply { cache_status, ..Reply::whole(age, of.length()) };
+    let use_as_dictionary = versions::announcement(context);
+    let reply = Reply { cache_status, use_as_dictionary, ..Reply::whole(age, of.length()) };
     Ok(made(of, from, reply, answered))
 }
 

@@ -146,7 +146,8 @@ mod tests {
     #[test]
     fn nothing_is_lost_where_a_wait_is_given_up() {
         let body = b"one line like the other\n".repeat(40_000);
-        let recipe = Recipe { decode: None, encode: Some(Coding::Zstd), flush: Flush::WhenQuiet };
+        let (encode, flush) = (Some(Coding::Zstd), Flush::WhenQuiet);
+        let recipe = Recipe { decode: None, encode, flush, dictionary: None };
         let coder = Coder::new(recipe, 1, None, &Arc::default()).unwrap();
         let mut coded = Coded::new(Pieces::of(body.clone().into()), false, coder);
         let (mut given_up, mut sent) = (0, Vec::new());

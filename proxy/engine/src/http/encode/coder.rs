@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use switchback_variant::{
-    Broken, Coding, Decoder, Encoder, EncoderFailed, Flush, Level, Limits, Step as Decoded, Variant,
+    Broken, Coding, Decoder, Dictionary, Digest, Encoder, EncoderFailed, Flush, Level, Limits,
+    Step as Decoded, Variant,
 };
 use thiserror::Error;
 
@@ -22,12 +23,17 @@ pub(super) struct Recipe {
     pub(super) encode: Option<Coding>,
     /// How soon.
     pub(super) flush: Flush,
+    /// Against what it is encoded, where its coding needs a dictionary.
+    pub(super) dictionary: Option<Digest>,
 }
 
 impl Recipe {
     /// What comes of it.
     pub(super) fn variant(self) -> Variant {
-        Variant::coded(self.coding())
+        match &self.dictionary {
+            Some(dictionary) => Variant::with_dictionary(self.coding(), dictionary),
+            None => Variant::coded(self.coding()),
+        }
     }
 
     /// What it comes out in.
@@ -41,11 +47,23 @@ pub(crate) struct Coder {
     recipe: Recipe,
     decoder: Option<Decoder>,
     encoder: Option<Encoder>,
+    /// What its encoder is to be made of, where that takes long.
+    begins: Option<Box<Begins>>,
+    /// What stands before what it makes.
+    preamble: Vec<u8>,
     /// Between the two.
     plain: Vec<u8>,
     taken: u64,
     made: u64,
     resident: Arc<Resident>,
+}
+
+/// What an encoder is made of that has to learn a dictionary first.
+struct Begins {
+    coding: Coding,
+    level: Level,
+    length: Option<u64>,
+    dictionary: Arc<Dictionary>,
 }
 
 /// Why a body could not come through. Whoever was sent a part must see that it is one.
@@ -87,6 +105,17 @@ impl Coder {
         length: Option<u64>,
         resident: &Arc<Resident>,
     ) -> Result<Self, Failed> {
+        Self::against(None, recipe, level, length, resident)
+    }
+
+    /// The same with a dictionary, where its coding needs one. That is learnt when it is first used, or by [`Coder::begun`].
+    pub(super) fn against(
+        dictionary: Option<&Arc<Dictionary>>,
+        recipe: Recipe,
+        level: Level,
+        length: Option<u64>,
+        resident: &Arc<Resident>,
+    ) -> Result<Self, Failed> {
         if !resident.metrics.encoding.enter() {
             return Err(Failed::TooMany);
         }
@@ -94,6 +123,8 @@ impl Coder {
             recipe,
             decoder: None,
             encoder: None,
+            begins: None,
+            preamble: Vec::new(),
             plain: Vec::new(),
             taken: 0,
             made: 0,
@@ -104,9 +135,35 @@ impl Coder {
         }
         if let Some(coding) = recipe.encode {
             let length = length.filter(|_| recipe.decode.is_none());
-            coder.encoder = Some(Encoder::new(coding, level, length)?);
+            match dictionary.cloned() {
+                Some(dictionary) => {
+                    coder.begins = Some(Box::new(Begins { coding, level, length, dictionary }));
+                }
+                None => coder.encoder = Some(Encoder::new(coding, level, length)?),
+            }
         }
         Ok(coder)
+    }
+
+    /// Once it has learnt its dictionary, elsewhere: others need this thread meanwhile. `None` where that has failed.
+    pub(crate) async fn begun(mut self) -> Option<Self> {
+        if self.begins.is_none() {
+            return Some(self);
+        }
+        let learning = tokio::task::spawn_blocking(move || {
+            let begun = self.begin();
+            begun.map_err(|_| self.count_failure()).ok().map(|()| self)
+        });
+        learning.await.ok().flatten()
+    }
+
+    fn begin(&mut self) -> Result<(), Failed> {
+        let Some(begins) = self.begins.take() else { return Ok(()) };
+        let Begins { coding, level, length, dictionary } = *begins;
+        let before = &mut self.preamble;
+        let encoder = Encoder::with_dictionary(coding, level, length, &dictionary, before)?;
+        self.encoder = Some(encoder);
+        Ok(())
     }
 
     /// Counts it among those that failed.
@@ -131,7 +188,9 @@ impl Coder {
 
     /// Takes some from the front of `piece`, and appends what it comes to.
     pub(super) fn step(&mut self, piece: &mut &[u8], out: &mut Vec<u8>) -> Result<Step, Failed> {
+        self.begin()?;
         let (before, had) = (piece.len(), out.len());
+        out.append(&mut self.preamble);
         let step = self.some(piece, out);
         self.taken += (before - piece.len()) as u64;
         self.made += (out.len() - had) as u64;
@@ -202,7 +261,9 @@ impl Coder {
 
     /// Ends the body.
     pub(super) fn finish(&mut self, out: &mut Vec<u8>) -> Result<(), Failed> {
+        self.begin()?;
         let had = out.len();
+        out.append(&mut self.preamble);
         if let Some(decoder) = &self.decoder {
             decoder.finish()?;
         }
@@ -272,7 +333,7 @@ mod tests {
     use super::*;
 
     fn coder(decode: Option<Coding>, encode: Option<Coding>) -> Result<Coder, Failed> {
-        let recipe = Recipe { decode, encode, flush: Flush::WhenQuiet };
+        let recipe = Recipe { decode, encode, flush: Flush::WhenQuiet, dictionary: None };
         Coder::new(recipe, 4, None, &Arc::default())
     }
 
@@ -283,6 +344,26 @@ mod tests {
         let gzip = coder(Some(Coding::Zstd), Some(Coding::Gzip)).unwrap().whole(&zstd).unwrap();
         let plain = coder(Some(Coding::Gzip), None).unwrap().whole(&gzip).unwrap();
         assert!(plain == body);
+    }
+
+    #[tokio::test]
+    async fn a_dictionary_is_learnt_elsewhere_or_with_the_first_bytes() {
+        let dictionary = Arc::new(Dictionary::new(vec![7; 10_000].into()).unwrap());
+        let body = vec![7; 9_000];
+        for coding in [Coding::Dcb, Coding::Dcz] {
+            let (encode, flush) = (Some(coding), Flush::WhenQuiet);
+            let digest = Some(*dictionary.digest());
+            let recipe = Recipe { decode: None, encode, flush, dictionary: digest };
+            let new = || Coder::against(Some(&dictionary), recipe, 4, None, &Arc::default());
+            let begun = new().unwrap().begun().await.unwrap();
+            assert!(begun.begins.is_none());
+            let whole = begun.whole(&body).unwrap();
+            assert_eq!(new().unwrap().whole(&body).unwrap(), whole);
+            let read = switchback_variant::decode_whole;
+            assert!(read(coding, &whole, Limits::default(), Some(&dictionary)).unwrap() == body);
+            // Nothing at all is encoded, too.
+            assert!(new().unwrap().whole(b"").unwrap().len() > 36);
+        }
     }
 
     #[test]
@@ -307,7 +388,8 @@ mod tests {
     #[test]
     fn there_are_only_so_many_at_once() {
         let resident = Arc::<Resident>::default();
-        let recipe = Recipe { decode: None, encode: Some(Coding::Gzip), flush: Flush::WhenQuiet };
+        let (encode, flush) = (Some(Coding::Gzip), Flush::WhenQuiet);
+        let recipe = Recipe { decode: None, encode, flush, dictionary: None };
         let coder = || Coder::new(recipe, 1, None, &resident);
         let first = coder().unwrap();
         while resident.metrics.encoding.enter() {}

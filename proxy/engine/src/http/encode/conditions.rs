@@ -6,7 +6,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_variant::etag::{self, AsOriginal};
 use switchback_variant::{Capabilities, Choice, Coding, Merged, Variant, Varies};
 
-use super::Encoding;
+use super::{Encoding, pictures};
 use crate::http::fault::Fault;
 use crate::http::rules::Fields;
 use crate::snapshot::encodes::EncodeSettings;
@@ -20,7 +20,8 @@ pub(super) fn translate(
     let mut said = HeaderMap::new();
     // Whoever changes something says which state of it is meant, in whatever form that was seen.
     replace(head, &IF_MATCH, &mut said, |_| true)?;
-    if replace(head, &IF_NONE_MATCH, &mut said, |variant| suits(variant, client))? == Left::Nothing
+    if replace(head, &IF_NONE_MATCH, &mut said, |variant| suits(variant, client, settings))?
+        == Left::Nothing
     {
         // It is not about what the client could be told that it has.
         remove(head, &IF_MODIFIED_SINCE, &mut said);
@@ -78,8 +79,12 @@ fn remove(head: &mut RequestHeader, name: &HeaderName, said: &mut HeaderMap) -> 
 }
 
 /// A form that the client can use without being sent it again.
-fn suits(variant: &Variant, client: &Capabilities) -> bool {
-    variant.image_form().is_none() && client.takes(variant.coding())
+fn suits(variant: &Variant, client: &Capabilities, settings: &EncodeSettings) -> bool {
+    let known = client.dictionary();
+    match variant.image_form() {
+        None => client.takes(variant.coding()) && variant.suits_dictionary(known.as_ref()),
+        Some(form) => settings.images.as_ref().is_some_and(|images| images.suits(form, client)),
+    }
 }
 
 /// Whether a line of `If-Range` is about bytes as the original has them. A date says nothing of the form.
@@ -99,14 +104,15 @@ fn is_of_original(line: &HeaderValue, client: &Capabilities, settings: &EncodeSe
 pub(super) fn confirm(
     head: &mut ResponseHeader,
     request: &RequestHeader,
-    encoding: &Encoding,
+    (encoding, varies): (&Encoding, Varies),
 ) -> Result<(), Fault> {
     let Some(current) = head.headers.get(ETAG).cloned() else { return Ok(()) };
     let client = &encoding.client;
     let said = Some(&encoding.said).filter(|said| said.contains_key(IF_NONE_MATCH));
     let lines = said.unwrap_or(&request.headers).get_all(IF_NONE_MATCH);
     let confirmed = lines.into_iter().find_map(|line| {
-        let has = |variant: &Variant| variant.is_original() || suits(variant, client);
+        let has =
+            |variant: &Variant| variant.is_original() || suits(variant, client, &encoding.settings);
         etag::confirmed(line.as_bytes(), current.as_bytes(), has)
     });
     let Some((tag, variant)) = confirmed else {
@@ -117,12 +123,16 @@ pub(super) fn confirm(
         return Ok(());
     };
     head.insert_header(ETAG, tag).map_err(Fault::internal)?;
-    if variant.is_original() { Ok(()) } else { vary(head) }
+    match (variant.image_form(), &encoding.settings.images) {
+        (Some(_), Some(images)) => pictures::vary(head, images),
+        _ if variant.is_original() => Ok(()),
+        _ => vary(head, varies),
+    }
 }
 
 /// Has an answer say that it depends on what the client can decode.
-pub(super) fn vary(head: &mut impl Fields) -> Result<(), Fault> {
-    match Varies::CODING.merge(head.fields()) {
+pub(super) fn vary(head: &mut impl Fields, varies: Varies) -> Result<(), Fault> {
+    match varies.merge(head.fields()) {
         Merged::Unchanged => Ok(()),
         Merged::Line(line) => head.replace(&VARY, line).map_err(Fault::internal),
     }

@@ -21,8 +21,10 @@ pub(crate) struct Counters {
     pub(crate) stored: Counter,
     /// Stored forms that were made again, as small as can be.
     pub(crate) improved: Counter,
+    /// Answers from stored forms, by what these are in.
+    hits: [Counter; Coding::ALL.len()],
     /// Bytes by which whole bodies of stored forms were shorter than what they were made of.
-    pub(crate) saved: Counter,
+    saved: Counter,
     running: Gauge,
 }
 
@@ -41,6 +43,12 @@ impl Counters {
         if let Some(counter) = coding.and_then(|coding| self.answers.get(coding as usize)) {
             counter.add();
         }
+    }
+
+    /// Counts an answer from a stored form, whose body was shorter by so many bytes.
+    pub(super) fn hit(&self, coding: Coding, saved: u64) {
+        self.hits.get(coding as usize).into_iter().for_each(Counter::add);
+        self.saved.add_many(saved);
     }
 
     /// One more encoder, if there may be; then [`Counters::leave`] ends it.
@@ -71,13 +79,10 @@ impl Counters {
 
     /// Appends everything.
     pub(crate) fn render(&self, out: &mut String) {
-        let name = "encode_answers_total";
-        header(out, (name, "Answers of routes that encode, by coding.", "counter"));
-        for (coding, answers) in Coding::ALL.into_iter().zip(&self.answers) {
-            // Writing to a String cannot fail.
-            let (coding, count) = (coding.name(), answers.value());
-            let _ = writeln!(out, "switchback_{name}{{coding=\"{coding}\"}} {count}");
-        }
+        let help = "Answers of routes that encode, by coding.";
+        by_coding(out, ("encode_answers_total", help), &self.answers);
+        let help = "Answers from stored forms, by coding.";
+        by_coding(out, ("encode_form_hits_total", help), &self.hits);
         let help = "Bytes that went into encoders and came out, by coding.";
         bytes(out, ("encode_bytes_total", help), &self.encoded);
         let help = "Bytes that went into decoders and came out, by coding.";
@@ -106,6 +111,15 @@ impl Bytes {
     fn add(&self, taken: u64, made: u64) {
         self.taken.add_many(taken);
         self.made.add_many(made);
+    }
+}
+
+fn by_coding(out: &mut String, (name, help): (&str, &str), counted: &[Counter]) {
+    header(out, (name, help, "counter"));
+    for (coding, counter) in Coding::ALL.into_iter().zip(counted) {
+        // Writing to a String cannot fail.
+        let (coding, count) = (coding.name(), counter.value());
+        let _ = writeln!(out, "switchback_{name}{{coding=\"{coding}\"}} {count}");
     }
 }
 

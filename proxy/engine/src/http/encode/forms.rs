@@ -2,12 +2,14 @@
 
 use bytes::Bytes;
 use http::header::{ETAG, IF_NONE_MATCH, IF_RANGE, RANGE};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
 use pingora_http::RequestHeader;
 use switchback_cache::serve::{self, Answered, Asked};
 use switchback_cache::{BodyId, Head, Meta};
 use switchback_variant::etag::{self, Making};
-use switchback_variant::{Flush, Token};
+use switchback_variant::{
+    Capabilities, Choice, Coding, Flush, Needs, Offer, Token, Varies, forbids_transforming,
+};
 
 use super::coder::{Coder, Recipe};
 use super::conditions::vary;
@@ -18,11 +20,14 @@ use crate::http::answer::Body;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
 use crate::http::pieces::Pieces;
+use crate::snapshot::encodes::EncodeSettings;
 
 /// What is made of a stored response, for more than one client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Form {
     recipe: Recipe,
+    /// What it was chosen by.
+    varies: Varies,
 }
 
 /// What the conditions of a request mean, where a form would be sent.
@@ -39,19 +44,59 @@ pub(crate) enum Conditions {
 /// In which form the client is to have a response with this head, if not as it is stored. `length` is that of its body, where it is
 /// known.
 pub(crate) fn suiting(
-    head: &Head,
+    original: &Meta,
     length: Option<u64>,
     request: &RequestHeader,
     context: &Context,
 ) -> Option<Form> {
     let encoding = context.encoding.as_deref()?;
-    let offer = &encoding.settings.stored;
-    let decision = settle::by(head.status, &head.headers, request, (encoding, offer));
-    let Decision::Make(recipe) = decision else { return None };
+    let Head { status, headers } = &original.head;
+    let by = |offer: &Offer| match settle::by(*status, headers, request, (encoding, offer)) {
+        Decision::Make(recipe) => Some(recipe),
+        Decision::Leave | Decision::Keep => None,
+    };
+    let plain = &encoding.settings.stored;
+    let against = encoding.versions.as_deref().and_then(|versions| {
+        let (offer, dictionary) = versions.offer(plain, original)?;
+        let recipe = by(&offer).filter(|recipe| recipe.coding().needs_dictionary())?;
+        let may_be_used = versions.may_be_used_for(original.body, context);
+        may_be_used.then(|| Recipe { dictionary: Some(*dictionary.digest()), ..recipe })
+    });
+    let recipe = against.or_else(|| by(plain))?;
     let least = encoding.settings.rules.min_length;
     let is_short = recipe.decode.is_none() && length.is_some_and(|length| length < least);
     // An event stream is for those who are there.
-    (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe })
+    let varies = encoding.varies();
+    (!is_short && recipe.flush == Flush::WhenQuiet).then_some(Form { recipe, varies })
+}
+
+/// What a client that says nothing else of note is sent of what is stored uncoded, and what a form is noted by that all such
+/// clients are sent. Nothing where that is not encoded, or where an answer may have to tell of a dictionary.
+pub(crate) fn usual(request: &RequestHeader, context: &Context) -> Option<(Coding, u64)> {
+    let settings = context.snapshot.encode(context.place.route?)?;
+    let client = Capabilities::of(&request.headers, Needs::CODINGS);
+    match settings.stored.choose(&client) {
+        _ if request.version < Version::HTTP_11 || settings.dictionary.is_some() => None,
+        Choice::Send(Coding::Identity) | Choice::NothingSuits => None,
+        Choice::Send(coding) if !forbids_transforming(&request.headers) => {
+            Some((coding, mark(settings, coding)))
+        }
+        Choice::Send(_) => None,
+    }
+}
+
+fn mark(settings: &EncodeSettings, coding: Coding) -> u64 {
+    settings.number | coding as u64
+}
+
+/// Notes that the answer comes in this coding, as nobody does who is told nothing of encodings.
+pub(crate) fn note(coding: Coding, context: &Context) {
+    super::note(Some(coding), context);
+}
+
+/// Counts an answer from a stored form, which is shorter by so many bytes than what it was made of.
+pub(crate) fn count_hit(coding: Coding, saved: u64, context: &Context) {
+    context.resident.metrics.encoding.hit(coding, saved);
 }
 
 impl Form {
@@ -68,16 +113,29 @@ impl Form {
     /// The head of the form of this number, made of a response with the head `original`.
     pub(crate) fn head(self, original: &Head, body: BodyId) -> Result<Head, Fault> {
         let mut head = original.clone();
-        vary(&mut head.headers)?;
+        vary(&mut head.headers, self.varies)?;
         change(&mut head.headers, self.recipe, Making::numbered(body.number()))?;
         Ok(head)
     }
 
     /// What makes it of a body of this length; `None` where too much is being made.
     pub(crate) fn coder(self, length: Option<u64>, context: &Context) -> Option<Coder> {
-        let level = context.encoding.as_deref()?.settings.level(self.recipe.coding());
-        let made = Coder::new(self.recipe, level, length, &context.resident);
+        let encoding = context.encoding.as_deref()?;
+        let level = encoding.settings.level(self.recipe.coding());
+        let dictionary = encoding.needed_for(self.recipe.coding());
+        let made = Coder::against(dictionary, self.recipe, level, length, &context.resident);
         made.map_err(|failed| failed.note(context)).ok()
+    }
+
+    /// What it is in.
+    pub(crate) fn coding(self) -> Coding {
+        self.recipe.coding()
+    }
+
+    /// What it is noted by beside what it was made of. Nothing where it depends on more than the coding that is chosen.
+    pub(crate) fn mark(self, context: &Context) -> Option<u64> {
+        let settings = &context.encoding.as_deref()?.settings;
+        Some(mark(settings, self.recipe.encode.filter(|_| !self.decodes())?))
     }
 
     /// Whether there is a better level for it than while a client waits.
@@ -89,9 +147,11 @@ impl Form {
 
     /// What makes it as small as can be of a body of this length; `None` where too much is being made.
     pub(crate) fn best(self, length: u64, context: &Context) -> Option<Task> {
-        let settings = &context.encoding.as_deref()?.settings;
+        let encoding = context.encoding.as_deref()?;
+        let settings = &encoding.settings;
         let level = settings.best(self.recipe.encode?)?;
-        let made = Coder::new(self.recipe, level, Some(length), &context.resident);
+        let dictionary = encoding.needed_for(self.recipe.coding());
+        let made = Coder::against(dictionary, self.recipe, level, Some(length), &context.resident);
         let coder = made.map_err(|failed| failed.note(context)).ok()?;
         Some(Task { coder, room: settings.room })
     }
@@ -99,7 +159,7 @@ impl Form {
     /// Notes that it is the answer: nothing is to be done to that any more.
     pub(crate) fn is_sent(self, context: &mut Context) {
         if let Some(encoding) = &mut context.encoding {
-            encoding.form = Some(self.recipe.coding());
+            encoding.form = Some(self.coding());
         }
     }
 }

@@ -5,12 +5,13 @@ use http::{HeaderMap, Method, StatusCode, Version};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_variant::etag::{self, Making};
 use switchback_variant::{
-    Choice, Coding, Flush, Handling, NO_LONGER_TRUE, Offer, Reason, Verdict, forbids_transforming,
+    Choice, Coding, Flush, Handling, NO_LONGER_TRUE, Offer, Reason, Varies, Verdict,
+    forbids_transforming,
 };
 
 use super::coder::{Coder, Recipe};
 use super::conditions::{confirm, vary};
-use super::{Encoding, note};
+use super::{Encoding, pictures};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
@@ -35,14 +36,15 @@ pub(super) fn settle(
     encoding: &Encoding,
     context: &Context,
 ) -> Result<Option<Coder>, Fault> {
+    pictures::tell(head, encoding, context)?;
     if head.status == StatusCode::NOT_MODIFIED {
-        confirm(head, request, encoding)?;
+        confirm(head, request, (encoding, varies(encoding, context)))?;
         return Ok(None);
     }
     let decision = decide(head, request, encoding, context);
     let mut coder = None;
     if decision != Decision::Leave {
-        vary(head)?;
+        vary(head, varies(encoding, context))?;
     }
     if let Decision::Make(recipe) = decision {
         let level = encoding.settings.level(recipe.coding());
@@ -54,8 +56,13 @@ pub(super) fn settle(
             Err(error) => error.note(context),
         }
     }
-    note(Coding::of(&head.headers), context);
+    encoding.note(Coding::of(&head.headers), context);
     Ok(coder)
+}
+
+/// What an answer is chosen by: nothing that passes is encoded against a dictionary.
+fn varies(encoding: &Encoding, context: &Context) -> Varies {
+    if context.is_answered_by_cache() { encoding.varies() } else { Varies::CODING }
 }
 
 fn decide(
@@ -93,7 +100,8 @@ pub(super) fn by(
                 _ if request.version < Version::HTTP_11 => Decision::Keep,
                 Choice::Send(Coding::Identity) | Choice::NothingSuits => Decision::Keep,
                 Choice::Send(coding) => {
-                    Decision::Make(Recipe { decode: None, encode: Some(coding), flush })
+                    let (encode, dictionary) = (Some(coding), None);
+                    Decision::Make(Recipe { decode: None, encode, flush, dictionary })
                 }
             }
         }
@@ -102,7 +110,13 @@ pub(super) fn by(
             if stored.needs_dictionary() || forbids_transforming(headers) {
                 return Decision::Leave;
             }
-            let recipe = |encode| Recipe { decode: Some(stored), encode, flush: Flush::WhenQuiet };
+            let (decode, flush) = (Some(stored), Flush::WhenQuiet);
+            let recipe = |encode| Recipe { decode, encode, flush, dictionary: None };
+            if let Choice::Send(coding) = offer.choose(client)
+                && coding.needs_dictionary()
+            {
+                return Decision::Make(recipe(Some(coding)));
+            }
             match offer.handle(stored, client) {
                 Handling::AsItIs => Decision::Keep,
                 Handling::Decode => Decision::Make(recipe(None)),

@@ -6,15 +6,15 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use http::HeaderMap;
 use switchback_cache::fill::{Filling, Wish as Fill};
-use switchback_cache::{Body, Entry, Key, Meta, Standing};
+use switchback_cache::{Entry, Key};
 use tokio::sync::oneshot;
 
-use super::super::written::Written;
-use super::super::{Failure, Source, serve};
+use super::super::Failure;
+use super::beside::{self, Kept};
 use super::{Effort, Wish};
 use crate::encoders::{Alarm, Busy};
 use crate::http::context::Context;
-use crate::http::encode::forms::{self, Task};
+use crate::http::encode::forms::Task;
 use crate::snapshot::caches::CacheSettings;
 use crate::snapshot::resident::Resident;
 
@@ -39,20 +39,20 @@ const BUSY: Duration = Duration::from_secs(1);
 /// For how long one who makes it keeps others from it.
 const AGE: Duration = Duration::from_hours(1);
 
+/// Whether a form is ever to be made again.
+pub(super) fn is_due(wish: &Wish, entry: &Entry, original: &Entry, context: &Context) -> bool {
+    Effort::of(entry.meta.body) != Effort::Best
+        && original.length <= MOST
+        && wish.form.can_be_better(context)
+}
+
 /// Has a form that was hit made again, if it is time for that.
 pub(super) fn consider(
     wish: &Wish,
-    entry: &Entry,
     original: &Arc<Entry>,
     settings: &Arc<CacheSettings>,
     context: &Context,
 ) {
-    if Effort::of(entry.meta.body) == Effort::Best
-        || original.length > MOST
-        || !wish.form.can_be_better(context)
-    {
-        return;
-    }
     let zone = &settings.zone.stored;
     if zone.count_use(&wish.key) < HITS {
         return;
@@ -101,8 +101,7 @@ impl Again {
     }
 
     async fn read(&self) -> Option<Vec<Bytes>> {
-        let body = serve::body(Source::Stored(Arc::clone(&self.original)));
-        let (mut pieces, mut read) = (forms::pieces(body), Vec::new());
+        let (mut pieces, mut read) = (beside::pieces(&self.original), Vec::new());
         while let Some(piece) = pieces.next().await.ok()? {
             read.push(piece);
         }
@@ -111,19 +110,10 @@ impl Again {
 
     /// Puts it in the place of what was made first, if what it was made of still holds.
     async fn store(&self, bytes: Vec<u8>) {
-        let (zone, original) = (&self.settings.zone.stored, &self.original.meta);
+        let original = &self.original.meta;
         let body = Effort::Best.fresh();
-        let Ok(head) = self.wish.form.head(&original.head, body) else { return };
-        let meta = Meta { body, ..self.wish.meta(original, head) };
-        if zone.standing(&meta) == Standing::Void {
-            return;
-        }
-        let length = bytes.len() as u64;
-        zone.store(Entry::new(meta.clone(), Body::of(&bytes), length));
-        self.resident.metrics.encoding.improved.add();
-        let Some(mut disk) = Written::begin(zone, &meta, Some(length)) else { return };
-        if disk.write(bytes.into()).await.is_ok() {
-            drop(disk.finish().await);
+        if self.wish.keep(bytes.into(), body, original, &self.settings).await == Kept::Stored {
+            self.resident.metrics.encoding.improved.add();
         }
     }
 }

@@ -79,7 +79,12 @@ pub(super) fn make(
         is_kept: true,
         made: 0,
     };
-    tokio::spawn(making.run(forms::made_of(serve::body(source), coder)));
+    let body = serve::body(source);
+    tokio::spawn(async move {
+        // If it cannot begin, those who read it are cut.
+        let Some(coder) = coder.begun().await else { return };
+        making.run(forms::made_of(body, coder)).await;
+    });
     Ok(Ok(Source::Arriving(reader, arrived)))
 }
 

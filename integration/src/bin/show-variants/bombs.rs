@@ -37,7 +37,7 @@ fn pictures(show: &mut Show) {
     let figure = format!("{} us, {told}", took.as_micros());
     show.line("a PNG of 50,000 by 50,000 pixels, refused", &figure, "under 5 ms", holds);
     let found = giant_through_proxy();
-    let told = found.told.as_deref().unwrap_or("nothing told: `images` has no effect yet");
+    let told = found.told.as_deref().unwrap_or("nothing told");
     let [with, without] = [found.with, found.without].map(|it| it.as_micros());
     show.line(
         "  the same through the proxy, sent as it is",

@@ -1,6 +1,6 @@
 //! What each form saves, and what it takes to make.
 
-use switchback_integration::{Saved, Show, saved_of_pictures, saved_of_texts};
+use switchback_integration::{Saved, Show, next_bundle, saved_of_pictures, saved_of_texts};
 
 /// A table of samples and forms, and what was promised of some.
 pub(crate) fn table(show: &mut Show, quick: bool) {
@@ -30,6 +30,16 @@ pub(crate) fn table(show: &mut Show, quick: bool) {
             percent < 5.0,
         );
     }
+    let found_through = next_bundle(12_000);
+    let percent = 100.0 * found_through.sent as f64 / found_through.original as f64;
+    let coding = found_through.coding.as_deref().unwrap_or("nothing");
+    let right = if found_through.is_right { "right" } else { "wrong" };
+    show.line(
+        "  the same through the proxy, as it is first sent",
+        &format!("{percent:.1} % of it in {coding}, decoded {right}"),
+        "under 5 % in dcb or dcz, right",
+        percent < 5.0 && coding.starts_with("dc") && found_through.is_right,
+    );
     for sample in ["photo (JPEG)", "photo (PNG)"] {
         let Some(photo) = of(sample, "") else { continue };
         at_least(show, &format!("WebP, {sample}"), photo.percent_under(photo.original), 30);

@@ -6,6 +6,7 @@ mod chromium;
 mod gzip;
 mod hit_path;
 mod matrix;
+mod next_bundle;
 #[path = "../../../../proxy/images/tests/all/samples.rs"]
 #[expect(
     clippy::unwrap_used,
@@ -23,4 +24,5 @@ pub use browser::{Browsed, PICTURES, browse};
 pub use gzip::{GzipPlan, Gzipped, gzip};
 pub use hit_path::{HitPath, hit_path};
 pub use matrix::{Matrix, OtherHand, matrix};
+pub use next_bundle::{NextBundle, next_bundle};
 pub use saved::{Saved, saved_of_pictures, saved_of_texts};

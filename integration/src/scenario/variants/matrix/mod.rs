@@ -86,8 +86,6 @@ fn configured(origin: &Origin, authority: &Authority) -> Config {
         .web(format_args!("h2c = true\n{unbounded}"))
         .listener(format_args!(
             "name = \"tls\"\naddress = \"127.0.0.2:0\"\n{unbounded}\n\
-             # curl resets streams that have ended.
-             http2 = {{ resets_per_second = 1000000, frames = 1000000 }}
              tls = {{ certificate = \"edge.pem\", key = \"edge.key\" }}"
         ))
         .toml("[zones.main]\nmemory = \"512MiB\"\n")

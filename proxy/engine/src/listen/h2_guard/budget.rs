@@ -153,6 +153,7 @@ pub(crate) struct Budget {
     ping_credit: u32,
     update_credit: u32,
     priority_credit: u32,
+    reset_credit: u32,
     newest: u32,
     /// As many as there may be at once; never grows beyond that.
     open: Vec<Open>,
@@ -170,6 +171,7 @@ impl Budget {
             ping_credit: 0,
             update_credit: 0,
             priority_credit: 0,
+            reset_credit: 0,
             newest: 0,
             open: Vec::new(),
         }
@@ -207,13 +209,11 @@ impl Budget {
                     open.answered = true;
                 }
                 self.ended(stream, ends);
+                self.earn_if(ends);
             }
             Sent::Data(stream, length, ends) => {
-                if ends || length >= EARNING {
-                    earn(&mut self.ping_credit, 1);
-                    earn(&mut self.update_credit, 2);
-                }
                 self.ended(stream, ends);
+                self.earn_if(ends || length >= EARNING);
             }
             Sent::Reset(stream) => {
                 self.forget(stream);
@@ -237,9 +237,20 @@ impl Budget {
         }
     }
 
+    fn earn_if(&mut self, is_worth_it: bool) {
+        if is_worth_it {
+            earn(&mut self.ping_credit, 1);
+            earn(&mut self.update_credit, 2);
+        }
+    }
+
     fn cancelled(&mut self, stream: u32, now: Instant) -> Result<(), Excess> {
-        let was_early = self.forget(stream).is_some_and(|open| !open.answered);
-        if was_early {
+        let open = self.forget(stream);
+        // Some clients reset a stream that its answer has ended: nothing was cancelled.
+        if open.is_none() && spend(&mut self.reset_credit) {
+            return Ok(());
+        }
+        if open.is_some_and(|open| !open.answered) {
             self.early_resets += 1;
             if self.early_resets > self.limits.early_resets {
                 return Err(Excess::EarlyResets);
@@ -251,6 +262,7 @@ impl Budget {
     /// An answer in full makes up for a request without one.
     fn ended(&mut self, stream: u32, ends: bool) {
         if ends && self.forget(stream).is_some() {
+            earn(&mut self.reset_credit, 1);
             self.early_resets = self.early_resets.saturating_sub(1);
             self.faulty_streams = self.faulty_streams.saturating_sub(1);
         }
@@ -393,6 +405,31 @@ mod tests {
             now += Duration::from_millis(100);
         }
         assert!(budget.open.is_empty());
+    }
+
+    #[test]
+    fn streams_that_are_reset_behind_their_answers_cost_nothing() {
+        let now = Instant::now();
+        let mut budget = Budget::new(limits(), now);
+        for stream in (0..10_000).map(|number| 2 * number + 1) {
+            budget.received(Received::Headers(stream), now).unwrap();
+            budget.sent(Sent::Headers(stream, true)).unwrap();
+            budget.received(Received::Reset(stream), now).unwrap();
+        }
+        // Once for each answer, and no more.
+        let more = (0..1000).take_while(|_| budget.received(Received::Reset(1), now).is_ok());
+        assert_eq!(more.count(), 100);
+    }
+
+    #[test]
+    fn an_answer_without_a_body_earns_what_any_answer_earns() {
+        let now = Instant::now();
+        let mut budget = Budget::new(limits(), now);
+        for stream in (0..1_000).map(|number| 2 * number + 1) {
+            budget.received(Received::Headers(stream), now).unwrap();
+            budget.sent(Sent::Headers(stream, true)).unwrap();
+            budget.received(Received::Ping, now).unwrap();
+        }
     }
 
     #[test]

@@ -20,14 +20,16 @@ pub(crate) fn all(show: &mut Show, quick: bool) {
             found.kib <= 2_000_000 / 1024,
         );
     }
-    let found = pass_zeros(zeros);
-    let end = if found.is_whole { "whole" } else { "cut" };
-    show.line(
-        "  the same through the proxy, from br, for a client who cannot decode it",
-        &format!("{} KiB of memory, {end} after {} MB", found.kib, found.came / 1_000_000),
-        "at most 2 MB",
-        found.kib <= 2_000_000 / 1024,
-    );
+    for (is_cached, how) in [(true, "a cache"), (false, "a route without a cache")] {
+        let found = pass_zeros(zeros, is_cached);
+        let end = if found.is_whole { "whole" } else { "cut" };
+        show.line(
+            &format!("  the same from br through {how}, for a client who cannot decode it"),
+            &format!("{} KiB of memory, {end} after {} MB", found.kib, found.came / 1_000_000),
+            "at most 2 MB",
+            found.kib <= 2_000_000 / 1024,
+        );
+    }
 }
 
 fn pictures(show: &mut Show) {

@@ -158,26 +158,28 @@ pub struct Passed {
     pub kib: u64,
 }
 
-/// Asks for so many zeros that the origin has encoded as `br`.
+/// Asks for so many zeros that the origin has encoded as `br`, and that a cache may have.
 ///
 /// # Panics
 /// When the proxy does not start.
 #[must_use]
-pub fn pass_zeros(zeros: u64) -> Passed {
+pub fn pass_zeros(zeros: u64, is_cached: bool) -> Passed {
     let reply = |zeros| {
         let reply = Reply::ok(pack(Coding::Br, zeros)).header("Content-Type", "text/plain");
-        reply.header("Content-Encoding", "br")
+        reply.header("Content-Encoding", "br").header("Cache-Control", "max-age=600")
     };
-    let origin = Origin::start().serve("/few", reply(100_000)).serve("/many", reply(zeros));
-    let proxy = Proxy::start(&site().route("/*", "proxy = \"app\"\nencode = \"on\"").upstream(
-        "app",
-        &[&origin],
-        "",
-    ));
+    let origin = Origin::start().serve("*", reply(100_000)).serve("/many", reply(zeros));
+    let cache = if is_cached { "cache = \"main\"" } else { "" };
+    let proxy = Proxy::start(
+        &site()
+            .route("/*", format_args!("proxy = \"app\"\nencode = \"on\"\n{cache}"))
+            .upstream("app", &[&origin], "")
+            .toml("[zones.main]\nmemory = \"1MiB\""),
+    );
     let pid = proxy.pid().to_string();
-    // Both workers have done it before.
-    for _ in 0..20 {
-        proxy.get("/few").expect_status(200);
+    // Both workers have done it before, and what memory the cache may have is full.
+    for number in 0..200 {
+        proxy.get(&format!("/{number}")).expect_status(200);
     }
     fs::write(format!("/proc/{pid}/clear_refs"), "5").expect("a process may forget its peak");
     let before = memory_of(&pid, "VmRSS:");

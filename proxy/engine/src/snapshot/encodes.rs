@@ -3,16 +3,15 @@
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
 use switchback_cache::BodyId;
 use switchback_conf::Diagnostic;
 use switchback_conf::plan::{
     self, CodingLevels, DictionaryPlan, EncodePlan, EncodersPlan, ImagesPlan, Plan, RoutePlan,
 };
-use switchback_variant::{
-    Capabilities, Choice, Coding, Level, Needs, Offer, Rules, Types, usual_codings,
-};
+use switchback_variant::{Choice, Coding, Level, Needs, Offer, Rules, Types};
 
+use super::choices::Choices;
 use super::dictionaries::{self, DictionarySettings};
 use super::images::{self, ImageSettings};
 use crate::encoders::Room;
@@ -38,8 +37,8 @@ pub(crate) struct EncodeSettings {
     pub(crate) images: Option<Arc<ImageSettings>>,
     /// What has to be known of clients.
     pub(crate) needs: Needs,
-    /// What most clients are sent of what is stored, by their `Accept-Encoding`.
-    usual: Box<[(&'static str, Choice)]>,
+    /// What clients are sent of what is stored, by their `Accept-Encoding`.
+    choices: Choices,
     plan: Arc<EncodePlan>,
     dictionary_plan: Option<Arc<DictionaryPlan>>,
 }
@@ -52,13 +51,7 @@ impl EncodeSettings {
 
     /// What a client is sent of what is stored.
     pub(crate) fn choose(&self, headers: &HeaderMap) -> Choice {
-        let mut lines = headers.get_all(header::ACCEPT_ENCODING).iter();
-        if let (Some(line), None) = (lines.next(), lines.next())
-            && let Some((_, choice)) = self.usual.iter().find(|(usual, _)| *line == *usual)
-        {
-            return *choice;
-        }
-        self.stored.choose(&Capabilities::of(headers, Needs::CODINGS))
+        self.choices.choose(headers)
     }
 
     /// Whether a body of this `Content-Type` is encoded.
@@ -170,14 +163,10 @@ fn settings(
     // This one text is understood.
     let types = Types::parse(["*"]).unwrap_or_default();
     let stored = offer(&plan.stored);
-    let chosen = |line: &'static str| {
-        let said = [(&b"accept-encoding"[..], line.as_bytes())];
-        (line, stored.choose(&Capabilities::read(said, Needs::CODINGS)))
-    };
     EncodeSettings {
         rules: Rules { types, min_length, events: true },
+        choices: Choices::of(stored),
         stored,
-        usual: usual_codings().map(chosen).collect(),
         streamed: offer(&plan.streamed),
         decodes: plan.decodes,
         room,

@@ -2,6 +2,7 @@
 
 pub(crate) mod assemble;
 pub(crate) mod caches;
+mod choices;
 pub(crate) mod dictionaries;
 pub(crate) mod encodes;
 pub(crate) mod images;

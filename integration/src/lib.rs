@@ -57,8 +57,8 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
-    Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, Unpacked, browse,
-    giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant, saved_of_pictures,
+    Browsed, Giant, Matrix, NextBundle, OtherHand, PACKED, PICTURES, Passed, Saved, Unpacked,
+    browse, giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant, saved_of_pictures,
     saved_of_texts, unpack_zeros,
 };
 pub use scenario::{

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use switchback_integration::{Show, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros};
+use switchback_integration::{
+    PACKED, Show, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
+};
 
 /// A giant picture and very many zeros, by themselves and through the proxy.
 pub(crate) fn all(show: &mut Show, quick: bool) {
@@ -20,11 +22,13 @@ pub(crate) fn all(show: &mut Show, quick: bool) {
             found.kib <= 2_000_000 / 1024,
         );
     }
-    for (is_cached, how) in [(true, "a cache"), (false, "a route without a cache")] {
-        let found = pass_zeros(zeros, is_cached);
-        let end = if found.is_whole { "whole" } else { "cut" };
+    let cached = PACKED.map(|coding| (coding, true, "a cache"));
+    let passing = PACKED.map(|coding| (coding, false, "a route without a cache"));
+    for (coding, is_cached, how) in cached.into_iter().chain(passing) {
+        let found = pass_zeros(zeros, coding, is_cached);
+        let (end, name) = (if found.is_whole { "whole" } else { "cut" }, coding.name());
         show.line(
-            &format!("  the same from br through {how}, for a client who cannot decode it"),
+            &format!("  the same from {name} through {how}, for a client who cannot decode it"),
             &format!("{} KiB of memory, {end} after {} MB", found.kib, found.came / 1_000_000),
             "at most 2 MB",
             found.kib <= 2_000_000 / 1024,

@@ -36,7 +36,7 @@ pub struct Unpacked {
 /// When what was encoded cannot be decoded, or to something else.
 #[must_use]
 pub fn unpack_zeros(zeros: u64) -> Vec<Unpacked> {
-    [Coding::Gzip, Coding::Br, Coding::Zstd].into_iter().map(|it| unpack(it, zeros)).collect()
+    PACKED.into_iter().map(|coding| unpack(coding, zeros)).collect()
 }
 
 fn unpack(coding: Coding, zeros: u64) -> Unpacked {
@@ -158,15 +158,18 @@ pub struct Passed {
     pub kib: u64,
 }
 
-/// Asks for so many zeros that the origin has encoded as `br`, and that a cache may have.
+/// The codings in which bombs come.
+pub const PACKED: [Coding; 3] = [Coding::Gzip, Coding::Br, Coding::Zstd];
+
+/// Asks for so many zeros that the origin has encoded, and that a cache may have.
 ///
 /// # Panics
 /// When the proxy does not start.
 #[must_use]
-pub fn pass_zeros(zeros: u64, is_cached: bool) -> Passed {
+pub fn pass_zeros(zeros: u64, coding: Coding, is_cached: bool) -> Passed {
     let reply = |zeros| {
-        let reply = Reply::ok(pack(Coding::Br, zeros)).header("Content-Type", "text/plain");
-        reply.header("Content-Encoding", "br").header("Cache-Control", "max-age=600")
+        let reply = Reply::ok(pack(coding, zeros)).header("Content-Type", "text/plain");
+        reply.header("Content-Encoding", coding.name()).header("Cache-Control", "max-age=600")
     };
     let origin = Origin::start().serve("*", reply(100_000)).serve("/many", reply(zeros));
     let cache = if is_cached { "cache = \"main\"" } else { "" };

@@ -18,7 +18,7 @@ mod saved;
 mod texts;
 
 pub use bombs::{
-    Giant, Passed, Unpacked, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
+    Giant, PACKED, Passed, Unpacked, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
 };
 pub use browser::{Browsed, PICTURES, browse};
 pub use gzip::{GzipPlan, Gzipped, gzip};

@@ -2,12 +2,4 @@
 # `make show-cache`: what was promised of the cache, each with its figure.
 # `--quick` plays less, with a build that takes minutes less and is not what is released. A name plays that part alone:
 # conformance, public-suite, hit-ratio, kills, power-cuts, million, herd, dead-origin, side-by-side.
-set -euo pipefail
-cd "$(dirname "$0")/../.."
-
-profile=release
-[ "${1:-}" = --quick ] && profile=demo
-cargo build --quiet --profile "$profile" -p switchback
-target=${CARGO_TARGET_DIR:-target}
-export SWITCHBACK_BIN="$target/$profile/switchback"
-exec cargo run --quiet --profile demo -p switchback-integration --bin show-cache -- "$@"
+exec "$(dirname "$0")/released.sh" show-cache "$@"

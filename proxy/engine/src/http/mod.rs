@@ -293,8 +293,8 @@ impl ProxyHttp for Phases {
     ) -> Result<()> {
         deadlines::is_asked(session, context);
         let request = session.req_header();
-        let generation = invalidate::by(head, request, context).await;
-        context.keeping = as_get::keep(head, request, generation, context);
+        let kept = as_get::keep(head, request, context);
+        context.keeping = invalidate::by(head, request, kept, context).await;
         reply::proxied(head, session.req_header(), context)
             .and_then(|()| encode::passing::head(head, session.req_header(), context))
             .map_err(|fault| context.fail(fault))

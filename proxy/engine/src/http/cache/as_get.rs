@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::{Method, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::policy::{self, Asked};
-use switchback_cache::{Body, BodyId, Entry, Head, Meta, Times};
+use switchback_cache::{Body, BodyId, Entry, Head, Meta, Standing, Times};
 
 use super::key::Class;
 use super::{invalidate, key};
@@ -34,15 +34,14 @@ pub(super) fn expect(settings: &CacheSettings, request: &RequestHeader, context:
     }
 }
 
-/// Begins to keep an answer that is for others too. `generation` is the purge clock after the request has made invalid what it has,
-/// if nothing else was purged since it came.
+/// Begins to keep an answer that is for others too, before it makes invalid what it does ([`super::invalidate::by`]).
 pub(crate) fn keep(
     answer: &ResponseHeader,
     request: &RequestHeader,
-    generation: Option<u64>,
     context: &Context,
 ) -> Option<Box<Keeping>> {
-    let generation = generation.filter(|_| request.method == Method::POST)?;
+    let generation =
+        context.cache.as_ref()?.generation.filter(|_| request.method == Method::POST)?;
     let settings = context.snapshot.cache(context.place.route?)?;
     let rules = &settings.rules;
     let head = Head { status: answer.status, headers: answer.headers.clone() };
@@ -101,6 +100,17 @@ fn most(settings: &CacheSettings) -> u64 {
 }
 
 impl Keeping {
+    /// Whether nothing that bears on it was purged since the request came.
+    pub(super) fn holds(&self) -> bool {
+        self.settings.zone.stored.standing(&self.meta) == Standing::Holds
+    }
+
+    /// The same, on which no purge up to `generation` bears.
+    pub(super) fn asked_for_at(mut self: Box<Self>, generation: u64) -> Box<Self> {
+        self.meta.generation = generation;
+        self
+    }
+
     fn store(self) {
         let Self { settings, meta, body, .. } = self;
         let length = body.len() as u64;

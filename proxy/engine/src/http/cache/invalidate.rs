@@ -9,33 +9,37 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_cache::policy::{groups, invalidate};
 use switchback_cache::{Address, Head, Manner, Scope};
 
+use super::as_get::Keeping;
 use super::key;
 use crate::http::context::Context;
 use crate::http::facts;
 use crate::snapshot::caches::CacheSettings;
 
-/// Makes invalid what the origin's answer says is no longer so. The purge clock after that, if it has not moved otherwise since the
-/// request came and that was noted.
+/// Makes invalid what the origin's answer says is no longer so. Gives back `kept`, which is to be stored as the answer to a GET, if
+/// it is still to be.
 pub(crate) async fn by(
     answer: &ResponseHeader,
     request: &RequestHeader,
+    kept: Option<Box<Keeping>>,
     context: &Context,
-) -> Option<u64> {
+) -> Option<Box<Keeping>> {
     let settings = context.snapshot.cache(context.place.route?)?;
     if !invalidate::invalidates(&request.method, answer.status) {
         return None;
     }
+    let before = settings.zone.stored.generation();
+    let kept = kept.filter(|kept| kept.holds());
     // They hold as soon as they are asked for; what is waited for is that they are recorded.
     let purges = purges(answer, request, settings, context);
     let now = settings.zone.stored.generation();
-    let came = context.cache.as_ref().and_then(|facts| facts.generation);
-    let is_alone = came.is_some_and(|came| now == came + purges.len() as u64);
+    // Of another purge that comes between these, nothing tells whether it bears on what is kept.
+    let is_alone = now == before + purges.len() as u64;
     for recorded in join_all(purges).await {
         if let Err(error) = recorded {
             tracing::warn!(%error, "what an unsafe method made invalid could not be recorded");
         }
     }
-    is_alone.then_some(now)
+    kept.filter(|_| is_alone).map(|kept| kept.asked_for_at(now))
 }
 
 fn purges<'s>(

@@ -17,6 +17,17 @@ pub enum Part {
     Range(Range<u64>),
 }
 
+impl Part {
+    /// Its bytes.
+    #[must_use]
+    pub fn length(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Range(range) => range.end.saturating_sub(range.start),
+        }
+    }
+}
+
 /// `bytes 0-9/20`, or `bytes */20` of what cannot be had.
 #[must_use]
 pub fn content_range(range: Option<&Range<u64>>, size: u64) -> Short {

@@ -12,8 +12,9 @@ pub(crate) struct Window {
 
 /// What was sent before the drain may not have been seen yet.
 const LAST_CALL: Duration = Duration::from_millis(50);
-/// A connection that has asked nothing yet was opened in order to ask.
-const FIRST_REQUEST: Duration = Duration::from_secs(1);
+/// A connection that has asked nothing yet was opened in order to ask; and one whose answer has said, before the drain, that
+/// another request may follow is about to bring it, from wherever it is in the world.
+pub(crate) const EXPECTED: Duration = Duration::from_secs(1);
 
 impl Window {
     /// It begins now.
@@ -24,7 +25,7 @@ impl Window {
     /// How long connection `number`, which waits since `now`, may wait for a request; for its first one, if that is so.
     pub(crate) fn patience(self, number: u64, is_first: bool, now: Instant) -> Duration {
         let (turn, least) = if is_first {
-            (self.spread, FIRST_REQUEST)
+            (self.spread, EXPECTED)
         } else {
             (share(number, self.spread), LAST_CALL)
         };
@@ -72,7 +73,7 @@ mod tests {
         let (now, late) = (window.began, window.began + Duration::from_secs(20));
         assert_eq!(window.patience(1, true, now), Duration::from_secs(10));
         assert_eq!(window.patience(1, false, now), share(1, Duration::from_secs(10)));
-        assert_eq!(window.patience(1, true, late), FIRST_REQUEST);
+        assert_eq!(window.patience(1, true, late), EXPECTED);
         assert_eq!(window.patience(1, false, late), LAST_CALL);
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-use super::drain::Window;
+use super::drain::{EXPECTED, Window};
 use super::lane::Lane;
 
 /// The rows of one worker's connections.
@@ -228,7 +228,9 @@ impl Seat {
     pub(crate) fn wait(&self, waits: Waits, patience: Duration, cx: &Context<'_>) {
         let now = self.seats.now();
         let mut rows = self.seats.rows.lock();
-        let most = rows.window.map_or(NEVER, |window| waits.most(window, self.row as usize));
+        let most = rows.window.map_or(NEVER, |window| {
+            waits.most(window, self.row as usize).max(milliseconds(EXPECTED))
+        });
         let deadline = now.saturating_add(milliseconds(patience).min(most));
         let Some(row) = rows.rows.get_mut(self.row as usize) else { return };
         (row.waits, row.deadline, row.is_over) = (waits, deadline, false);
@@ -325,6 +327,18 @@ mod tests {
             rows.rows[seat.row as usize].deadline < seats.now() + milliseconds(LONG) / 2
         };
         assert!(soon(&idle) && soon(&later) && !soon(&head));
+    }
+
+    #[test]
+    fn who_was_told_in_a_drain_that_more_may_follow_has_time_for_it() {
+        let seats = Seats::new();
+        let cx = Context::from_waker(Waker::noop());
+        let (idle, answered) = (seats.take(), seats.take());
+        idle.wait(Waits::Idle, LONG, &cx);
+        seats.end_idle(Window::new(Duration::ZERO));
+        answered.wait(Waits::Idle, LONG, &cx);
+        let left = |seat: &Seat| seats.rows.lock().rows[seat.row as usize].deadline - seats.now();
+        assert!(left(&idle) < 100 && left(&answered) > 900);
     }
 
     #[test]

@@ -4,24 +4,26 @@
 //! order of events. So all proxies of a fleet, and one that starts anew, have the same keys at the same shards. Where nothing
 //! else is said, it is not even one of the order of the shards.
 
-mod anchor;
 mod error;
 mod hash;
+mod key;
 mod maglev;
 mod modulo;
 mod ranges;
 mod rendezvous;
 mod ring;
+mod shuffle;
 mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use error::{MapError, RangeError, Said};
+pub use key::{KeyForm, KeyPart, Normal};
 pub use ranges::Of;
+pub use shuffle::{Members, Shuffle, ShuffleError};
 pub use table::{Table, TableError, TableMistake};
 
-use anchor::Anchor;
 use maglev::Maglev;
 use modulo::{Modulo, Remainder};
 use ranges::Ranges;
@@ -96,7 +98,6 @@ pub struct ShardMap {
 enum Chart {
     Modulo(Modulo),
     Remainder(Remainder),
-    Anchor(Anchor),
     Rendezvous(Rendezvous),
     Maglev(Maglev),
     Ring(Ring),
@@ -194,8 +195,7 @@ impl Chart {
         Ok(match mapping {
             Mapping::Modulo => Self::Modulo(Modulo::new(shards)),
             Mapping::Remainder => Self::Remainder(Remainder::new(shards)),
-            Mapping::Anchor => Self::Anchor(Anchor::new(shards)),
-            Mapping::Rendezvous => Self::Rendezvous(Rendezvous::new(shards)),
+            Mapping::Anchor | Mapping::Rendezvous => Self::Rendezvous(Rendezvous::new(shards)),
             Mapping::Maglev { size } => Self::Maglev(Maglev::new(shards, *size)),
             Mapping::Ketama => Self::Ring(Ring::new(shards)),
             Mapping::Ranges(of) => Self::Ranges(Ranges::new(*of, shards)?),
@@ -210,7 +210,6 @@ impl Chart {
         match self {
             Self::Modulo(modulo) => modulo.shard(key),
             Self::Remainder(remainder) => remainder.shard(key),
-            Self::Anchor(anchor) => anchor.shard(key),
             Self::Rendezvous(rendezvous) => rendezvous.shard(key),
             Self::Maglev(maglev) => maglev.shard(key),
             Self::Ring(ring) => ring.shard(key),
@@ -222,7 +221,6 @@ impl Chart {
     fn walk<'m>(&'m self, key: &'m [u8]) -> Walk<'m> {
         match self {
             Self::Modulo(modulo) => Walk::Modulo(modulo.walk(key)),
-            Self::Anchor(anchor) => Walk::Anchor(anchor.walk(key)),
             Self::Rendezvous(rendezvous) => Walk::Rendezvous(rendezvous.walk(key)),
             Self::Maglev(maglev) => Walk::Around(maglev.walk(key)),
             Self::Ring(ring) => Walk::Around(ring.walk(key)),
@@ -244,7 +242,6 @@ pub struct Order<'m> {
 enum Walk<'m> {
     Only(Option<u32>),
     Modulo(modulo::Walk<'m>),
-    Anchor(anchor::Walk<'m>),
     Rendezvous(rendezvous::Walk<'m>),
     Around(Around<'m>),
 }
@@ -269,7 +266,6 @@ impl Iterator for Walk<'_> {
         match self {
             Self::Only(shard) => shard.take(),
             Self::Modulo(walk) => walk.next(),
-            Self::Anchor(walk) => walk.next(),
             Self::Rendezvous(walk) => walk.next(),
             Self::Around(walk) => walk.next(),
         }
@@ -361,7 +357,6 @@ fn check_weights(mapping: &Mapping, shards: &[Shard], errors: &mut Vec<MapError>
     let most = match mapping {
         Mapping::Modulo => modulo::MOST_WEIGHT,
         Mapping::Ketama => ring::MOST_WEIGHT,
-        Mapping::Anchor => anchor::MOST_WEIGHT,
         _ => u64::MAX,
     };
     if total > most {

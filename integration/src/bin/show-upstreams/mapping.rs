@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use switchback_integration::{Figures, Show, beside_nginx, mapping_figures, table_of};
+use switchback_integration::{Figures, Show, beside_nginx, mapping_figures};
 use switchback_upstream::shard::{Mapping, Of};
 
 /// What is wanted of a mapping; what is not promised is measured and said.
@@ -20,14 +20,14 @@ const SHARDS: usize = 100;
 /// Balance, movement and cost of each mapping, and nginx's answers beside ours.
 pub(crate) fn all(show: &mut Show, quick: bool) {
     let keys = if quick { 200_000 } else { 1_000_000 };
-    for (name, mapping, wanted) in mappings(keys) {
+    for (name, mapping, wanted) in mappings() {
         one(show, name, &mapping_figures(&mapping, SHARDS, keys), &wanted);
     }
     show.say("  that no lookup asks the heap is a test: proxy/upstream/tests/allocations.rs");
     nginx(show, if quick { 20_000 } else { 100_000 });
 }
 
-fn mappings(keys: usize) -> [(&'static str, Mapping, Wanted); 7] {
+fn mappings() -> [(&'static str, Mapping, Wanted); 6] {
     let maglev = Mapping::Maglev { size: Mapping::MAGLEV_SIZE };
     let millisecond = Duration::from_millis(1);
     let even = |rebuild, lookup, moved| Wanted {
@@ -44,7 +44,6 @@ fn mappings(keys: usize) -> [(&'static str, Mapping, Wanted); 7] {
         ("modulo", Mapping::Modulo, Wanted::default()),
         ("ketama", Mapping::Ketama, Wanted::default()),
         ("ranges of hashes", Mapping::Ranges(Of::Hash), Wanted::default()),
-        ("table", table_of(SHARDS - 1, keys), Wanted::default()),
     ]
 }
 

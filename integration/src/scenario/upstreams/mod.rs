@@ -3,5 +3,5 @@
 mod mapping;
 mod nginx_hash;
 
-pub use mapping::{Figures, Moved, mapping_figures, table_of};
+pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};

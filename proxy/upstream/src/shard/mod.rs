@@ -121,6 +121,7 @@ impl ShardMap {
         }
         let names = shards.iter().map(|shard| shard.name.clone()).collect();
         let chart = Chart::build(mapping, shards)?;
+        chart.check(shards)?;
         Ok(Self { names, chart, pins: HashMap::new() })
     }
 
@@ -204,6 +205,27 @@ impl Chart {
                 Self::Table(Entries::new(table, default.as_deref(), &names)?)
             }
         })
+    }
+
+    /// Each shard has a place, where places are taken by turns or by chance.
+    fn check(&self, shards: &[Shard]) -> Result<(), Vec<MapError>> {
+        let owners = match self {
+            Self::Maglev(maglev) => maglev.owners(),
+            Self::Ring(ring) => ring.owners(),
+            _ => return Ok(()),
+        };
+        let mut has_place = vec![false; shards.len()];
+        for owner in owners {
+            if let Some(has_place) = has_place.get_mut(*owner as usize) {
+                *has_place = true;
+            }
+        }
+        let errors: Vec<MapError> = (0..)
+            .zip(shards.iter().zip(has_place))
+            .filter(|(_, (_, has_place))| !has_place)
+            .map(|(shard, (own, _))| MapError::NoPlace { shard, name: own.name.clone() })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
 
     fn shard(&self, key: &[u8]) -> Option<u32> {

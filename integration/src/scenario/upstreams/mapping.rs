@@ -8,9 +8,9 @@ use switchback_upstream::shard::{Mapping, Shard, ShardMap};
 /// What was found of one mapping.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
-    /// Keys of the shard that has most, beside those of the middle.
+    /// Keys of the shard that has most for its weight, beside the mean.
     pub max_over_mean: f64,
-    /// When a shard in the middle goes.
+    /// When a shard goes: the mean of ten that go, each alone.
     pub removed: Moved,
     /// When one comes behind the last.
     pub added: Moved,
@@ -31,27 +31,33 @@ pub struct Moved {
     pub ideal: f64,
 }
 
-/// Plays this mapping over so many shards with so many keys.
+/// Plays this mapping over so many shards with so many keys; the shards have these weights in turns.
 ///
 /// # Panics
 /// When such shards make no such map.
 #[must_use]
-pub fn mapping_figures(mapping: &Mapping, shards: usize, keys: usize) -> Figures {
-    let names: Vec<String> = (0..=shards).map(|number| format!("shard-{number:03}")).collect();
-    let (now, newcomer) = (&names[..shards], &names[shards]);
-    let gone = &names[shards / 2];
+pub fn mapping_figures(mapping: &Mapping, weights: &[u32], shards: usize, keys: usize) -> Figures {
+    let named = |number| (format!("shard-{number:03}"), weights[number % weights.len()]);
+    let all: Vec<Named> = (0..=shards).map(named).collect();
+    let (now, newcomer) = (&all[..shards], &all[shards]);
     let keys = Keys::new(keys);
     let map = build(mapping, now);
     let before = keys.shards(&map);
-    let fewer: Vec<String> = now.iter().filter(|name| *name != gone).cloned().collect();
+    let removals = now.iter().skip(shards / 20).step_by((shards / 10).max(1)).map(|gone| {
+        let fewer: Vec<Named> = now.iter().filter(|shard| *shard != gone).cloned().collect();
+        moved((&map, &before), &keys, &build(mapping, &fewer), &gone.0)
+    });
     Figures {
-        max_over_mean: evenness(&before, shards),
-        removed: moved((&map, &before), &keys, &build(mapping, &fewer), gone),
-        added: moved((&map, &before), &keys, &build(mapping, &names), newcomer),
+        max_over_mean: evenness(&before, now),
+        removed: mean(&removals.collect::<Vec<_>>()),
+        added: moved((&map, &before), &keys, &build(mapping, &all), &newcomer.0),
         rebuild: lowest(|| drop(black_box(build(mapping, now)))),
         lookup: lookup(&map, &keys),
     }
 }
+
+/// A shard's name and weight.
+type Named = (String, u32);
 
 /// Distinct keys, one behind the other.
 struct Keys {
@@ -78,12 +84,13 @@ impl Keys {
 }
 
 /// Shards of these names. Where the mapping is by ranges, each has its part of all hashes.
-fn build(mapping: &Mapping, names: &[String]) -> ShardMap {
-    let mut shards: Vec<Shard> = names.iter().map(|name| Shard::new(name, 1)).collect();
+fn build(mapping: &Mapping, named: &[Named]) -> ShardMap {
+    let mut shards: Vec<Shard> =
+        named.iter().map(|(name, weight)| Shard::new(name, *weight)).collect();
     if matches!(mapping, Mapping::Ranges(_)) {
         let bound = |place: usize| match place {
-            place if place == 0 || place == names.len() => String::new(),
-            place => format!("{:016x}", (((place as u128) << 64) / names.len() as u128) as u64),
+            place if place == 0 || place == named.len() => String::new(),
+            place => format!("{:016x}", (((place as u128) << 64) / named.len() as u128) as u64),
         };
         for (place, shard) in shards.iter_mut().enumerate() {
             shard.ranges = vec![format!("{}..{}", bound(place), bound(place + 1)).into()];
@@ -92,11 +99,22 @@ fn build(mapping: &Mapping, names: &[String]) -> ShardMap {
     ShardMap::build(mapping, &shards).expect("shards that differ")
 }
 
-fn evenness(shards_of_keys: &[usize], shards: usize) -> f64 {
-    let mut counts = vec![0_usize; shards];
+fn evenness(shards_of_keys: &[usize], shards: &[Named]) -> f64 {
+    let mut counts = vec![0_usize; shards.len()];
     shards_of_keys.iter().for_each(|shard| counts[*shard] += 1);
-    let most = counts.iter().max().copied().unwrap_or_default();
-    most as f64 / (shards_of_keys.len() as f64 / shards as f64)
+    let all: u32 = shards.iter().map(|(_, weight)| weight).sum();
+    let mean = shards_of_keys.len() as f64 / f64::from(all);
+    let each = counts.iter().zip(shards);
+    each.map(|(count, (_, weight))| *count as f64 / f64::from(*weight) / mean).fold(0.0, f64::max)
+}
+
+fn mean(moved: &[Moved]) -> Moved {
+    let mean = |of: fn(&Moved) -> f64| moved.iter().map(of).sum::<f64>() / moved.len() as f64;
+    Moved {
+        all: mean(|moved| moved.all),
+        needless: mean(|moved| moved.needless),
+        ideal: mean(|moved| moved.ideal),
+    }
 }
 
 /// What moves to this map, which differs from the one before by the shard of this name.

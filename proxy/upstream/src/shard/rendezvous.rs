@@ -43,7 +43,7 @@ impl Rendezvous {
         Walk { shards: self, key: Key::new(key), last: None }
     }
 
-    /// Who has drawn the highest number. Of 100 shards it takes 55 ns, of 1,000 it takes 190 (`make show-upstreams PART=mapping`).
+    /// Who has drawn the highest number. Of 100 shards it takes 85 ns, of 1,000 it takes 280 (`make show-upstreams PART=mapping`).
     fn luckiest(&self, key: &Key) -> Option<u32> {
         let (mut highest, mut only) = (0, Some(0));
         for (at, block) in self.blocks.iter().enumerate() {

@@ -1,0 +1,162 @@
+//! How even mappings are, what a shard more or less moves, and what they cost.
+
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use switchback_upstream::shard::{Mapping, Shard, ShardMap};
+
+/// What was found of one mapping.
+#[derive(Clone, Copy, Debug)]
+pub struct Figures {
+    /// Keys of the shard that has most for its weight, beside the mean.
+    pub max_over_mean: f64,
+    /// When a shard goes: the mean of ten that go, each alone.
+    pub removed: Moved,
+    /// When one comes behind the last.
+    pub added: Moved,
+    /// To build the map anew, the lowest of several tries.
+    pub rebuild: Duration,
+    /// Nanoseconds to find the shard of a key: the lowest of many tries with a thousand keys each.
+    pub lookup: f64,
+}
+
+/// How many keys have another shard than before, in hundredths of all.
+#[derive(Clone, Copy, Debug)]
+pub struct Moved {
+    /// As many as have.
+    pub all: f64,
+    /// Of these, those that moved between shards that both were and are there.
+    pub needless: f64,
+    /// As many as must: those of the shard that went, or the part of the one that came.
+    pub ideal: f64,
+}
+
+/// Plays this mapping over so many shards with so many keys; the shards have these weights in turns.
+///
+/// # Panics
+/// When such shards make no such map.
+#[must_use]
+pub fn mapping_figures(mapping: &Mapping, weights: &[u32], shards: usize, keys: usize) -> Figures {
+    let named = |number| (format!("shard-{number:03}"), weights[number % weights.len()]);
+    let all: Vec<Named> = (0..=shards).map(named).collect();
+    let (now, newcomer) = (&all[..shards], &all[shards]);
+    let keys = Keys::new(keys);
+    let map = build(mapping, now);
+    let before = keys.shards(&map);
+    let removals = now.iter().skip(shards / 20).step_by((shards / 10).max(1)).map(|gone| {
+        let fewer: Vec<Named> = now.iter().filter(|shard| *shard != gone).cloned().collect();
+        moved((&map, &before), &keys, &build(mapping, &fewer), &gone.0)
+    });
+    Figures {
+        max_over_mean: evenness(&before, now),
+        removed: mean(&removals.collect::<Vec<_>>()),
+        added: moved((&map, &before), &keys, &build(mapping, &all), &newcomer.0),
+        rebuild: lowest(|| drop(black_box(build(mapping, now)))),
+        lookup: lookup(&map, &keys),
+    }
+}
+
+/// A shard's name and weight.
+type Named = (String, u32);
+
+/// Distinct keys, one behind the other.
+struct Keys {
+    text: Vec<u8>,
+    count: usize,
+}
+
+const WIDTH: usize = 12;
+
+impl Keys {
+    fn new(count: usize) -> Self {
+        let text = (0..count).flat_map(|number| format!("user{number:08}").into_bytes()).collect();
+        Self { text, count }
+    }
+
+    fn each(&self) -> impl Iterator<Item = &[u8]> {
+        self.text.chunks_exact(WIDTH)
+    }
+
+    /// The shard of each.
+    fn shards(&self, map: &ShardMap) -> Vec<usize> {
+        self.each().map(|key| map.shard(key).expect("every key has a shard")).collect()
+    }
+}
+
+/// Shards of these names. Where the mapping is by ranges, each has its part of all hashes.
+fn build(mapping: &Mapping, named: &[Named]) -> ShardMap {
+    let mut shards: Vec<Shard> =
+        named.iter().map(|(name, weight)| Shard::new(name, *weight)).collect();
+    if matches!(mapping, Mapping::Ranges(_)) {
+        let bound = |place: usize| match place {
+            place if place == 0 || place == named.len() => String::new(),
+            place => format!("{:016x}", (((place as u128) << 64) / named.len() as u128) as u64),
+        };
+        for (place, shard) in shards.iter_mut().enumerate() {
+            shard.ranges = vec![format!("{}..{}", bound(place), bound(place + 1)).into()];
+        }
+    }
+    ShardMap::build(mapping, &shards).expect("shards that differ")
+}
+
+fn evenness(shards_of_keys: &[usize], shards: &[Named]) -> f64 {
+    let mut counts = vec![0_usize; shards.len()];
+    shards_of_keys.iter().for_each(|shard| counts[*shard] += 1);
+    let all: u32 = shards.iter().map(|(_, weight)| weight).sum();
+    let mean = shards_of_keys.len() as f64 / f64::from(all);
+    let each = counts.iter().zip(shards);
+    each.map(|(count, (_, weight))| *count as f64 / f64::from(*weight) / mean).fold(0.0, f64::max)
+}
+
+fn mean(moved: &[Moved]) -> Moved {
+    let mean = |of: fn(&Moved) -> f64| moved.iter().map(of).sum::<f64>() / moved.len() as f64;
+    Moved {
+        all: mean(|moved| moved.all),
+        needless: mean(|moved| moved.needless),
+        ideal: mean(|moved| moved.ideal),
+    }
+}
+
+/// What moves to this map, which differs from the one before by the shard of this name.
+fn moved(
+    (map, before): (&ShardMap, &[usize]),
+    keys: &Keys,
+    after: &ShardMap,
+    differs: &str,
+) -> Moved {
+    let (mut all, mut needless, mut of_differing) = (0, 0, 0);
+    for (was, is) in before.iter().zip(keys.shards(after)) {
+        let (was, is) = (map.name(*was), after.name(is));
+        let is_of_differing = was == Some(differs) || is == Some(differs);
+        all += usize::from(was != is);
+        of_differing += usize::from(is_of_differing);
+        needless += usize::from(was != is && !is_of_differing);
+    }
+    let hundredths = |count: usize| 100.0 * count as f64 / keys.count as f64;
+    Moved { all: hundredths(all), needless: hundredths(needless), ideal: hundredths(of_differing) }
+}
+
+const TRIES: usize = 7;
+
+fn lowest(work: impl Fn()) -> Duration {
+    let once = |_| {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    };
+    (0..TRIES).map(once).min().unwrap_or_default()
+}
+
+fn lookup(map: &ShardMap, keys: &Keys) -> f64 {
+    let few = keys.text.chunks(WIDTH * BATCH).map(|batch| {
+        let start = Instant::now();
+        for key in batch.chunks_exact(WIDTH) {
+            black_box(map.shard(black_box(key)));
+        }
+        start.elapsed().as_nanos() as f64 / (batch.len() / WIDTH) as f64
+    });
+    few.fold(f64::INFINITY, f64::min)
+}
+
+/// Keys that are looked up between two looks at the clock: so few that often nothing else runs meanwhile.
+const BATCH: usize = 1000;

@@ -275,11 +275,10 @@ fn nothing_is_decoded_where_that_is_said_or_forbidden() {
 }
 
 #[test]
-fn bombs_and_broken_bodies_are_cut() {
-    let bomb = packed("br", &vec![0; 100_000_000]);
+fn broken_bodies_are_cut() {
     let whole = packed("gzip", &text(50_000));
     let half = whole[..whole.len() / 2].to_vec();
-    let broken = [("br", bomb), ("gzip", half), ("zstd", text(5_000)), ("br", b"\xff".repeat(99))];
+    let broken = [("gzip", half), ("zstd", text(5_000)), ("br", b"\xff".repeat(99))];
     for (coding, body) in broken {
         let origin = Origin::start().serve("/x", page(body).header("Content-Encoding", coding));
         let proxy = Proxy::start(&encoding(&origin, "encode = \"on\""));

@@ -11,6 +11,8 @@ mod admission;
 #[cfg(test)]
 mod body_buffering;
 #[cfg(test)]
+mod bombs;
+#[cfg(test)]
 mod byte_positions;
 #[cfg(test)]
 mod cache_accel;

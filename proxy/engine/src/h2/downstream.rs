@@ -1,5 +1,6 @@
 //! A client's stream, as Pingora's proxy sees it.
 
+mod drawn;
 mod session;
 mod tunnel;
 
@@ -23,6 +24,7 @@ use super::exchange::{Demand, Exchange};
 use super::open::Open;
 use super::outflow::{Outflow, Refusal};
 use super::{failure, fields};
+use crate::http::encode::Drawn;
 
 /// What Pingora keeps of a request body for another attempt; its other sessions keep as much.
 const REPLAY_LIMIT: usize = 64 * 1024;
@@ -47,6 +49,8 @@ pub struct Session {
     informational: u8,
     /// HEAD, 204 or 304: the header ended the stream.
     is_bodiless: bool,
+    /// What the body is drawn through on its way to the client, if it is.
+    drawn: Option<Box<Drawn>>,
     /// The content length the client was told.
     promised: Option<u64>,
     body_read: usize,
@@ -85,6 +89,7 @@ impl Session {
             written: None,
             informational: 0,
             is_bodiless: false,
+            drawn: None,
             promised: None,
             body_read: 0,
             body_sent: 0,
@@ -263,6 +268,7 @@ impl Session {
         self.is_bodiless = self.request.method == Method::HEAD
             || matches!(response.status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
         self.promised = fields::content_length(&response.headers);
+        self.drawn = Drawn::taken(&response);
         let ends = self.is_bodiless || end && self.is_complete();
         let head = Response::from_parts(response.as_owned_parts(), ());
         let stream = self.response.send_response(head, ends).map_err(|cause| {
@@ -301,6 +307,13 @@ impl Session {
         if self.is_bodiless {
             return Ok(());
         }
+        if self.drawn.is_some() {
+            return self.draw(data, end).await;
+        }
+        self.send(data, end).await
+    }
+
+    async fn send(&mut self, data: Bytes, end: bool) -> Result<()> {
         let Some(outflow) = self.outflow.clone() else {
             return Error::e_explain(InternalError, "a response body before its header");
         };
@@ -327,6 +340,7 @@ impl Session {
 
     /// Ends the response and waits until the client has room for all of it.
     async fn finish_response(&mut self) -> Result<()> {
+        self.end_drawn().await?;
         self.end(None)?;
         let Some(outflow) = &self.outflow else { return Ok(()) };
         let flushed = outflow.flushed(self.write_timeout).await;

@@ -1,13 +1,14 @@
 //! What is encoded of an answer, and how: decided once for each, by what its client can decode.
 //!
 //! [`prepare`] sets a request up as soon as its route is known, [`settle`] decides when there is a head and changes that. The body
-//! then goes through a [`Coder`]: an upstream's as it passes ([`passing`]), one that is made or stored here as it is asked for
-//! ([`coded`]).
+//! then goes through a [`Coder`]: an upstream's as it passes ([`passing`]) or as its client takes it ([`drawn`]), one that is made or
+//! stored here as it is asked for ([`coded`]).
 
 mod coded;
 mod coder;
 mod conditions;
 pub(crate) mod counters;
+mod drawn;
 pub(crate) mod forms;
 pub(crate) mod passing;
 pub(crate) mod pictures;
@@ -35,7 +36,10 @@ use settle::settle;
 use versions::Versions;
 
 pub(crate) use coded::Coded;
-pub(crate) use coder::Coder;
+pub(crate) use coder::{Coder, Failed, Step};
+pub(crate) use drawn::Drawn;
+#[cfg(test)]
+pub(crate) use drawn::testing;
 
 /// How the answer to a request may be encoded.
 #[derive(Debug)]

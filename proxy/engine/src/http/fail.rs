@@ -6,6 +6,7 @@ use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
 use super::context::Context;
+use super::encode::{self, Failed};
 use super::fault::{Fault, Kind, Side};
 use super::{answer, errors, inner};
 
@@ -23,6 +24,7 @@ pub(crate) async fn fail(
         context.asked.lock().fault = Some(fault);
         return FailToProxy { error_code: status, can_reuse_downstream: false };
     }
+    encode::passing::take_back(session);
     let mut can_reuse_downstream = false;
     if session.response_written().is_none() && fault.kind() != Kind::ClientClosed {
         let is_harmless = is_harmless(&fault, session);
@@ -93,6 +95,9 @@ async fn page(session: &mut Session, fault: &Fault, context: &mut Context) -> To
 
 /// What an error of Pingora's means.
 pub(crate) fn judge(error: &Error) -> Fault {
+    if let Some(failed) = recoding(error) {
+        return failed.clone().into_fault();
+    }
     let reason = error.to_string();
     match error.esource() {
         ErrorSource::Upstream => Fault::upstream(upstream_kind(error.etype()), reason),
@@ -138,6 +143,12 @@ fn client_kind(error: &Error) -> Kind {
 /// Why the client's stream refused to go on, if it did.
 fn refusal(error: &Error) -> Option<io::ErrorKind> {
     error.root_cause().downcast_ref::<io::Error>().map(io::Error::kind)
+}
+
+/// Why what was to be written to the client could not be made, if that is it.
+fn recoding(error: &Error) -> Option<&Failed> {
+    let cause = error.root_cause().downcast_ref::<io::Error>()?;
+    cause.get_ref()?.downcast_ref()
 }
 
 /// Once, where it is handled.

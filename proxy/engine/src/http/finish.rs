@@ -5,6 +5,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::{Context, Sent};
+use super::encode;
 use super::facts::RequestFacts;
 use super::fault::Kind;
 
@@ -20,7 +21,7 @@ pub(crate) fn finish(session: &Session, context: &mut Context) {
     context.body_received = session.body_bytes_read() as u64;
     context.sent = Sent {
         status: written.map(|head| head.status),
-        body: session.body_bytes_sent() as u64,
+        body: encode::passing::sent(session).unwrap_or(session.body_bytes_sent() as u64),
         head: written.map_or(0, head_length),
     };
     record(session.req_header(), written.map(|head| &head.headers), context);

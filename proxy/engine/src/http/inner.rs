@@ -13,7 +13,7 @@ use super::encode::Encoding;
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
 use super::map_memos::MapMemos;
-use super::{answer, body, fail, forward};
+use super::{answer, body, encode, fail, forward};
 use crate::listen::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::snapshot::resident::Resident;
@@ -180,6 +180,7 @@ async fn pipe(
         context.fail(Fault::ours(Kind::Internal, "inner requests are not allowed here"))
     })?;
     let (inner, channels) = spawner.create_subrequest(&session.downstream_session, inner);
+    let outlet = encode::passing::outlet(session, context);
     let mut replaced = None;
     let pass_or_replace = |mut task: HttpTask| {
         let HttpTask::Header(head, _) = &mut task else { return Ok(Some(task)) };
@@ -192,6 +193,7 @@ async fn pipe(
         }
         errors::stamp(head, context)
             .map_err(|fault| Error::explain(ErrorType::InternalError, fault.to_string()))?;
+        outlet.iter().for_each(|outlet| outlet.tell(head));
         Ok(Some(task))
     };
     let body = if body.is_empty() { InputBody::NoBody } else { InputBody::Bytes(body) };

@@ -297,7 +297,11 @@ impl ProxyHttp for Phases {
         context.keeping = invalidate::by(head, request, kept, context).await;
         reply::proxied(head, session.req_header(), context)
             .and_then(|()| encode::passing::head(head, session.req_header(), context))
-            .map_err(|fault| context.fail(fault))
+            .map_err(|fault| context.fail(fault))?;
+        if !context.inner {
+            encode::passing::tell(head, session, context);
+        }
+        Ok(())
     }
 
     fn response_body_filter(

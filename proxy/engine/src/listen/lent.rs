@@ -7,21 +7,27 @@
 use std::io;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::{Buf, BytesMut};
+use bytes::BytesMut;
+use http::Version;
 use pingora_core::protocols::{
     GetProxyDigest, GetSocketDigest, GetTimingDigest, Peek, Shutdown, SocketDigest, Ssl,
     TimingDigest, UniqueID, UniqueIDType, raw_connect::ProxyDigest,
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::Sleep;
 
 use super::chunked::{ChunkedScan, Malformed, Scanned};
 use super::head::BodyFraming;
+use super::outlet::Outlet;
+use super::recoded::Recoded;
 use super::stream::ClientStream;
+
+mod out;
 
 /// A client's stream on loan, with what it must not give away.
 #[derive(Debug)]
@@ -35,6 +41,12 @@ pub(crate) struct Lent {
     pending: BytesMut,
     /// The client has not been asked for the body, and has sent nothing of it: it owes nothing yet.
     is_unasked: bool,
+    /// Where it is told that the answer is recoded, once somebody has asked.
+    outlet: OnceLock<Outlet>,
+    /// The answer, if it is.
+    recoded: Option<Box<Recoded>>,
+    /// Until when the client has to take something, where that is minded here.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 /// What of the request has not been read yet.
@@ -93,8 +105,17 @@ impl Lent {
             }
         };
         let rest = ahead.split_off(mine);
-        let pending = BytesMut::new();
-        Ok((Self { stream: Some(stream), owed, rest, pending, is_unasked: false }, ahead))
+        let lent = Self {
+            stream: Some(stream),
+            owed,
+            rest,
+            pending: BytesMut::new(),
+            is_unasked: false,
+            outlet: OnceLock::new(),
+            recoded: None,
+            deadline: None,
+        };
+        Ok((lent, ahead))
     }
 
     /// Whether the client waits for a first word before it sends a body: it takes its time as it likes until then.
@@ -103,8 +124,27 @@ impl Lent {
         self
     }
 
-    /// Takes the stream back, with the bytes that came after the request.
+    /// Where it can be told that an answer is recoded. From then on it minds how long the client takes: Pingora knows how much it
+    /// writes, and not how much that comes to.
+    pub(crate) fn outlet(&self, version: Version, patience: Duration) -> &Outlet {
+        self.outlet.get_or_init(|| Outlet::new(version, patience))
+    }
+
+    /// The same, where somebody has asked for it before.
+    pub(crate) fn told(&self) -> Option<&Outlet> {
+        self.outlet.get()
+    }
+
+    /// Bytes of the body that are out, where they are others than Pingora has written.
+    pub(crate) fn recoded(&self) -> Option<u64> {
+        self.recoded.as_ref().map(|recoded| recoded.sent())
+    }
+
+    /// Takes the stream back, with the bytes that came after the request, if it may go on.
     pub(crate) fn into_parts(mut self) -> Option<(ClientStream, BytesMut)> {
+        if self.recoded.as_ref().is_some_and(|recoded| recoded.closes()) {
+            return None;
+        }
         let rest = std::mem::take(&mut self.rest);
         self.stream.take().map(|stream| (stream, rest))
     }
@@ -182,20 +222,6 @@ impl Lent {
             self.rest.extend_from_slice(buf.filled());
         }
     }
-
-    fn write_pending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.pending.is_empty() {
-            let Some(stream) = self.stream.as_mut() else {
-                return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-            };
-            let written = std::task::ready!(Pin::new(stream).poll_write(cx, &self.pending))?;
-            if written == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.pending.advance(written);
-        }
-        Poll::Ready(Ok(()))
-    }
 }
 
 impl Owed {
@@ -212,7 +238,7 @@ impl AsyncRead for Lent {
     ) -> Poll<io::Result<()>> {
         let lent = self.get_mut();
         // Whoever reads has nothing to write for now: an answer that pauses must not wait for its next part.
-        if let Poll::Ready(Err(error)) = lent.write_pending(cx) {
+        if let Poll::Ready(Err(error)) = lent.write_all(cx) {
             return Poll::Ready(Err(error));
         }
         match lent.owed.clone() {
@@ -231,6 +257,9 @@ impl AsyncWrite for Lent {
     ) -> Poll<io::Result<usize>> {
         let lent = self.get_mut();
         lent.is_unasked = false;
+        if lent.is_recoding() {
+            return lent.recode(cx, bytes);
+        }
         if lent.pending.len() + bytes.len() <= GATHER {
             lent.pending.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
@@ -240,7 +269,7 @@ impl AsyncWrite for Lent {
             lent.pending.extend_from_slice(bytes);
             return Poll::Ready(Ok(bytes.len()));
         }
-        lent.stream()?.poll_write(cx, bytes)
+        Pin::new(&mut lent.ways_out()?.0).poll_write(cx, bytes)
     }
 
     fn poll_write_vectored(
@@ -251,6 +280,10 @@ impl AsyncWrite for Lent {
         let total: usize = slices.iter().map(|slice| slice.len()).sum();
         let lent = self.get_mut();
         lent.is_unasked = false;
+        if lent.is_recoding() {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return lent.recode(cx, first.map_or(&[], |slice| slice));
+        }
         if lent.pending.len() + total > GATHER {
             std::task::ready!(lent.write_pending(cx))?;
         }
@@ -260,7 +293,7 @@ impl AsyncWrite for Lent {
             }
             return Poll::Ready(Ok(total));
         }
-        lent.stream()?.poll_write_vectored(cx, slices)
+        Pin::new(&mut lent.ways_out()?.0).poll_write_vectored(cx, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -269,8 +302,8 @@ impl AsyncWrite for Lent {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let lent = self.get_mut();
-        std::task::ready!(lent.write_pending(cx))?;
-        lent.stream()?.poll_flush(cx)
+        std::task::ready!(lent.write_all(cx))?;
+        Pin::new(&mut lent.ways_out()?.0).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -285,6 +318,9 @@ impl Drop for Lent {
     /// a stream is read for a little while longer.
     fn drop(&mut self) {
         let Some(stream) = self.stream.take() else { return };
+        if self.recoded.as_ref().is_some_and(|recoded| recoded.is_cut()) {
+            stream.reset_at_close();
+        }
         if self.owed == Owed::Nothing && self.rest.is_empty() {
             return;
         }

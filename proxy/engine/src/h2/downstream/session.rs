@@ -92,6 +92,7 @@ impl ServerSession for Session {
 
     async fn write_trailers(&mut self, mut trailers: HeaderMap) -> Result<()> {
         fields::clean_trailers(&mut trailers);
+        self.end_drawn().await?;
         self.end(Some(trailers))
     }
 
@@ -103,7 +104,10 @@ impl ServerSession for Session {
                 HttpTask::Header(header, end) => self.write_header(header, end)?,
                 HttpTask::Body(data, end) => self.write(data.unwrap_or_default(), end).await?,
                 HttpTask::Trailer(Some(trailers)) => self.write_trailers(*trailers).await?,
-                HttpTask::Trailer(None) | HttpTask::Done => self.end(None)?,
+                HttpTask::Trailer(None) | HttpTask::Done => {
+                    self.end_drawn().await?;
+                    self.end(None)?;
+                }
                 HttpTask::UpgradedBody(..) => {
                     return Error::e_explain(InternalError, "HTTP/2 has no upgrade");
                 }

@@ -83,9 +83,6 @@ pub(crate) enum Failed {
     /// The encoder says so.
     #[error("{0}")]
     Encoder(#[from] EncoderFailed),
-    /// One piece of it comes to more than is held at once.
-    #[error("a piece of the body comes to more than {MOST_AT_ONCE} bytes when it is decoded")]
-    Bomb,
     /// Too many others are on their way.
     #[error("too many answers are being encoded")]
     TooMany,
@@ -93,7 +90,7 @@ pub(crate) enum Failed {
 
 /// What there is left to do with a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(crate) enum Step {
     /// It is called again with what is left of it, which may be nothing.
     More,
     /// All of it has been taken.
@@ -102,7 +99,7 @@ pub(super) enum Step {
 
 /// What is encoded at a time, and what a decoder has room for: a millisecond's work.
 const SLICE: usize = 64 * 1024;
-/// What a piece may come to where all of it has to come out at once.
+/// What a body may come to where all of it has to come out at once.
 const MOST_AT_ONCE: usize = 8 * 1024 * 1024;
 
 impl Coder {
@@ -181,6 +178,11 @@ impl Coder {
         self.resident.metrics.encoding.failures.add();
     }
 
+    /// Whether it has been given nothing yet.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.taken == 0
+    }
+
     /// Whether what comes out may be much more than what went in.
     pub(super) fn decodes(&self) -> bool {
         self.decoder.is_some()
@@ -228,14 +230,10 @@ impl Coder {
         Ok(if decoded == Decoded::Full { Step::More } else { Step::Wants })
     }
 
-    /// All of a piece at once, out of which comes no more than can be held.
+    /// All of a piece at once: of one that is decoded, nobody knows what that comes to.
     pub(super) fn piece(&mut self, piece: &[u8], out: &mut Vec<u8>) -> Result<(), Failed> {
         let mut piece = piece;
-        while self.step(&mut piece, out)? == Step::More {
-            if out.len() > MOST_AT_ONCE {
-                return Err(Failed::Bomb);
-            }
-        }
+        while self.step(&mut piece, out)? == Step::More {}
         Ok(())
     }
 
@@ -324,7 +322,7 @@ impl Failed {
     /// In terms of requests.
     pub(crate) fn into_fault(self) -> Fault {
         match self {
-            Self::Body(_) | Self::Bomb => Fault::upstream(Kind::BadAnswer, self.to_string()),
+            Self::Body(_) => Fault::upstream(Kind::BadAnswer, self.to_string()),
             Self::Encoder(_) | Self::TooMany => Fault::ours(Kind::Internal, self.to_string()),
         }
     }
@@ -374,15 +372,6 @@ mod tests {
             // Nothing at all is encoded, too.
             assert!(new().unwrap().whole(b"").unwrap().len() > 36);
         }
-    }
-
-    #[test]
-    fn a_piece_comes_to_no_more_than_can_be_held() {
-        let bomb = encode_whole(Coding::Br, 4, &vec![0; 4 * MOST_AT_ONCE], None).unwrap();
-        let mut out = Vec::new();
-        let failed = coder(Some(Coding::Br), None).unwrap().piece(&bomb, &mut out);
-        assert_eq!(failed, Err(Failed::Bomb));
-        assert!(out.len() <= MOST_AT_ONCE + SLICE, "{} bytes", out.len());
     }
 
     #[test]

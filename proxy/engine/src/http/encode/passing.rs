@@ -1,14 +1,19 @@
-//! An upstream's answer, encoded or decoded as it passes: every piece is out before the next comes.
+//! An upstream's answer, coded as it passes. What is encoded goes through Pingora's filter: every piece is out before the next
+//! comes. What is decoded is drawn by whoever writes it to the client ([`Drawn`]).
 
 use bytes::Bytes;
-use http::{HeaderMap, Version, header};
+use http::{HeaderMap, Method, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_proxy::Session;
 
 use super::coder::{Coder, Failed};
+use super::drawn::Drawn;
 use super::settle::settle;
 use crate::h2::Exchange;
 use crate::http::context::Context;
 use crate::http::fault::Fault;
+use crate::listen::lent::Lent;
+use crate::listen::outlet::Outlet;
 
 /// Changes the head of an upstream's answer, and makes ready for its body.
 pub(crate) fn head(
@@ -17,15 +22,56 @@ pub(crate) fn head(
     context: &mut Context,
 ) -> Result<(), Fault> {
     let Some(mut encoding) = context.encoding.take() else { return Ok(()) };
-    if !head.status.is_informational() {
-        encoding.coder = settle(head, request, &encoding, context)?;
-    }
-    // Pingora has looked for a length before.
-    if encoding.coder.is_some() && request.version == Version::HTTP_11 {
+    let coder = match head.status.is_informational() {
+        true => None,
+        false => settle(head, request, &encoding, context)?,
+    };
+    let is_drawn = request.method != Method::HEAD && coder.as_ref().is_some_and(Coder::decodes);
+    // Pingora has looked for a length before. Whoever draws has to be told of the end in any case.
+    if coder.is_some() && (request.version == Version::HTTP_11 || is_drawn) {
         head.insert_header(header::TRANSFER_ENCODING, "chunked").map_err(Fault::internal)?;
+    }
+    match coder {
+        Some(coder) if is_drawn => Drawn::hand(coder, head),
+        coder => encoding.coder = coder,
     }
     context.encoding = Some(encoding);
     Ok(())
+}
+
+/// Where the client's stream has to be told of an answer whose body is drawn: over HTTP/1. Over HTTP/2 the head alone tells.
+pub(crate) fn outlet(session: &mut Session, context: &Context) -> Option<Outlet> {
+    context.encoding.as_ref()?;
+    let patience = context.connection.listener.plan.timeouts.write;
+    let outlet = lent(session)?.outlet(session.req_header().version, patience).clone();
+    // It minds the time from now on.
+    session.set_write_timeout(None);
+    Some(outlet)
+}
+
+/// Has the client's stream draw the body behind this head, if that is to be drawn.
+pub(crate) fn tell(head: &ResponseHeader, session: &mut Session, context: &Context) {
+    if Drawn::is_wanted(head)
+        && let Some(outlet) = outlet(session, context)
+    {
+        outlet.tell(head);
+    }
+}
+
+/// Another answer is sent than the client's stream was told of.
+pub(crate) fn take_back(session: &Session) {
+    if let Some(outlet) = lent(session).and_then(Lent::told) {
+        outlet.take_back();
+    }
+}
+
+/// Bytes of a body that the client was sent, where it was drawn over HTTP/1.
+pub(crate) fn sent(session: &Session) -> Option<u64> {
+    lent(session)?.recoded()
+}
+
+fn lent(session: &Session) -> Option<&Lent> {
+    session.downstream_session.stream()?.as_any().downcast_ref()
 }
 
 /// Puts what comes of a piece of an upstream's answer into its place.

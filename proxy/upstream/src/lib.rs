@@ -3,10 +3,12 @@
 //! Plain parameters in, decisions out: a [`Pool`] gives a [`Target`] for each try of an [`Attempt`]. Nothing here waits,
 //! dials or knows Pingora.
 
+mod balance;
 mod endpoint;
 mod pool;
 mod rotation;
 
+pub use balance::{Ask, Balance, Load, Outcome};
 pub use endpoint::{Address, Endpoint, Target};
-pub use pool::{Attempt, Choice, Pool};
+pub use pool::{Attempt, Choice, InFlight, Nobody, Pool};
 pub use rotation::Rotation;

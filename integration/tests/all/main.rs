@@ -189,6 +189,8 @@ mod unix_sockets;
 #[cfg(test)]
 mod upgrade;
 #[cfg(test)]
+mod upstream_mapping;
+#[cfg(test)]
 mod upstream_tls;
 mod variants;
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod access_log_formats;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod balance;
 mod body_buffering;
 #[cfg(test)]
 mod bombs;

@@ -63,6 +63,8 @@ pub(crate) enum Kind {
     UpstreamTls,
     /// 502: nobody to ask.
     NoEndpoint,
+    /// 503: all endpoints have as much to do as they may.
+    UpstreamFull,
     /// 504.
     UpstreamTimeout,
     /// 504: an action of the embedding program did not answer in time.
@@ -144,6 +146,7 @@ impl Kind {
             Self::ConnectFailed | Self::BadAnswer | Self::UpstreamTls | Self::NoEndpoint => {
                 StatusCode::BAD_GATEWAY
             }
+            Self::UpstreamFull => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout | Self::ActionTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyReentries => StatusCode::LOOP_DETECTED,
         }
@@ -156,6 +159,7 @@ impl Kind {
             Self::BadAnswer => Some("http_protocol_error"),
             Self::UpstreamTls => Some("tls_certificate_error"),
             Self::NoEndpoint => Some("destination_unavailable"),
+            Self::UpstreamFull => Some("connection_limit_reached"),
             Self::UpstreamTimeout | Self::ActionTimeout => Some("http_response_timeout"),
             Self::TooManyReentries => Some("proxy_loop_detected"),
             Self::Internal => Some("proxy_internal_error"),

@@ -58,9 +58,9 @@ pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
 pub use scenario::{
-    Browsed, Giant, Matrix, NextBundle, OtherHand, PACKED, PICTURES, Passed, Saved, Unpacked,
-    browse, giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant, saved_of_pictures,
-    saved_of_texts, unpack_zeros,
+    Bomb, Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, UNPACK, Unpacked,
+    bombs, browse, giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant,
+    saved_of_pictures, saved_of_texts, unpack, unpack_file,
 };
 pub use scenario::{
     Cache, CacheTests, CaseVerdict, Change, ChangePlan, Changes, ComparePlan, Compared, Cost,

@@ -42,7 +42,7 @@ pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
 pub use variants::{
-    Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PACKED, PICTURES,
-    Passed, Saved, Unpacked, browse, giant_through_proxy, gzip, hit_path, matrix, next_bundle,
-    pass_zeros, refuse_giant, saved_of_pictures, saved_of_texts, unpack_zeros,
+    Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,
+    Passed, Saved, UNPACK, Unpacked, bombs, browse, giant_through_proxy, gzip, hit_path, matrix,
+    next_bundle, pass_zeros, refuse_giant, saved_of_pictures, saved_of_texts, unpack, unpack_file,
 };

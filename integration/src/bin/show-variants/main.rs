@@ -9,9 +9,11 @@ mod bytes;
 mod cost;
 mod matrix;
 
+use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 
-use switchback_integration::Show;
+use switchback_integration::{Show, UNPACK, unpack_file};
 
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
@@ -27,6 +29,13 @@ const PARTS: [Part; 6] = [
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [first, coding, file] = arguments.as_slice()
+        && first == UNPACK
+    {
+        // A part of the show that needs a process of its own.
+        let told = std::io::stdout().write_all(unpack_file(coding, Path::new(file)).as_bytes());
+        return if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let named = |name: &str| arguments.iter().any(|argument| argument == name);
     let chosen = PARTS.iter().any(|(name, _)| named(name));
     let mut show = Show::default();

@@ -1,8 +1,12 @@
 //! Little that comes to very much: how soon it is refused, and what it takes to read.
 
-use std::fs;
+use std::env;
+use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use image::ImageFormat;
@@ -15,59 +19,146 @@ use crate::message::{Reply, get};
 use crate::origin::Origin;
 use crate::proxy::Proxy;
 
+/// Zeros, packed.
+#[derive(Clone, Debug)]
+pub struct Bomb {
+    /// In which coding.
+    pub coding: Coding,
+    /// Who has packed them.
+    pub by: &'static str,
+    /// The window that a decoder needs for them, in KiB: it belongs to what was sent, and not to who decodes.
+    pub window: u64,
+    /// How many they are.
+    pub zeros: u64,
+    /// What they have become.
+    pub packed: Vec<u8>,
+}
+
 /// What came of zeros that were decoded.
 #[derive(Clone, Copy, Debug)]
 pub struct Unpacked {
-    /// In which coding they were.
-    pub coding: &'static str,
-    /// How many there were.
-    pub zeros: u64,
-    /// How many bytes they had been.
-    pub packed: usize,
     /// What it took of memory at its height, in KiB.
     pub kib: u64,
     /// How long it took.
     pub took: Duration,
 }
 
-/// Decodes so many zeros in each coding, a portion at a time.
+/// Programs, and the windows of what they pack at these levels.
+const PROGRAMS: [(Coding, &str, [&str; 2], u64); 2] = [
+    (Coding::Br, "brotli -5", ["brotli", "-5"], 16 * 1024),
+    (Coding::Zstd, "zstd -3", ["zstd", "-3"], 2 * 1024),
+];
+
+/// So many zeros in each coding, as streams are packed here, and with the windows that programs choose.
 ///
 /// # Panics
-/// When what was encoded cannot be decoded, or to something else.
+/// When they cannot be packed.
 #[must_use]
-pub fn unpack_zeros(zeros: u64) -> Vec<Unpacked> {
-    PACKED.into_iter().map(|coding| unpack(coding, zeros)).collect()
+pub fn bombs(zeros: u64) -> Vec<Bomb> {
+    let here = [(Coding::Gzip, 32), (Coding::Br, 256), (Coding::Zstd, 512)];
+    let by = "the encoder here";
+    let here = here.map(|(coding, window)| Bomb {
+        coding,
+        by,
+        window,
+        zeros,
+        packed: pack(coding, zeros),
+    });
+    let programs = PROGRAMS.map(|(coding, by, command, window)| Bomb {
+        coding,
+        by,
+        window,
+        zeros,
+        packed: pack_by(command, zeros),
+    });
+    here.into_iter().chain(programs).collect()
 }
 
-fn unpack(coding: Coding, zeros: u64) -> Unpacked {
-    let bomb = pack(coding, zeros);
+/// The first argument of a process that is to unpack a file, and nothing else.
+pub const UNPACK: &str = "unpack";
+
+/// Decodes it, a portion at a time, in a process that has done nothing before: this program, called with [`UNPACK`].
+///
+/// # Panics
+/// When it cannot be decoded, or comes to something else.
+#[must_use]
+pub fn unpack(bomb: &Bomb) -> Unpacked {
+    let folder = tempfile::tempdir().expect("a folder for a moment");
+    let file = folder.path().join("bomb");
+    fs::write(&file, &bomb.packed).expect("a file for a moment");
+    let program = env::current_exe().expect("a program has a name");
+    let output = Command::new(program).args([UNPACK, bomb.coding.name()]).arg(&file).output();
+    let output = String::from_utf8(output.expect("it runs").stdout).expect("it says numbers");
+    let mut numbers =
+        output.split_whitespace().map(|number| number.parse::<u64>().expect("a number"));
+    let mut next = || numbers.next().expect("three numbers");
+    let (zeros, kib, millis) = (next(), next(), next());
+    assert_eq!(zeros, bomb.zeros);
+    Unpacked { kib, took: Duration::from_millis(millis) }
+}
+
+/// What such a process says: how many bytes came, what it took of memory in KiB, and how many milliseconds.
+///
+/// # Panics
+/// When the file cannot be decoded.
+#[must_use]
+pub fn unpack_file(coding: &str, file: &Path) -> String {
+    let coding = Coding::named(coding.as_bytes()).expect("a coding");
+    let mut file = File::open(file).expect("a file");
+    let mut room = vec![0; 64 * 1024];
     // The highest is from now on.
     fs::write("/proc/self/clear_refs", "5").expect("a process may forget its peak");
     let (before, begun) = (memory("VmRSS:"), Instant::now());
     let mut decoder = Decoder::new(coding, Limits::default()).expect("memory for a decoder");
-    let (mut input, mut out, mut came) = (bomb.as_slice(), Vec::new(), 0);
-    while decoder.decode(&mut input, &mut out, 64 * 1024).expect("it is sound") == Step::Full {
-        came += out.len() as u64;
-        out.clear();
+    let (mut out, mut came) = (Vec::new(), 0);
+    while let Ok(length @ 1..) = file.read(&mut room) {
+        let mut input = &room[..length];
+        loop {
+            let step = decoder.decode(&mut input, &mut out, 64 * 1024).expect("it is sound");
+            came += out.len();
+            out.clear();
+            if step != Step::Full {
+                break;
+            }
+        }
     }
     decoder.finish().expect("it ends properly");
-    assert_eq!(came + out.len() as u64, zeros);
     let kib = memory("VmHWM:").saturating_sub(before);
-    Unpacked { coding: coding.name(), zeros, packed: bomb.len(), kib, took: begun.elapsed() }
+    format!("{came} {kib} {}", begun.elapsed().as_millis())
 }
 
 fn pack(coding: Coding, zeros: u64) -> Vec<u8> {
-    let piece = vec![0; 1 << 20];
     let mut encoder = Encoder::new(coding, 1, None).expect("memory for an encoder");
     let mut bomb = Vec::new();
+    in_pieces(zeros, |piece| encoder.push(piece, &mut bomb).expect("an encoder takes zeros"));
+    encoder.finish(&mut bomb).expect("an encoder ends");
+    bomb
+}
+
+fn pack_by([program, level]: [&str; 2], zeros: u64) -> Vec<u8> {
+    let mut child = Command::new(program)
+        .args([level, "-c"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("installed by integration/setup.sh");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let writing = thread::spawn(move || {
+        in_pieces(zeros, |piece| stdin.write_all(piece).expect("it takes zeros"));
+    });
+    let output = child.wait_with_output().expect("it ends");
+    writing.join().expect("it takes all");
+    output.stdout
+}
+
+fn in_pieces(zeros: u64, mut take: impl FnMut(&[u8])) {
+    let piece = vec![0; 1 << 20];
     let mut left = zeros;
     while left > 0 {
         let length = usize::try_from(left).map_or(piece.len(), |left| left.min(piece.len()));
-        encoder.push(&piece[..length], &mut bomb).expect("an encoder takes zeros");
+        take(&piece[..length]);
         left -= length as u64;
     }
-    encoder.finish(&mut bomb).expect("an encoder ends");
-    bomb
 }
 
 /// A figure of this process's memory, in KiB.
@@ -158,20 +249,19 @@ pub struct Passed {
     pub kib: u64,
 }
 
-/// The codings in which bombs come.
-pub const PACKED: [Coding; 3] = [Coding::Gzip, Coding::Br, Coding::Zstd];
-
-/// Asks for so many zeros that the origin has encoded, and that a cache may have.
+/// Asks for zeros that the origin has encoded, and that a cache may have.
 ///
 /// # Panics
 /// When the proxy does not start.
 #[must_use]
-pub fn pass_zeros(zeros: u64, coding: Coding, is_cached: bool) -> Passed {
-    let reply = |zeros| {
-        let reply = Reply::ok(pack(coding, zeros)).header("Content-Type", "text/plain");
+pub fn pass_zeros(bomb: &Bomb, is_cached: bool) -> Passed {
+    let Bomb { coding, zeros, .. } = *bomb;
+    let reply = |packed: Vec<u8>| {
+        let reply = Reply::ok(packed).header("Content-Type", "text/plain");
         reply.header("Content-Encoding", coding.name()).header("Cache-Control", "max-age=600")
     };
-    let origin = Origin::start().serve("*", reply(100_000)).serve("/many", reply(zeros));
+    let few = reply(pack(coding, 100_000));
+    let origin = Origin::start().serve("*", few).serve("/many", reply(bomb.packed.clone()));
     let cache = if is_cached { "cache = \"main\"" } else { "" };
     let proxy = Proxy::start(
         &site()

@@ -18,7 +18,8 @@ mod saved;
 mod texts;
 
 pub use bombs::{
-    Giant, PACKED, Passed, Unpacked, giant_through_proxy, pass_zeros, refuse_giant, unpack_zeros,
+    Bomb, Giant, Passed, UNPACK, Unpacked, bombs, giant_through_proxy, pass_zeros, refuse_giant,
+    unpack, unpack_file,
 };
 pub use browser::{Browsed, PICTURES, browse};
 pub use gzip::{GzipPlan, Gzipped, gzip};

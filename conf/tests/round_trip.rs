@@ -16,16 +16,18 @@ use switchback_conf::model::{
     CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode, EncodeLevels,
     EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus,
     Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images, ImagesOrOff,
-    Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log, Map, Matcher,
-    MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource,
-    Rate, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions,
-    StaleOn, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
-    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log, Map, Mapping,
+    Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Proxy,
+    ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy,
+    Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText,
+    Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts,
+    UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
-    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
-    KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite,
-    Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole, ErrorKey,
+    Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy, MessageFormat,
+    OtherPeers, ProxyVersion, RangeOf, SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity,
+    TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -775,8 +777,9 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
         path().prop_map(EndpointAddress::Unix),
     ];
-    let endpoint = (at(address), any::<u32>()).prop_map(|(address, weight)| {
-        OrText(Endpoint { address, weight: Count::clamped(weight % 4) })
+    let role = select(vec![EndpointRole::Primary, EndpointRole::Replica]);
+    let endpoint = (at(address), any::<u32>(), at(role)).prop_map(|(address, weight, role)| {
+        OrText(Endpoint { address, weight: Count::clamped(weight % 4), role })
     });
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
@@ -785,17 +788,73 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
-    (vec(endpoint, 0..3), protocol, tls, timeouts, any::<u32>(), timeout()).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), timeouts, tries, resolve_every)| Upstream {
-            endpoints,
-            protocol,
-            tls,
-            send_proxy,
-            timeouts,
-            tries: Count::clamped(tries),
-            resolve_every,
+    let endpoints = vec(endpoint, 0..3).boxed();
+    let sharding = sharding(endpoints.clone());
+    (endpoints, protocol, tls, timeouts, (any::<u32>(), timeout()), sharding).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), timeouts, (tries, resolve_every), sharding)| {
+            Upstream {
+                endpoints,
+                protocol,
+                tls,
+                send_proxy,
+                timeouts,
+                tries: Count::clamped(tries),
+                resolve_every,
+                ..sharding
+            }
         },
     )
+}
+
+/// An upstream with nothing but what is about shards and replicas.
+fn sharding(endpoints: BoxedStrategy<Vec<OrText<Endpoint>>>) -> impl Strategy<Value = Upstream> {
+    let ranges = vec(at(text()), 0..3).prop_map(OneOrMany);
+    let shard = (at(name()), endpoints, any::<u32>(), ranges).prop_map(
+        |(name, endpoints, weight, ranges)| Shard {
+            name,
+            endpoints,
+            weight: Count::clamped(weight % 4).into(),
+            ranges,
+        },
+    );
+    let missing = prop_oneof![
+        Just(MissingKey::Client),
+        Just(MissingKey::Refuse),
+        name().prop_map(MissingKey::Shard)
+    ];
+    let by = (at(template()), any::<bool>(), any::<bool>(), at(missing)).prop_map(
+        |(key, lowercase, decode, missing)| OrText(ShardBy { key, lowercase, decode, missing }),
+    );
+    let shuffle = (any::<u32>(), at(template()))
+        .prop_map(|(take, key)| Shuffle { take: Count::clamped(take % 4).into(), key });
+    let texts = (option::of(at(by)), option::of(at(mapping())), table(text(), at(name())));
+    let rest = (option::of(at(shuffle)), option::of(at(any::<bool>())), option::of(at(timeout())));
+    (texts, vec(at(shard), 0..3), rest).prop_map(
+        |((shard_by, mapping, pins), shards, (shuffle, shard_header, read_your_writes))| Upstream {
+            shard_by,
+            mapping,
+            pins,
+            shards,
+            shuffle,
+            shard_header,
+            read_your_writes,
+            ..Upstream::new([])
+        },
+    )
+}
+
+fn mapping() -> impl Strategy<Value = OrText<Mapping>> {
+    let by = select(vec![MappingBy::Modulo, MappingBy::Maglev, MappingBy::Table]);
+    let of = select(vec![RangeOf::Text, RangeOf::Numbers, RangeOf::Hash]);
+    let size = any::<u32>().prop_map(Count::clamped);
+    (
+        at(by),
+        option::of(at(size)),
+        option::of(at(of)),
+        option::of(at(path())),
+        option::of(at(name())),
+    )
+        .prop_map(|(by, size, of, file, default)| OrText(Mapping { by, size, of, file, default }))
 }
 
 fn log() -> impl Strategy<Value = Log> {

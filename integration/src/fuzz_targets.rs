@@ -30,7 +30,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -56,6 +56,8 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "picture_head", run: switchback_images::check_header },
     // Whatever becomes of it is told; what is made is smaller, and can be read.
     Target { name: "picture", run: switchback_images::check_conversion },
+    // An `Authorization` field, or the payload of a token in one: a claim that is found is the one that is there.
+    Target { name: "jwt_claim", run: switchback_engine::check_jwt_claim },
 ];
 
 /// Runs the target of this name.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{Config, Name};
+use crate::model::{Config, Name, Table, Upstream};
 use crate::native::{Gaps, listed};
 use crate::outcome::Outcome;
 use switchback_value::suggest::nearest;
@@ -39,6 +39,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     let names = Names {
         listeners: listener_names,
         upstreams: upstream_names,
+        upstream_models: &config.upstreams,
         zones: zone_names,
         zone_plans: &zones,
     };
@@ -66,6 +67,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
 pub(super) struct Names<'a> {
     pub(super) listeners: HashMap<&'a str, ListenerId>,
     pub(super) upstreams: HashMap<&'a str, UpstreamId>,
+    pub(super) upstream_models: &'a Table<Name, At<Upstream>>,
     pub(super) zones: HashMap<&'a str, ZoneId>,
     pub(super) zone_plans: &'a [ZonePlan],
 }

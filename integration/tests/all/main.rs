@@ -164,6 +164,8 @@ mod routing;
 #[cfg(test)]
 mod send_proxy;
 #[cfg(test)]
+mod shards;
+#[cfg(test)]
 mod signals;
 #[cfg(test)]
 mod slow_lane;

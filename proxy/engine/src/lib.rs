@@ -34,6 +34,9 @@ use switchback_conf::plan::{ListenAddress, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
+/// For the fuzzer alone.
+#[doc(hidden)]
+pub use http::jwt::check as check_jwt_claim;
 pub use listen::judge;
 /// For the fuzzer alone.
 #[doc(hidden)]
@@ -275,7 +278,9 @@ impl Engine {
         resident.dictionaries.render(out);
         resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
-        http::cache::counters::render(out, &self.shared.cell.load().zones);
+        let snapshot = self.shared.cell.load();
+        http::cache::counters::render(out, &snapshot.zones);
+        snapshot::shards::render(out, &snapshot.upstreams);
         metrics::sample(
             out,
             ("generation", "Configurations put in force so far.", "gauge"),

@@ -129,7 +129,9 @@ impl Pool {
         attempt: &Attempt,
         ask: &Ask<'_>,
     ) -> Option<Choice> {
-        let index = tier.pick(&self.members, ask, |index| self.may(index, round, attempt))?;
+        let index = tier.pick(&self.members, ask, |index| {
+            ask.among.is_none_or(|among| among.contains(index)) && self.may(index, round, attempt)
+        })?;
         let endpoint = &self.members.get(index)?.endpoint;
         let target = endpoint.target()?;
         endpoint.load().enter(u32::MAX);

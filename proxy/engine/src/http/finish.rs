@@ -7,7 +7,7 @@ use pingora_proxy::Session;
 use super::context::{Context, Sent};
 use super::facts::RequestFacts;
 use super::fault::Kind;
-use super::outcome;
+use super::{outcome, shard};
 
 /// Closes the books on a request that went through Pingora.
 pub(crate) fn finish(session: &Session, context: &mut Context) {
@@ -15,6 +15,7 @@ pub(crate) fn finish(session: &Session, context: &mut Context) {
     context.asked.lock().current(|tried| {
         tried.ended.get_or_insert_with(|| tried.began.elapsed());
     });
+    shard::settle(context);
     if context.inner {
         return;
     }

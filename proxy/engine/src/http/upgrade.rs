@@ -23,6 +23,7 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
     access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
+    shard,
 };
 use crate::listen::head::has_token;
 
@@ -128,7 +129,7 @@ async fn connect(
                 context.resident.metrics.upstream_connect_failures.add();
                 outcome::not_connected(&error, context);
                 if !select::may_try_again(context) {
-                    return Err(fail::judge(&error));
+                    return Err(shard::judge(fail::judge(&error), context));
                 }
                 tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");
             }

@@ -10,21 +10,21 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use switchback_conf::plan::{
     self, AccessLogPlan, ActionPlan, EndpointAddress, ListenAddress, ListenerId, Plan, RoutePlan,
-    SiteId, SitePlan, UpstreamPlan,
+    SiteId, SitePlan, UpstreamId, UpstreamPlan,
 };
 use switchback_conf::{Code, Diagnostic, Location, Severity};
 use switchback_files::{Autoindex, Coding, Settings, Symlinks, Types};
 use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
-use switchback_upstream::{Address, Balance, Endpoint, Pool};
-use switchback_value::Variable;
+use switchback_upstream::Address;
+use switchback_value::{Template, Variable};
 
 use super::map::LiveMap;
 use super::resident::Resident;
+use super::shards::Maker;
 use super::zones::NamedZone;
 use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
-use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
@@ -50,7 +50,10 @@ pub(crate) fn assemble(
     let upstreams = plan
         .upstreams
         .iter()
-        .map(|upstream| assemble_upstream(upstream, resident, &mut found))
+        .zip((0..).map(UpstreamId))
+        .map(|(upstream, id)| {
+            assemble_upstream(upstream, (resident, shard_key(&plan, id)), &mut found)
+        })
         .collect();
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
@@ -247,27 +250,30 @@ fn host_table(
 
 fn assemble_upstream(
     upstream: &UpstreamPlan,
-    resident: &Resident,
+    (resident, key): (&Resident, Option<&Template>),
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
     let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
     let ca = ca.and_then(|path| {
         authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
     });
-    let peers = upstream
-        .endpoints
-        .iter()
-        .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
-    let peers = peers.collect();
-    let endpoint =
-        |address: &EndpointAddress| resident.endpoint(&upstream.name, address_of(address));
-    let endpoints: Vec<(Arc<Endpoint>, u32)> =
-        upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
-    let pool = Pool::new(Balance::RoundRobin, endpoints, upstream.tries);
-    Upstream { plan: upstream.clone(), pool, peers }
+    let maker = Maker { upstream, resident, ca: ca.as_ref() };
+    Upstream {
+        plan: upstream.clone(),
+        part: maker.part(&upstream.endpoints),
+        sharding: maker.sharding(key, found),
+    }
 }
 
-fn address_of(address: &EndpointAddress) -> Address {
+/// The key of an upstream's shards, as one of its routes has it.
+fn shard_key(plan: &Plan, upstream: UpstreamId) -> Option<&Template> {
+    plan.routes.iter().find_map(|route| match &route.action {
+        ActionPlan::Proxy(proxy) if proxy.upstream == upstream => proxy.shard_key.as_ref(),
+        _ => None,
+    })
+}
+
+pub(super) fn address_of(address: &EndpointAddress) -> Address {
     match address {
         EndpointAddress::Ip(address) => Address::Ip(*address),
         EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use super::maps::{self, Maps};
 use super::{
-    ListenerId, Plan, UpstreamId, ZoneId, ZonePlan, dictionary, encoders, listeners, logs, process,
-    sites, upstreams, zones,
+    ListenerId, Plan, UpstreamId, UpstreamPlan, ZoneId, ZonePlan, dictionary, encoders, listeners,
+    logs, process, sites, upstreams, zones,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -61,6 +61,19 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     encoders::check_use(config, &plan, &mut findings);
     dictionary::check_use(&plan, &mut findings);
     (plan, findings.diagnostics)
+}
+
+/// What `config` says of one upstream, whatever else it says or lacks; `None` where it says nothing of it.
+pub fn plan_upstream(config: &Config, name: &str) -> Outcome<Option<UpstreamPlan>> {
+    let gaps = Gaps::default();
+    let mut findings = Findings::new(&gaps);
+    let mut alone = Config { maps: config.maps.clone(), ..Config::default() };
+    if let Some((name, upstream)) = config.upstreams.iter().find(|(own, _)| &***own == name) {
+        alone.upstreams.insert(name.clone(), upstream.clone());
+    }
+    maps::maps(&alone, &mut findings);
+    let (plans, _) = upstreams::upstreams(&alone, &mut findings);
+    Outcome::new(plans.into_iter().next(), findings.into_diagnostics())
 }
 
 /// The ids of what has a name.

@@ -50,8 +50,8 @@ use ipnet::IpNet;
 use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
-pub use build::plan;
 pub(crate) use build::plan_with;
+pub use build::{plan, plan_upstream};
 pub use cache::{CacheLockPlan, CachePlan, StaleOnPlan};
 pub use cache_key::{ArgumentName, KeyPartsPlan, KeyPlan, KeyQueryPlan};
 pub use certificates::CertificatePlan;

@@ -156,6 +156,8 @@ mod reload;
 #[cfg(test)]
 mod request_targets;
 #[cfg(test)]
+mod reshard;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod route_limits;

@@ -17,6 +17,7 @@ mod metrics;
 mod pictures;
 pub mod purge;
 mod request_id;
+pub mod reshard;
 mod resolve;
 mod snapshot;
 mod watch;
@@ -49,6 +50,7 @@ use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use metrics::Gauge;
 use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
+use reshard::{ReshardError, ReshardStatus, Step};
 use resolve::Resolver;
 use snapshot::assemble::assemble;
 use snapshot::resident::Resident;
@@ -268,6 +270,21 @@ impl Engine {
         let snapshot = self.shared.cell.load();
         let zone = snapshot.zones.iter().find(|own| &*own.plan.name == zone)?;
         Some(zone.keys(after, most))
+    }
+
+    /// Takes a step in giving keys of an upstream to other shards.
+    ///
+    /// # Errors
+    /// It cannot be taken now, or not at all.
+    pub fn reshard(&self, upstream: &str, step: &Step) -> Result<ReshardStatus, ReshardError> {
+        let _one_at_a_time = self.listeners.hold();
+        let snapshot = self.shared.cell.load();
+        let mut all = snapshot.upstreams.iter();
+        let found = all.find(|own| &*own.plan.name == upstream);
+        let found = found.ok_or_else(|| ReshardError::UnknownUpstream(upstream.to_owned()))?;
+        let taken = snapshot::shards::steps::take(found, step, &self.shared.resident);
+        self.resolve_now.notify_one();
+        taken
     }
 
     /// Appends the counters in the Prometheus text format.

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
+use pingora_proxy::Session;
 use switchback_conf::plan::UpstreamId;
 use switchback_upstream::{Ask, Nobody};
 
@@ -35,8 +36,15 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     };
     let chosen = context.chosen.clone();
     let group = shard::group(upstream, chosen.as_ref());
-    let choice = group.pool.choose(&mut context.attempt, &ask);
-    let choice = choice.map_err(|why| shard::judge(nobody(why, name), context))?;
+    let choice = match group.pool.choose(&mut context.attempt, &ask) {
+        Ok(choice) => choice,
+        // Whoever owns the key is asked at once.
+        Err(_) if shard::turn(context) => {
+            shard::takes_turn(context);
+            return select(head, context);
+        }
+        Err(why) => return Err(shard::judge(nobody(why, name), context)),
+    };
     outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {
@@ -67,6 +75,12 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
         ),
     };
     Fault::upstream(Kind::NoEndpoint, reason)
+}
+
+/// Whether a read that broke before its answer began is asked of the shard that owns its key, where another was asked.
+pub(crate) fn reads_elsewhere(session: &Session, context: &mut Context) -> bool {
+    let has_begun = session.response_written().is_some();
+    !has_begun && !session.as_ref().retry_buffer_truncated() && shard::turn(context)
 }
 
 /// Whether a try that failed before anything was sent may be followed by another.

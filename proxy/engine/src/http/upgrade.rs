@@ -128,7 +128,7 @@ async fn connect(
                 error.as_up();
                 context.resident.metrics.upstream_connect_failures.add();
                 outcome::not_connected(&error, context);
-                if !select::may_try_again(context) {
+                if !select::may_try_again(context) && !shard::turn(context) {
                     return Err(shard::judge(fail::judge(&error), context));
                 }
                 tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");

@@ -253,16 +253,22 @@ fn assemble_upstream(
     (resident, key): (&Resident, Option<&Template>),
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
-    let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
-    let ca = ca.and_then(|path| {
-        authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
-    });
+    let ca = authorities_of(upstream, found);
     let maker = Maker { upstream, resident, ca: ca.as_ref() };
     Upstream {
         plan: upstream.clone(),
         part: maker.part(&upstream.endpoints),
         sharding: maker.sharding(key, found),
     }
+}
+
+/// Whom an upstream's certificates are verified by, where it says so.
+pub(super) fn authorities_of(
+    upstream: &UpstreamPlan,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Arc<CaType>> {
+    let path = upstream.tls.as_ref()?.ca.as_deref()?;
+    authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
 }
 
 /// The key of an upstream's shards, as one of its routes has it.

@@ -169,7 +169,7 @@ impl Upstream {
         let mut endpoints = self.part.endpoints().to_vec();
         if let Some(sharding) = &self.sharding {
             let epoch = sharding.epoch.load();
-            endpoints.extend(epoch.shards.iter().flat_map(|shard| shard.part.endpoints()).cloned());
+            endpoints.extend(epoch.endpoints().cloned());
         }
         endpoints
     }

@@ -8,6 +8,7 @@ use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
 
 use super::shards::Epochs;
+use super::shards::steps::Taken;
 use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
@@ -50,6 +51,8 @@ pub(crate) struct Resident {
     pub(crate) origins: Origins,
     /// The mappings that upstreams with shards have had.
     pub(crate) epochs: Epochs,
+    /// Which of them are on their way to others.
+    pub(crate) resharding: Taken,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,

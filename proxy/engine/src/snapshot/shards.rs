@@ -1,5 +1,9 @@
 //! Upstreams whose keys are divided: which shard has a key, and what is known of each shard.
 
+mod made;
+mod metrics;
+pub(crate) mod moving;
+pub(crate) mod steps;
 mod table;
 
 use std::collections::HashMap;
@@ -10,19 +14,22 @@ use parking_lot::Mutex;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{
-    EndpointPlan, EndpointRole, MappingPlan, RangeOf, ShardPlan, ShardsPlan, UpstreamPlan,
+    EndpointPlan, EndpointRole, MappingPlan, ShardPlan, ShardsPlan, UpstreamPlan,
 };
-use switchback_conf::{Code, Diagnostic, Location};
-use switchback_upstream::shard::{
-    KeyForm, KeyPart, MapError, Mapping, Normal, Of, Said, Shard as Named, ShardMap, Shuffle, Table,
-};
+use switchback_conf::{Code, Diagnostic};
+use switchback_upstream::shard::{KeyForm, KeyPart, MapError, Normal, ShardMap, Shuffle};
 use switchback_upstream::{Balance, Endpoint, Pool};
 use switchback_value::{Piece, Template};
 
 use super::assemble::address_of;
 use super::resident::Resident;
 use crate::adapt;
-use crate::metrics::{Counter, ShardCounters};
+use crate::metrics::ShardCounters;
+pub(crate) use made::Made;
+use made::told;
+pub(crate) use metrics::render;
+use moving::Moving;
+use steps::Kept;
 use table::TableFile;
 
 /// Endpoints that are chosen from, each with a peer that is complete but for the address.
@@ -55,6 +62,8 @@ pub(crate) struct Sharding {
     /// How values become a key.
     pub(crate) form: KeyForm,
     upstream: Box<str>,
+    /// What the configuration says.
+    configured: Arc<Made>,
     table: Option<TableFile>,
 }
 
@@ -87,16 +96,10 @@ pub(crate) struct Epoch {
     pub(crate) number: u64,
     /// In the order of the map.
     pub(crate) shards: Arc<[Arc<Shard>]>,
+    /// The next mapping, while keys move to it.
+    pub(crate) moving: Option<Arc<Moving>>,
     map: ShardMap,
     made: Arc<Made>,
-}
-
-/// What a map is made of: maps of the same have the same keys at the same shards.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Made {
-    mapping: Mapping,
-    shards: Vec<Named>,
-    pins: Vec<(Box<str>, Box<str>)>,
 }
 
 /// A part of an upstream that owns some of its keys.
@@ -173,6 +176,33 @@ impl Maker<'_> {
         key: Option<&Template>,
         found: &mut Vec<Diagnostic>,
     ) -> Option<Box<Sharding>> {
+        let (epoch, table) = self.epoch(found)?;
+        let (plan, upstream) = (self.upstream.shards.as_ref()?, &self.upstream.name);
+        let configured = Arc::clone(&epoch.made);
+        let epoch = match self.resident.resharding.kept(upstream, &configured) {
+            Kept::No => Arc::new(epoch),
+            Kept::Yes(epoch) => epoch,
+            Kept::Never => {
+                let message = format!(
+                    "keys of `{upstream}` move to other shards, and these are neither the old nor the next ones"
+                );
+                let wrong = Diagnostic::error(Code::ShardUnfit, plan.at.clone(), message);
+                found.push(wrong.hint("`switchback reshard cutover` or `abort` ends that"));
+                return None;
+            }
+        };
+        Some(Box::new(Sharding {
+            plan: Arc::clone(plan),
+            epoch: ArcSwap::new(epoch),
+            form: form(key, plan),
+            upstream: upstream.clone(),
+            configured,
+            table,
+        }))
+    }
+
+    /// The mapping that the configuration says, and its file.
+    fn epoch(self, found: &mut Vec<Diagnostic>) -> Option<(Epoch, Option<TableFile>)> {
         let plan = self.upstream.shards.as_ref()?;
         let (table, file) = match &plan.mapping {
             MappingPlan::Table { file, .. } => {
@@ -199,20 +229,21 @@ impl Maker<'_> {
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
         let number = self.resident.epochs.number(&self.upstream.name, &made);
-        Some(Box::new(Sharding {
-            plan: Arc::clone(plan),
-            epoch: ArcSwap::from_pointee(Epoch { number, shards, map, made }),
-            form: form(key, plan),
-            upstream: self.upstream.name.clone(),
-            table: file,
-        }))
+        Some((Epoch { number, shards, moving: None, map, made }, file))
     }
 }
 
 impl Epoch {
-    /// The shard that has `key`, if any has.
-    pub(crate) fn shard(&self, key: &[u8]) -> Option<&Arc<Shard>> {
-        self.shards.get(self.map.shard(key)?)
+    /// The same mapping while keys move to another, or do not.
+    fn with(&self, moving: Option<Arc<Moving>>) -> Self {
+        let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
+        Self { number: self.number, shards, moving, map: self.map.clone(), made }
+    }
+
+    /// All its endpoints, those of shards to be included.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
+        self.shards.iter().chain(next).flat_map(|shard| shard.part.endpoints())
     }
 }
 
@@ -221,6 +252,7 @@ impl Sharding {
     pub(super) fn take_over(&self, resident: &Resident) {
         let epoch = self.epoch.load();
         resident.epochs.begin(&self.upstream, epoch.number, &epoch.made);
+        resident.resharding.settle(&self.upstream, &self.configured);
     }
 
     /// Whether it has a file to look at.
@@ -231,6 +263,9 @@ impl Sharding {
     /// Reads its file again if it has changed; one that is wrong changes nothing, and is told of once. Blocks.
     pub(crate) fn look(&self, resident: &Resident) {
         let Some(file) = &self.table else { return };
+        if resident.resharding.is_under_way(&self.upstream) {
+            return;
+        }
         let Some(read) = file.read_changed() else { return };
         let map = read.and_then(|table| {
             let told_of = |wrong: Vec<MapError>| {
@@ -249,7 +284,7 @@ impl Sharding {
                     epoch = number,
                     "the table of shards was read again"
                 );
-                self.epoch.store(Arc::new(Epoch { number, shards, map, made }));
+                self.epoch.store(Arc::new(Epoch { number, shards, moving: None, map, made }));
             }
             Err(wrong) => {
                 let Some(first) = wrong.first() else { return };
@@ -265,38 +300,6 @@ impl Sharding {
     }
 }
 
-impl Made {
-    /// What a plan says, and a table where the plan asks for one.
-    fn of(plan: &ShardsPlan, table: Arc<Table>) -> Self {
-        let mapping = match &plan.mapping {
-            MappingPlan::Modulo => Mapping::Modulo,
-            MappingPlan::Remainder => Mapping::Remainder,
-            MappingPlan::Anchor => Mapping::Anchor,
-            MappingPlan::Rendezvous => Mapping::Rendezvous,
-            MappingPlan::Maglev(size) => Mapping::Maglev { size: *size },
-            MappingPlan::Ketama => Mapping::Ketama,
-            MappingPlan::Ranges(RangeOf::Text) => Mapping::Ranges(Of::Text),
-            MappingPlan::Ranges(RangeOf::Numbers) => Mapping::Ranges(Of::Numbers),
-            MappingPlan::Ranges(RangeOf::Hash) => Mapping::Ranges(Of::Hash),
-            MappingPlan::Table { default, .. } => {
-                Mapping::Table { table, default: default.clone() }
-            }
-        };
-        let shard = |shard: &ShardPlan| Named {
-            name: shard.name.clone(),
-            weight: shard.weight,
-            ranges: shard.ranges.iter().map(|range| range.value.clone()).collect(),
-        };
-        let shards = plan.shards.iter().map(shard).collect();
-        Self { mapping, shards, pins: plan.pins.clone() }
-    }
-
-    fn build(&self) -> Result<ShardMap, Vec<MapError>> {
-        let map = ShardMap::build(&self.mapping, &self.shards)?;
-        map.pin(self.pins.iter().map(|(key, shard)| (key.as_bytes(), &**shard)))
-    }
-}
-
 /// How values become the key of this form. Without a route nobody asks.
 fn form(key: Option<&Template>, plan: &ShardsPlan) -> KeyForm {
     let normal = Normal { decode: plan.decode, lowercase: plan.lowercase };
@@ -307,85 +310,3 @@ fn form(key: Option<&Template>, plan: &ShardsPlan) -> KeyForm {
     });
     KeyForm::new(normal, parts)
 }
-
-/// What is wrong with a mapping, and where that stands.
-fn told(error: &MapError, plan: &ShardsPlan, file: Option<&TableFile>) -> Diagnostic {
-    let shard = |shard: usize| plan.shards.get(shard);
-    let whole = |index: usize| shard(index).map(|shard| shard.at.clone());
-    let (code, at) = match error {
-        MapError::Range { shard: index, range, .. } => {
-            let range = shard(*index).and_then(|shard| shard.ranges.get(*range));
-            (Code::ShardRanges, range.map(|range| range.at.clone()))
-        }
-        MapError::Overlap { shard: index, text, .. } => {
-            let ranges = shard(*index).map(|shard| &*shard.ranges).unwrap_or_default();
-            let range = ranges.iter().find(|range| range.value == *text);
-            (Code::ShardRanges, range.map(|range| range.at.clone()).or_else(|| whole(*index)))
-        }
-        MapError::NoRange { shard, .. } | MapError::Gap { shard, .. } => {
-            (Code::ShardRanges, whole(*shard))
-        }
-        MapError::NoName { shard }
-        | MapError::NameTaken { shard, .. }
-        | MapError::NoWeight { shard, .. }
-        | MapError::NeedlessRange { shard, .. } => (Code::ShardUnfit, whole(*shard)),
-        MapError::UnknownShard { said: Said::Line(line), .. } => {
-            (Code::UnknownShard, file.map(|file| file.line(*line)))
-        }
-        _ => (Code::ShardUnfit, None),
-    };
-    let at: Location = at.unwrap_or_else(|| plan.mapping_at.clone());
-    Diagnostic::error(code, at, error.to_string())
-}
-
-/// Appends what shards have had to do. Of more than some hundred, the rest is one.
-pub(crate) fn render(out: &mut String, upstreams: &[super::Upstream]) {
-    use std::fmt::Write as _;
-    let sharded =
-        || upstreams.iter().filter_map(|upstream| Some((upstream, upstream.sharding.as_ref()?)));
-    if sharded().next().is_none() {
-        return;
-    }
-    type Count = fn(&ShardCounters) -> &Counter;
-    const ALL: [(&str, &str, Count); 3] = [
-        ("shard_requests_total", "Requests that were sent to a shard.", |shard| &shard.requests),
-        (
-            "shard_failures_total",
-            "Those that it has not answered, or with a status from 500 on.",
-            |shard| &shard.failures,
-        ),
-        ("shard_received_bytes_total", "Bytes of bodies that it has answered.", |shard| {
-            &shard.bytes
-        }),
-    ];
-    for (name, help, count) in ALL {
-        crate::metrics::header(out, (name, help, "counter"));
-        let (mut shown, mut rest) = (0, None);
-        for (upstream, sharding) in sharded() {
-            for shard in sharding.epoch.load().shards.iter() {
-                let value = count(&shard.counters).value();
-                if shown == MOST_SERIES {
-                    rest = Some(rest.unwrap_or(0) + value);
-                    continue;
-                }
-                shown += 1;
-                let labels =
-                    format_args!("upstream={:?},shard=\"{}\"", &*upstream.plan.name, shard.name);
-                // Writing to a String cannot fail.
-                let _ = writeln!(out, "switchback_{name}{{{labels}}} {value}");
-            }
-        }
-        if let Some(rest) = rest {
-            let _ = writeln!(out, "switchback_{name}{{upstream=\"\",shard=\"\"}} {rest}");
-        }
-    }
-    crate::metrics::header(out, ("shard_epoch", "The number of the mapping in force.", "gauge"));
-    for (upstream, sharding) in sharded().take(MOST_SERIES) {
-        let number = sharding.epoch.load().number;
-        let _ =
-            writeln!(out, "switchback_shard_epoch{{upstream={:?}}} {number}", &*upstream.plan.name);
-    }
-}
-
-/// Series of one metric.
-const MOST_SERIES: usize = 500;

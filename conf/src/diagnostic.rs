@@ -132,6 +132,15 @@ impl Location {
         }
     }
 
+    /// The line with this number, counted from 1, of a file that belongs to no configuration.
+    #[must_use]
+    pub fn of_line(path: &Path, text: String, line: usize) -> Self {
+        // Told after everything that is said in the configuration itself.
+        let source = Arc::new(Source::new(path, text, usize::MAX / 2));
+        let range = source.line_range(line);
+        Self::new(&source, range)
+    }
+
     /// A file as a whole, such as one that cannot be read.
     pub(crate) fn whole(source: &Arc<Source>) -> Self {
         Self { source: Some(Arc::clone(source)), start: WHOLE_FILE, end: WHOLE_FILE }

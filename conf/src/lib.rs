@@ -26,7 +26,7 @@ pub use environment::{Environment, ProcessEnvironment};
 pub use model::Config;
 pub use native::format;
 pub use outcome::Outcome;
-pub use plan::{Plan, plan};
+pub use plan::{Plan, plan, plan_upstream};
 pub use reference::{reference, schema};
 
 /// The language of a configuration file.

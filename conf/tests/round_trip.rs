@@ -17,16 +17,17 @@ use switchback_conf::model::{
     EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors,
     FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2, ImageMode,
     Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
-    ListenerTls, Log, Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner,
-    Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
-    SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText, Text, Tickets,
-    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers, Zone, ZoneDisk, ZonePurge,
+    ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff,
+    OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route,
+    RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn,
+    Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade,
+    Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
-    Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility,
-    ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion,
-    SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
+    ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
+    MessageFormat, OtherPeers, ProxyVersion, RangeOf, SameSite, Sample, Symlinks, SyslogAddress,
+    SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -779,10 +780,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let limits = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
     let flags = (any::<bool>(), any::<bool>());
     let names = (option::of(at(name())), option::of(at(name())));
-    let endpoint = (at(address), limits, flags, names).prop_map(
-        |(address, (weight, max_connections), (backup, drain), (zone, id))| {
+    let role = at(select(vec![EndpointRole::Primary, EndpointRole::Replica]));
+    let endpoint = (at(address), limits, flags, names, role).prop_map(
+        |(address, (weight, max_connections), (backup, drain), (zone, id), role)| {
             let weight = Count::clamped(weight % 4);
-            OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id })
+            OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id, role })
         },
     );
     let hot_keys = prop_oneof![
@@ -799,9 +801,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
     let times = (timeouts, timeout());
-    (vec(endpoint, 0..3), protocol, tls, times, any::<u32>(), choosing).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), tries, choosing)| {
-            let (balance, slow_start, zone, hot_keys) = choosing;
+    let endpoints = vec(endpoint, 0..3).boxed();
+    let rest = (any::<u32>(), choosing, sharding(endpoints.clone()));
+    (endpoints, protocol, tls, times, rest).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), rest)| {
+            let (tries, (balance, slow_start, zone, hot_keys), sharding) = rest;
             Upstream {
                 endpoints,
                 protocol,
@@ -814,6 +818,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 slow_start,
                 zone,
                 hot_keys,
+                ..sharding
             }
         },
     )
@@ -833,6 +838,57 @@ fn balance() -> impl Strategy<Value = OrText<Balance>> {
     let more = (option::of(at(template())), option::of(at(any::<bool>())), option::of(at(bound)));
     (at(select(by)), more)
         .prop_map(|(by, (key, consistent, bound))| OrText(Balance { by, key, consistent, bound }))
+}
+
+/// An upstream with nothing but what is about shards and replicas.
+fn sharding(endpoints: BoxedStrategy<Vec<OrText<Endpoint>>>) -> impl Strategy<Value = Upstream> {
+    let ranges = vec(at(text()), 0..3).prop_map(OneOrMany);
+    let shard = (at(name()), endpoints, any::<u32>(), ranges).prop_map(
+        |(name, endpoints, weight, ranges)| Shard {
+            name,
+            endpoints,
+            weight: Count::clamped(weight % 4).into(),
+            ranges,
+        },
+    );
+    let missing = prop_oneof![
+        Just(MissingKey::Client),
+        Just(MissingKey::Refuse),
+        name().prop_map(MissingKey::Shard)
+    ];
+    let by = (at(template()), any::<bool>(), any::<bool>(), at(missing)).prop_map(
+        |(key, lowercase, decode, missing)| OrText(ShardBy { key, lowercase, decode, missing }),
+    );
+    let shuffle = (any::<u32>(), at(template()))
+        .prop_map(|(take, key)| Shuffle { take: Count::clamped(take % 4).into(), key });
+    let texts = (option::of(at(by)), option::of(at(mapping())), table(text(), at(name())));
+    let rest = (option::of(at(shuffle)), option::of(at(any::<bool>())), option::of(at(timeout())));
+    (texts, vec(at(shard), 0..3), rest).prop_map(
+        |((shard_by, mapping, pins), shards, (shuffle, shard_header, read_your_writes))| Upstream {
+            shard_by,
+            mapping,
+            pins,
+            shards,
+            shuffle,
+            shard_header,
+            read_your_writes,
+            ..Upstream::new([])
+        },
+    )
+}
+
+fn mapping() -> impl Strategy<Value = OrText<Mapping>> {
+    let by = select(vec![MappingBy::Modulo, MappingBy::Maglev, MappingBy::Table]);
+    let of = select(vec![RangeOf::Text, RangeOf::Numbers, RangeOf::Hash]);
+    let size = any::<u32>().prop_map(Count::clamped);
+    (
+        at(by),
+        option::of(at(size)),
+        option::of(at(of)),
+        option::of(at(path())),
+        option::of(at(name())),
+    )
+        .prop_map(|(by, size, of, file, default)| OrText(Mapping { by, size, of, file, default }))
 }
 
 fn log() -> impl Strategy<Value = Log> {

@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 20] = [
+pub const TARGETS: [Target; 21] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -59,6 +59,8 @@ pub const TARGETS: [Target; 20] = [
     // Whatever becomes of it is told; what is made is smaller, and can be read.
     Target { name: "picture", run: switchback_images::check_conversion },
     Target { name: "shard_table", run: shard_table },
+    // An `Authorization` field, or the payload of a token in one: a claim that is found is the one that is there.
+    Target { name: "jwt_claim", run: switchback_engine::check_jwt_claim },
 ];
 
 /// Runs the target of this name.

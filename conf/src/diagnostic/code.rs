@@ -86,6 +86,8 @@ codes! {
     Unreachable = 208,
     /// A zone that no `[zones]` table defines.
     UnknownZone = 209,
+    /// A shard that the upstream does not name.
+    UnknownShard = 210,
 
     // What is said as a whole.
     /// There is no listener.
@@ -130,6 +132,10 @@ codes! {
     CacheUnfit = 340,
     /// Settings of content negotiation that exclude one another, miss what they need, or cost too much.
     VariantUnfit = 350,
+    /// Settings of shards and replicas that exclude one another, or miss what they need.
+    ShardUnfit = 360,
+    /// Ranges of keys that overlap, leave a gap, or are none.
+    ShardRanges = 361,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.

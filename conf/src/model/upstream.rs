@@ -6,19 +6,22 @@ use serde::Serializer;
 use super::balance::{Balance, HotKeys};
 use super::define::model;
 use super::proxy_protocol::SendProxy;
+use super::shard::{Mapping, Shard, ShardBy, Shuffle};
 use super::switch::OrOn;
+use super::table::Table;
 use super::text::{Count, Name, OrOff, OrText, Short};
 use super::tls::UpstreamTls;
 use crate::at::At;
 use crate::native::{Decoder, Node, Problem, Setting};
-use crate::plan::{EndpointAddress, UpstreamProtocol};
+use crate::plan::{EndpointAddress, EndpointRole, UpstreamProtocol};
 use crate::units::Timeout;
 
 model! {
-    /// A service with interchangeable endpoints.
+    /// A service: interchangeable endpoints, or shards that each have some of its keys.
     pub struct Upstream {
-        /// Where it is: addresses such as `"10.0.0.1:8080"`, `"app.example:80"` or `"unix:/run/app.sock"`, or tables. At least one.
-        pub endpoints: Vec<OrText<Endpoint>>,
+        /// Where it is: addresses such as `"10.0.0.1:8080"`, `"app.example:80"` or `"unix:/run/app.sock"`, or tables. At least one,
+        /// unless it has `shards`.
+        pub endpoints: Vec<OrText<Endpoint>> = Vec::new(),
         /// What is spoken to it: `"http1"` or `"h2"`.
         pub protocol: UpstreamProtocol = UpstreamProtocol::Http1,
         /// TLS. Without it, plain text.
@@ -43,6 +46,21 @@ model! {
         pub zone: Option<At<Name>> = None,
         /// Whether keys of a `"hash"` that are asked for very often have several endpoints while they are: `"on"`, or a table.
         pub hot_keys: OrOff<At<OrOn<HotKeys>>> = OrOff::Off,
+        /// How long a client that has written something reads from primaries alone, which a cookie remembers. Without it, replicas may
+        /// answer at once with what was there before.
+        pub read_your_writes: Option<At<Timeout>> = None,
+        /// What decides which of its shards has a request: a template, or a table.
+        pub shard_by: Option<At<OrText<ShardBy>>> = None,
+        /// Which shard has which key: a word, or a table. Without it `"anchor"`.
+        pub mapping: Option<At<OrText<Mapping>>> = None,
+        /// Keys that have their shard whatever the mapping says, such as those of a large customer.
+        pub pins: Table<Box<str>, At<Name>> = Table::new(),
+        /// Its shards, in place of `endpoints`.
+        pub shards: Vec<At<Shard>> = Vec::new(),
+        /// Shuffle sharding among its endpoints.
+        pub shuffle: Option<At<Shuffle>> = None,
+        /// Whether clients are told by `X-Shard: NAME EPOCH` who has answered. For tests and debugging.
+        pub shard_header: Option<At<bool>> = None,
     }
 }
 
@@ -63,6 +81,13 @@ impl Upstream {
             slow_start: None,
             zone: None,
             hot_keys: OrOff::Off,
+            read_your_writes: None,
+            shard_by: None,
+            mapping: None,
+            pins: Table::new(),
+            shards: Vec::new(),
+            shuffle: None,
+            shard_header: None,
         }
     }
 }
@@ -85,6 +110,8 @@ model! {
         pub zone: Option<At<Name>> = None,
         /// What `sticky` calls it. Without it, its address.
         pub id: Option<At<Name>> = None,
+        /// `"primary"`, or `"replica"`: that one has GET, HEAD, OPTIONS and TRACE requests only; primaries have all.
+        pub role: At<EndpointRole> = EndpointRole::Primary.into(),
     }
 }
 
@@ -100,12 +127,13 @@ impl Short for Endpoint {
             drain: false,
             zone: None,
             id: None,
+            role: EndpointRole::Primary.into(),
         }
     }
 
     fn as_key(&self) -> Option<&EndpointAddress> {
-        let plain = Self::from_key(self.address.clone());
-        (*self == plain).then_some(&self.address.value)
+        let is_usual = *self == Self::from_key(self.address.clone());
+        is_usual.then_some(&self.address.value)
     }
 }
 

@@ -13,9 +13,9 @@ use switchback_value::{MediaRange, PathGlob};
 use crate::model::{ClientVerify, ImageMode, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
-    Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, Facility, ImageFormat, KeyGroup,
-    LogEscape, LogLevel, MessageFormat, OtherPeers, ProxyVersion, SameSite, Symlinks,
-    SyslogSeverity, TlsVersion, UpstreamProtocol,
+    Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointRole, Facility, ImageFormat,
+    KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OtherPeers, ProxyVersion, RangeOf,
+    SameSite, Symlinks, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -66,6 +66,10 @@ words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(BalanceBy, "a way to balance": "p2c" = P2c, "round_robin" = RoundRobin, "least_requests" = LeastRequests,
     "least_time" = LeastTime, "random" = Random, "ip_hash" = IpHash, "hash" = Hash);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
+words!(EndpointRole, "a role": "primary" = Primary, "replica" = Replica);
+words!(MappingBy, "a mapping": "modulo" = Modulo, "remainder" = Remainder, "anchor" = Anchor, "rendezvous" = Rendezvous, "maglev" = Maglev,
+    "ketama" = Ketama, "ranges" = Ranges, "table" = Table);
+words!(RangeOf, "what ranges are of": "text" = Text, "numbers" = Numbers, "hash" = Hash);
 
 words!(TlsVersion, "a version of TLS": "1.2" = Tls12, "1.3" = Tls13);
 words!(UnknownName, "what to do with unknown names": "default" = Default, "refuse" = Refuse);

@@ -5,7 +5,7 @@ use switchback_value::Template;
 use super::build::{Findings, Names};
 use super::routes::RouteNames;
 use super::texts::Captures;
-use super::{ActionPlan, OwnActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files};
+use super::{ActionPlan, OwnActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files, shard_keys};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Proxy, Redirect, Respond, Route, TemplateText};
@@ -117,7 +117,22 @@ fn plan_proxy(
     }
     let rewrite =
         proxy.rewrite.as_ref().and_then(|rewrite| plan_rewrite(rewrite, captures, findings));
-    Some(ProxyPlan { upstream: upstream?, rewrite, buffer_request: proxy.buffer_request })
+    let of_upstream = names.upstream_models.find(&proxy.upstream.value);
+    let place = (&*proxy.upstream.value, &proxy.upstream.at);
+    let shard_by = of_upstream.filter(|upstream| !upstream.shards.is_empty());
+    let shard_key = shard_by.and_then(|upstream| upstream.shard_by.as_ref());
+    let shard_key =
+        shard_key.and_then(|by| shard_keys::route_key(&by.key, place, captures, findings));
+    let shuffle = of_upstream.and_then(|upstream| upstream.shuffle.as_ref());
+    let shuffle_key =
+        shuffle.and_then(|shuffle| shard_keys::route_key(&shuffle.key, place, captures, findings));
+    Some(ProxyPlan {
+        upstream: upstream?,
+        rewrite,
+        buffer_request: proxy.buffer_request,
+        shard_key,
+        shuffle_key,
+    })
 }
 
 /// A template for path and query.

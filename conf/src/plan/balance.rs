@@ -7,6 +7,7 @@ use switchback_value::Template;
 
 use super::build::Findings;
 use super::texts::Captures;
+use super::upstreams::all_endpoints;
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Endpoint, OrText, Upstream};
@@ -82,16 +83,18 @@ pub(super) fn plan(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Bala
 }
 
 /// What endpoints say of one another that cannot be, or has no effect.
-pub(super) fn check_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) {
-    let endpoints = &upstream.endpoints;
+pub(super) fn check_endpoints(
+    endpoints: &[OrText<Endpoint>],
+    at: &Location,
+    findings: &mut Findings<'_>,
+) {
     let none = |is_one: fn(&OrText<Endpoint>) -> bool| !endpoints.iter().any(is_one);
     if !endpoints.is_empty() && none(|one| one.weight.value() > 0 && !one.drain) {
         let message = "no endpoint takes requests: each has weight 0 or is drained";
-        findings.error(Code::Empty, &upstream.at, message);
+        findings.error(Code::Empty, at, message);
     } else if !endpoints.is_empty() && none(|one| !one.backup && one.weight.value() > 0) {
-        findings.error(Code::Empty, &upstream.at, "every endpoint is a backup: of what?");
+        findings.error(Code::Empty, at, "every endpoint is a backup: of what?");
     }
-    check_zones(upstream, findings);
     let mut seen: HashMap<&str, ()> = HashMap::new();
     for id in endpoints.iter().filter_map(|endpoint| endpoint.id.as_ref()) {
         if seen.insert(id, ()).is_some() {
@@ -101,8 +104,9 @@ pub(super) fn check_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'
     }
 }
 
-fn check_zones(upstream: &At<Upstream>, findings: &mut Findings<'_>) {
-    let zones = || upstream.endpoints.iter().filter_map(|endpoint| endpoint.zone.as_ref());
+/// What zones say that has no effect.
+pub(super) fn check_zones(upstream: &At<Upstream>, findings: &mut Findings<'_>) {
+    let zones = || all_endpoints(upstream).filter_map(|endpoint| endpoint.zone.as_ref());
     let message = match (&upstream.zone, zones().next()) {
         (None, Some(zone)) => {
             let message = "`zone` has no effect: the upstream does not say where this process is";

@@ -6,12 +6,12 @@ use std::path::Path;
 
 use super::maps::{self, Maps};
 use super::{
-    ListenerId, Plan, UpstreamId, ZoneId, ZonePlan, dictionary, encoders, listeners, logs, process,
-    sites, upstreams, zones,
+    ListenerId, Plan, UpstreamId, UpstreamPlan, ZoneId, ZonePlan, dictionary, encoders, listeners,
+    logs, process, sites, upstreams, zones,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{Config, Name};
+use crate::model::{Config, Name, Table, Upstream};
 use crate::native::{Gaps, listed};
 use crate::outcome::Outcome;
 use switchback_value::suggest::nearest;
@@ -39,6 +39,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     let names = Names {
         listeners: listener_names,
         upstreams: upstream_names,
+        upstream_models: &config.upstreams,
         zones: zone_names,
         zone_plans: &zones,
     };
@@ -62,10 +63,24 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     (plan, findings.diagnostics)
 }
 
+/// What `config` says of one upstream, whatever else it says or lacks; `None` where it says nothing of it.
+pub fn plan_upstream(config: &Config, name: &str) -> Outcome<Option<UpstreamPlan>> {
+    let gaps = Gaps::default();
+    let mut findings = Findings::new(&gaps);
+    let mut alone = Config { maps: config.maps.clone(), ..Config::default() };
+    if let Some((name, upstream)) = config.upstreams.iter().find(|(own, _)| &***own == name) {
+        alone.upstreams.insert(name.clone(), upstream.clone());
+    }
+    maps::maps(&alone, &mut findings);
+    let (plans, _) = upstreams::upstreams(&alone, &mut findings);
+    Outcome::new(plans.into_iter().next(), findings.into_diagnostics())
+}
+
 /// The ids of what has a name.
 pub(super) struct Names<'a> {
     pub(super) listeners: HashMap<&'a str, ListenerId>,
     pub(super) upstreams: HashMap<&'a str, UpstreamId>,
+    pub(super) upstream_models: &'a Table<Name, At<Upstream>>,
     pub(super) zones: HashMap<&'a str, ZoneId>,
     pub(super) zone_plans: &'a [ZonePlan],
 }

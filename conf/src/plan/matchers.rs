@@ -130,6 +130,7 @@ pub(super) fn is_of_answer(variable: &Variable) -> bool {
         | Variable::Argument(_)
         | Variable::Cookie(_)
         | Variable::ProxyTlv(_)
+        | Variable::JwtClaim(_)
         | Variable::Map { .. } => false,
     }
 }

@@ -30,6 +30,8 @@ mod process;
 mod proxy_protocol;
 mod routes;
 mod rules;
+mod shard_keys;
+mod shards;
 mod sites;
 mod sockets;
 mod texts;
@@ -50,8 +52,8 @@ use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
 pub use balance::{BalanceBy, BalancePlan};
-pub use build::plan;
 pub(crate) use build::plan_with;
+pub use build::{plan, plan_upstream};
 pub use cache::{CacheLockPlan, CachePlan, StaleOnPlan};
 pub use cache_key::{ArgumentName, KeyPartsPlan, KeyPlan, KeyQueryPlan};
 pub use certificates::CertificatePlan;
@@ -72,6 +74,8 @@ pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
+pub use shard_keys::ShufflePlan;
+pub use shards::{MappingBy, MappingPlan, MissingPlan, RangeOf, ShardPlan, ShardsPlan};
 pub use sockets::{KeepalivePlan, SocketPlan};
 pub use tolerate::Tolerances;
 pub use variants::VariantsPlan;
@@ -470,6 +474,10 @@ pub struct ProxyPlan {
     pub rewrite: Option<Template>,
     /// Whether the whole request body is taken in before the upstream is asked.
     pub buffer_request: bool,
+    /// What decides which shard of it has a request, where it has shards.
+    pub shard_key: Option<Template>,
+    /// What tells its tenants apart, where each has some of its endpoints.
+    pub shuffle_key: Option<Template>,
 }
 
 /// A fixed answer.
@@ -515,6 +523,12 @@ pub struct UpstreamPlan {
     pub balance: BalancePlan,
     /// Where it stands in the configuration.
     pub at: Location,
+    /// How long a client that has written reads from primaries.
+    pub read_your_writes: Option<Duration>,
+    /// Its shards, where it has them; then `endpoints` is empty.
+    pub shards: Option<Arc<ShardsPlan>>,
+    /// How many of its endpoints a tenant has.
+    pub shuffle: Option<ShufflePlan>,
 }
 
 /// One address of a named service.
@@ -534,6 +548,17 @@ pub struct EndpointPlan {
     pub drain: bool,
     /// Where it stands in the configuration.
     pub at: Location,
+    /// Which requests it has.
+    pub role: EndpointRole,
+}
+
+/// Which requests an endpoint has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointRole {
+    /// All.
+    Primary,
+    /// Those whose methods are safe.
+    Replica,
 }
 
 /// Where an endpoint is.

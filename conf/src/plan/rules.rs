@@ -177,6 +177,7 @@ fn is_of_answer(variable: &Variable) -> bool {
         | Variable::Argument(_)
         | Variable::Cookie(_)
         | Variable::ProxyTlv(_)
+        | Variable::JwtClaim(_)
         | Variable::Capture(_)
         | Variable::Map { .. } => false,
     }

@@ -52,6 +52,41 @@ impl Findings<'_> {
         None
     }
 
+    /// The template of a text that stands elsewhere than its captures, or which captures it lacks. What else is wrong with it is told
+    /// where it stands: nothing is told here.
+    pub(super) fn template_in(
+        &self,
+        text: &At<TemplateText>,
+        captures: &Captures,
+    ) -> Result<Template, Vec<Box<str>>> {
+        let scope = &self.scope(captures);
+        let mut rest = text.value.as_ref().to_owned();
+        let mut lacking = Vec::new();
+        for _ in 0..MAX_MISTAKES {
+            let error = match Template::parse(&rest, scope) {
+                Ok(template) if lacking.is_empty() => return Ok(template),
+                Ok(_) => break,
+                Err(error) => error,
+            };
+            match error.kind {
+                TemplateErrorKind::UnknownCapture { .. }
+                | TemplateErrorKind::UnknownVariable { .. }
+                | TemplateErrorKind::NoSuchNumber { .. } => {
+                    lacking.extend(rest.get(error.at.clone()).map(Into::into));
+                }
+                _ => {}
+            }
+            rest.replace_range(error.at.clone(), &" ".repeat(error.at.len()));
+        }
+        Err(lacking)
+    }
+
+    /// Whether what a text becomes may depend on the request, having told what is wrong with it whatever its captures.
+    pub(super) fn may_depend(&mut self, text: &At<TemplateText>) -> bool {
+        let captures = Captures { are_unknown: true, ..Captures::default() };
+        self.template(text, &captures).is_none_or(|template| template.variables().next().is_some())
+    }
+
     /// What a text may refer to: what its route captures, and the maps.
     fn scope<'c>(&self, captures: &'c Captures) -> Cow<'c, Scope> {
         match self.maps.names.is_empty() {

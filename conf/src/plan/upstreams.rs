@@ -5,12 +5,13 @@ use std::net::IpAddr;
 
 use super::build::Findings;
 use super::{
-    EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
+    EndpointAddress, EndpointPlan, EndpointRole, UpstreamId, UpstreamPlan, UpstreamTimeouts,
+    UpstreamTlsPlan,
 };
-use super::{balance, proxy_protocol};
+use super::{balance, proxy_protocol, shard_keys, shards};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
+use crate::model::{self, Config, Endpoint, Name, OrText, Upstream, UpstreamTls, is_host_name};
 
 pub(super) fn upstreams<'a>(
     config: &'a Config,
@@ -26,9 +27,13 @@ pub(super) fn upstreams<'a>(
 }
 
 fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> UpstreamPlan {
+    if upstream.endpoints.is_empty() && upstream.shards.is_empty() {
+        findings.error(Code::Empty, &upstream.at, "an upstream needs at least one endpoint");
+    }
+    balance::check_zones(upstream, findings);
     UpstreamPlan {
         name: (**name).into(),
-        endpoints: plan_endpoints(upstream, findings),
+        endpoints: plan_endpoints(&upstream.endpoints, &upstream.at, upstream, findings),
         protocol: upstream.protocol,
         tls: upstream.tls.as_ref().map(|tls| plan_tls(tls, upstream, findings)),
         send_proxy: upstream.send_proxy.as_ref().map(|send| proxy_protocol::sent(send, findings)),
@@ -37,16 +42,48 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         resolve_every: upstream.resolve_every.std(),
         balance: balance::plan(upstream, findings),
         at: upstream.at.clone(),
+        read_your_writes: plan_read_your_writes(upstream, findings),
+        shards: shards::plan(upstream, findings),
+        shuffle: shard_keys::plan_shuffle(upstream, findings),
     }
 }
 
-fn plan_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Vec<EndpointPlan> {
-    if upstream.endpoints.is_empty() {
-        findings.error(Code::Empty, &upstream.at, "an upstream needs at least one endpoint");
+/// The endpoints of a service without shards, or of all its shards.
+pub(super) fn all_endpoints(upstream: &Upstream) -> impl Iterator<Item = &Endpoint> {
+    let sharded = upstream.shards.iter().flat_map(|shard| &shard.endpoints);
+    upstream.endpoints.iter().chain(sharded).map(|endpoint| &endpoint.0)
+}
+
+fn plan_read_your_writes(
+    upstream: &Upstream,
+    findings: &mut Findings<'_>,
+) -> Option<std::time::Duration> {
+    let window = upstream.read_your_writes.as_ref()?;
+    let is_replica = |endpoint: &Endpoint| endpoint.role.value == EndpointRole::Replica;
+    if !all_endpoints(upstream).any(is_replica) {
+        let message = "`read_your_writes` has no effect: no endpoint has the role of a replica";
+        findings.report(Diagnostic::warning(Code::NoEffect, window.at.clone(), message));
+        return None;
     }
+    Some(window.value.std())
+}
+
+/// The endpoints of a service, or of a shard of it that stands at `at`.
+pub(super) fn plan_endpoints(
+    endpoints: &[OrText<Endpoint>],
+    at: &Location,
+    upstream: &Upstream,
+    findings: &mut Findings<'_>,
+) -> Vec<EndpointPlan> {
     let mut seen: HashMap<&EndpointAddress, &Location> = HashMap::new();
-    let mut plans = Vec::with_capacity(upstream.endpoints.len());
-    for endpoint in &upstream.endpoints {
+    let mut plans = Vec::with_capacity(endpoints.len());
+    let is_replica = |endpoint: &OrText<Endpoint>| endpoint.role.value == EndpointRole::Replica;
+    if !endpoints.is_empty() && endpoints.iter().all(is_replica) {
+        let message = "there are replicas only: nobody would have what is written";
+        let found = Diagnostic::error(Code::ShardUnfit, at.clone(), message);
+        findings.report(found.hint("at least one endpoint without `role` is the primary"));
+    }
+    for endpoint in endpoints {
         let At { value: address, at } = &endpoint.address;
         if let EndpointAddress::Unix(path) = address {
             findings.socket_path(path, at);
@@ -73,9 +110,10 @@ fn plan_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Vec<E
             max_connections: endpoint.max_connections.as_ref().map(|most| most.value.value()),
             drain: endpoint.drain,
             at: at.clone(),
+            role: endpoint.role.value,
         });
     }
-    balance::check_endpoints(upstream, findings);
+    balance::check_endpoints(endpoints, at, findings);
     plans
 }
 
@@ -112,7 +150,7 @@ fn plan_tls(
 /// An empty name must never switch verification off.
 fn check_names(tls: &At<UpstreamTls>, upstream: &Upstream, findings: &mut Findings<'_>) {
     let is_named = |address: &EndpointAddress| matches!(address, EndpointAddress::Name { .. });
-    let Some(nameless) = upstream.endpoints.iter().find(|endpoint| !is_named(&endpoint.address))
+    let Some(nameless) = all_endpoints(upstream).find(|endpoint| !is_named(&endpoint.address))
     else {
         return;
     };

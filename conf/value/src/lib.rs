@@ -56,5 +56,5 @@ pub use path_pattern::{
 };
 pub use proxy_tlv::ProxyTlv;
 pub use scope::{MapNames, Scope};
-pub use template::{Template, TemplateError, TemplateErrorKind, escape_literal};
+pub use template::{Piece, Template, TemplateError, TemplateErrorKind, escape_literal};
 pub use variable::{FAMILIES, Facts, Family, Known, Variable};

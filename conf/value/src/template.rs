@@ -27,6 +27,15 @@ enum Part {
     Variable(Variable),
 }
 
+/// A part of a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'t> {
+    /// This text; never empty.
+    Literal(&'t str),
+    /// The value of this variable.
+    Variable(&'t Variable),
+}
+
 impl Template {
     /// Reads `text`, which may use the registry and what is in `scope`.
     pub fn parse(text: &str, scope: &Scope) -> Result<Self, TemplateError> {
@@ -91,6 +100,14 @@ impl Template {
         self.parts.iter().filter_map(|part| match part {
             Part::Literal(_) => None,
             Part::Variable(variable) => Some(variable),
+        })
+    }
+
+    /// Its literals and variables in order.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.parts.iter().map(|part| match part {
+            Part::Literal(text) => Piece::Literal(text),
+            Part::Variable(variable) => Piece::Variable(variable),
         })
     }
 

@@ -38,6 +38,8 @@ pub enum Variable {
     Cookie(Box<str>),
     /// `$proxy_protocol_tlv_unique_id`: what a PROXY header of version 2 says beside addresses.
     ProxyTlv(ProxyTlv),
+    /// `$jwt_claim_sub`: a claim of the request's bearer token, which nobody has verified.
+    JwtClaim(Box<str>),
     /// `$sent_http_content_type`: a header of the answer to the client.
     SentHeader(HeaderName),
     /// `$upstream_http_etag`: a header of the upstream's answer.
@@ -72,6 +74,7 @@ impl Variable {
             Self::Argument(name) => member_name("arg_", name),
             Self::Cookie(name) => member_name("cookie_", name),
             Self::ProxyTlv(tlv) => member_name(PROXY_TLV_PREFIX, &tlv.to_string()),
+            Self::JwtClaim(name) => member_name(JWT_CLAIM_PREFIX, name),
             Self::SentHeader(name) => member_name("sent_http_", &with_underscores(name)),
             Self::UpstreamHeader(name) => member_name("upstream_http_", &with_underscores(name)),
             Self::Capture(index) => Cow::Owned((u16::from(*index) + 1).to_string()),
@@ -130,11 +133,14 @@ impl Family {
 /// What the names of PROXY headers' values begin with.
 const PROXY_TLV_PREFIX: &str = "proxy_protocol_tlv_";
 
+/// What the names of claims begin with.
+const JWT_CLAIM_PREFIX: &str = "jwt_claim_";
+
 /// What the names of maps begin with.
 pub(crate) const MAP_PREFIX: &str = "map_";
 
 /// Every family, in the order of documentation.
-pub const FAMILIES: [Family; 7] = [
+pub const FAMILIES: [Family; 8] = [
     Family {
         prefix: "http_",
         doc: "A header of the request; dashes are written as underscores.",
@@ -155,6 +161,12 @@ pub const FAMILIES: [Family; 7] = [
         doc: "What a PROXY header of version 2 says: `alpn`, `authority`, `unique_id`, `netns`, `ssl_version`, `ssl_cn`, `ssl_cipher`, \
               `ssl_sig_alg`, `ssl_key_alg`, `ssl_verify` (0 when the client's certificate was found good), or a type as in `0xea`.",
         build: |name| ProxyTlv::from_name(name).map(Variable::ProxyTlv),
+    },
+    Family {
+        prefix: JWT_CLAIM_PREFIX,
+        doc: "A claim of the request's bearer token: a string, number or boolean of its payload, which is decoded only. By itself it is \
+              what the client says, because nobody has verified the signature.",
+        build: |name| Some(Variable::JwtClaim(name.into())),
     },
     Family {
         prefix: "sent_http_",
@@ -304,6 +316,8 @@ registry! {
 
     // The upstream. Of several attempts all are listed, separated by comma and space.
     Upstream "upstream" "The name of the upstream.";
+    UpstreamShard "upstream_shard" "The name of the shard. Absent where there are none.";
+    UpstreamEpoch "upstream_epoch" "The number of the mapping of keys to shards that was in force. Absent where there are no shards.";
     UpstreamAddr "upstream_addr" "The address of the endpoint.";
     UpstreamStatus "upstream_status" "The status of the upstream's answer.";
     UpstreamConnectTime "upstream_connect_time" "Seconds until the connection to the endpoint stood, to the millisecond.";
@@ -424,6 +438,7 @@ mod tests {
             "http_user_agent",
             "arg_page",
             "cookie_session",
+            "jwt_claim_sub",
             "sent_http_x_cache",
             "upstream_http_last_modified",
         ] {

@@ -159,6 +159,8 @@ mod reload;
 #[cfg(test)]
 mod request_targets;
 #[cfg(test)]
+mod reshard;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod route_limits;
@@ -166,6 +168,8 @@ mod route_limits;
 mod routing;
 #[cfg(test)]
 mod send_proxy;
+#[cfg(test)]
+mod shards;
 #[cfg(test)]
 mod signals;
 #[cfg(test)]

@@ -15,7 +15,8 @@ use tokio::net::UnixStream;
 use tokio::{runtime, task, time};
 
 use crate::message::{
-    Caches, Failure, Keys, Purge, Purged, Status, Stop, StopMode, Upgraded, Verdict, Version,
+    Caches, Failure, Keys, Purge, Purged, Reshard, Resharding, Status, Stop, StopMode, Upgraded,
+    Verdict, Version,
 };
 
 /// For a whole call. A reload reads and assembles everything before it answers.
@@ -156,6 +157,15 @@ impl Client {
     pub fn purge(&self, wanted: &Purge) -> Result<Purged, CallError> {
         let body = serde_json::to_vec(wanted).map_err(|error| self.broken(&error))?;
         self.read(&self.call(Method::POST, "/cache/purge", body.into())?)
+    }
+
+    /// Takes a step in giving keys of an upstream to other shards.
+    ///
+    /// # Errors
+    /// See [`CallError`].
+    pub fn reshard(&self, wanted: &Reshard) -> Result<Resharding, CallError> {
+        let body = serde_json::to_vec(wanted).map_err(|error| self.broken(&error))?;
+        self.read(&self.call(Method::POST, "/reshard", body.into())?)
     }
 
     /// What its caches hold.

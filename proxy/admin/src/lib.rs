@@ -7,6 +7,7 @@
 mod caches;
 mod client;
 pub mod message;
+mod reshard;
 mod routes;
 mod serve;
 mod socket;

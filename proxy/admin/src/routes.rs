@@ -16,15 +16,15 @@ use serde::Serialize;
 use switchback_engine::control::{self, Control};
 use tokio::{task, time};
 
-use crate::caches;
 use crate::message::{Failure, Status, Stop, Upgraded, Verdict, Version};
+use crate::{caches, reshard};
 
 /// Bytes of most request bodies; the longest that means anything has about 20.
-const LARGEST_BODY: usize = 64 * 1024;
+pub(crate) const LARGEST_BODY: usize = 64 * 1024;
 /// For a whole request body.
 const BODY_DEADLINE: Duration = Duration::from_secs(10);
 
-type Shared = State<Arc<dyn Control>>;
+pub(crate) type Shared = State<Arc<dyn Control>>;
 
 pub(crate) fn router(control: Arc<dyn Control>) -> Router {
     Router::new()
@@ -36,6 +36,7 @@ pub(crate) fn router(control: Arc<dyn Control>) -> Router {
         .route("/upgrade", post(upgrade))
         .route("/stop", post(stop))
         .route("/reopen-logs", post(reopen_logs))
+        .route("/reshard", post(reshard::step))
         .route("/cache", get(caches::list))
         .route("/cache/purge", post(caches::purge))
         .fallback(unknown)

@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 use switchback_conf::diagnostic::Diagnostic;
 
 use crate::purge::{KeyPage, Purge, PurgeError, Purged, ZoneStatus};
+use crate::reshard::{Reshard, ReshardError, ReshardStatus};
 
 /// A running process, as an operator sees it. Calls may block for as long as reading a configuration takes.
 pub trait Control: Send + Sync + 'static {
@@ -31,6 +32,11 @@ pub trait Control: Send + Sync + 'static {
     /// # Errors
     /// It cannot be understood, or could not be kept.
     fn purge(&self, wanted: &Purge) -> Result<Purged, PurgeError>;
+    /// Takes a step in giving keys of an upstream to other shards.
+    ///
+    /// # Errors
+    /// It cannot be taken now, or not at all.
+    fn reshard(&self, wanted: &Reshard) -> Result<ReshardStatus, ReshardError>;
     /// What the caches hold.
     fn zones(&self) -> Vec<ZoneStatus>;
     /// At most `most` keys of a zone's memory with what is stored under them, after the one with this hash; `None` where there is

@@ -14,11 +14,14 @@ const SELDOM: Duration = Duration::from_secs(2);
 pub(crate) async fn merge(cell: Arc<SnapshotCell>) {
     loop {
         let snapshot = cell.load();
-        let pools = snapshot.upstreams.iter().map(|upstream| &upstream.pool);
         let mut count = 0_usize;
-        for pool in pools.filter(|pool| pool.has_hot_keys()) {
-            pool.merge_hot_keys();
-            count += 1;
+        for upstream in &snapshot.upstreams {
+            upstream.each_pool(|pool| {
+                if pool.has_hot_keys() {
+                    pool.merge_hot_keys();
+                    count += 1;
+                }
+            });
         }
         drop(snapshot);
         tokio::time::sleep(if count > 0 { OFTEN } else { SELDOM }).await;

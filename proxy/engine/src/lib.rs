@@ -18,6 +18,7 @@ mod metrics;
 mod pictures;
 pub mod purge;
 mod request_id;
+pub mod reshard;
 mod resolve;
 mod snapshot;
 mod watch;
@@ -35,6 +36,9 @@ use switchback_conf::plan::{ListenAddress, Plan};
 use switchback_conf::{Code, Diagnostic};
 use tokio::sync::Notify;
 
+/// For the fuzzer alone.
+#[doc(hidden)]
+pub use http::jwt::check as check_jwt_claim;
 pub use listen::judge;
 /// For the fuzzer alone.
 #[doc(hidden)]
@@ -47,6 +51,7 @@ use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use metrics::Gauge;
 use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
+use reshard::{ReshardError, ReshardStatus, Step};
 use resolve::Resolver;
 use snapshot::assemble::assemble;
 use snapshot::resident::Resident;
@@ -268,6 +273,21 @@ impl Engine {
         Some(zone.keys(after, most))
     }
 
+    /// Takes a step in giving keys of an upstream to other shards.
+    ///
+    /// # Errors
+    /// It cannot be taken now, or not at all.
+    pub fn reshard(&self, upstream: &str, step: &Step) -> Result<ReshardStatus, ReshardError> {
+        let _one_at_a_time = self.listeners.hold();
+        let snapshot = self.shared.cell.load();
+        let mut all = snapshot.upstreams.iter();
+        let found = all.find(|own| &*own.plan.name == upstream);
+        let found = found.ok_or_else(|| ReshardError::UnknownUpstream(upstream.to_owned()))?;
+        let taken = snapshot::shards::steps::take(found, step, &self.shared.resident);
+        self.resolve_now.notify_one();
+        taken
+    }
+
     /// Appends the counters in the Prometheus text format.
     pub fn metrics(&self, out: &mut String) {
         let resident = &self.shared.resident;
@@ -276,7 +296,9 @@ impl Engine {
         resident.dictionaries.render(out);
         resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
-        http::cache::counters::render(out, &self.shared.cell.load().zones);
+        let snapshot = self.shared.cell.load();
+        http::cache::counters::render(out, &snapshot.zones);
+        snapshot::shards::render(out, &snapshot.upstreams);
         metrics::sample(
             out,
             ("generation", "Configurations put in force so far.", "gauge"),

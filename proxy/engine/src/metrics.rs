@@ -81,6 +81,17 @@ impl Excesses {
     }
 }
 
+/// What a shard has had to do.
+#[derive(Debug, Default)]
+pub(crate) struct ShardCounters {
+    /// Requests that were sent to it.
+    pub(crate) requests: Counter,
+    /// Those that it has not answered, or with a status from 500 on.
+    pub(crate) failures: Counter,
+    /// Bytes of bodies that it has answered.
+    pub(crate) bytes: Counter,
+}
+
 /// Only ever grows.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);

@@ -74,7 +74,7 @@ type Named = (Arc<Endpoint>, (String, u16), Duration);
 fn named(snapshot: &Snapshot) -> Vec<Named> {
     let endpoints = snapshot.upstreams.iter().flat_map(|upstream| {
         let every = upstream.plan.resolve_every;
-        upstream.pool.endpoints().iter().map(move |endpoint| (Arc::clone(endpoint), every))
+        upstream.endpoints().into_iter().map(move |endpoint| (endpoint, every))
     });
     let named = endpoints.filter_map(|(endpoint, every)| match endpoint.address() {
         Address::Name { host, port } => {

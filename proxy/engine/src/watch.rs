@@ -1,4 +1,4 @@
-//! Watches the files of maps and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
+//! Watches the files of maps, of shards and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,13 +29,21 @@ pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
         }
         tend(&snapshot, ticks.is_multiple_of(SWEEP_TICKS));
         let has_tls = snapshot.listeners.values().any(|listener| listener.tls.is_some());
-        if !has_tls && !snapshot.maps.iter().any(LiveMap::is_watched) {
+        let mut shardings =
+            snapshot.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref());
+        let has_tables = shardings.any(|sharding| sharding.is_watched());
+        if !has_tls && !has_tables && !snapshot.maps.iter().any(LiveMap::is_watched) {
             continue;
         }
         let resident = Arc::clone(&resident);
         let look = move || {
             for map in &snapshot.maps {
                 map.look();
+            }
+            for sharding in
+                snapshot.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref())
+            {
+                sharding.look(&resident);
             }
             resident.tls.look();
             for tls in snapshot.listeners.values().filter_map(|listener| listener.tls.as_ref()) {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 
 /// A reverse proxy that runs from one file.
 #[derive(Debug, Parser)]
@@ -74,6 +74,8 @@ pub(crate) enum Command {
     },
     /// Has the running process forget what it has stored of answers, in memory and on disk.
     Purge(Purge),
+    /// Gives keys of an upstream to other shards while requests are served.
+    Reshard(Reshard),
     /// Shows how the running process stands.
     Status {
         #[command(flatten)]
@@ -133,6 +135,43 @@ pub(crate) struct Fmt {
     /// The file, `-` for standard input [default: as for `run`]
     #[arg(value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Order: plan, start, status as often as you like, cutover. Until then, what is written stays with the old shard, what \
+is read comes from the new one or, on a miss, from the old one, and abort goes back without loss."
+)]
+pub(crate) struct Reshard {
+    /// What is to be done.
+    #[arg(value_enum)]
+    pub(crate) action: ReshardAction,
+    /// The upstream.
+    #[arg(value_name = "UPSTREAM")]
+    pub(crate) upstream: String,
+    /// For `plan` and `start`: a file with the next shards, as much of a configuration as `[upstreams.NAME]` [default: the
+    /// configuration, as it is now]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) to: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) process: Process,
+    /// Prints it as JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ReshardAction {
+    /// Shows what would move.
+    Plan,
+    /// Begins.
+    Start,
+    /// Shows how it stands.
+    Status,
+    /// Puts the next mapping in force.
+    Cutover,
+    /// Goes back to the mapping before.
+    Abort,
 }
 
 #[derive(Args, Debug)]

@@ -15,6 +15,7 @@ use switchback_engine::Engine;
 use switchback_engine::action::Actions;
 use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict, Version};
 use switchback_engine::purge::{Heard, KeyPage, Purge, PurgeError, Purged, ZoneStatus};
+use switchback_engine::reshard::{Reshard, ReshardAction, ReshardError, ReshardStatus, Step};
 use tracing::{error, info, warn};
 
 use crate::VERSION;
@@ -308,6 +309,31 @@ impl Control for Live {
 
     fn purge(&self, wanted: &Purge) -> Result<Purged, PurgeError> {
         self.engine.purge(wanted, Heard::Here)
+    }
+
+    fn reshard(&self, wanted: &Reshard) -> Result<ReshardStatus, ReshardError> {
+        let _one_at_a_time = self.reloading.lock();
+        let next = || {
+            let read = self.source().upstream(&wanted.upstream, wanted.to.as_deref());
+            let unknown = || ReshardError::UnknownUpstream(wanted.upstream.clone());
+            match read.value {
+                Some(plan) => plan.map(Box::new).ok_or_else(unknown),
+                None => Err(ReshardError::Wrong(read.diagnostics)),
+            }
+        };
+        let step = match wanted.action {
+            ReshardAction::Plan => Step::Plan(next()?),
+            ReshardAction::Start => Step::Start(next()?),
+            ReshardAction::Status => Step::Status,
+            ReshardAction::Cutover => Step::Cutover,
+            ReshardAction::Abort => Step::Abort,
+        };
+        let told = self.engine.reshard(&wanted.upstream, &step)?;
+        if !matches!(step, Step::Plan(_) | Step::Status) {
+            let (upstream, epoch, next) = (&*told.upstream, told.epoch, told.next_epoch);
+            info!(upstream, epoch, next, action = ?wanted.action, "shards change");
+        }
+        Ok(told)
     }
 
     fn zones(&self) -> Vec<ZoneStatus> {

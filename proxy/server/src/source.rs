@@ -2,8 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use switchback_conf::plan::Plan;
-use switchback_conf::{Config, Environment, Loaded, Outcome, load_file, plan};
+use switchback_conf::plan::{Plan, UpstreamPlan};
+use switchback_conf::{
+    Config, Environment, Loaded, Outcome, ProcessEnvironment, load_file, plan, plan_upstream,
+    read_file,
+};
 use switchback_engine::Engine;
 use switchback_engine::action::Actions;
 
@@ -42,6 +45,20 @@ impl Source {
                 })
             }
             Self::Fixed(config) => plan(config),
+        }
+    }
+
+    /// What it says of one upstream now; `to` is another file to read it from.
+    pub(crate) fn upstream(&self, name: &str, to: Option<&Path>) -> Outcome<Option<UpstreamPlan>> {
+        let of = |config: Config| plan_upstream(&config, name);
+        match self {
+            Self::File { path, environment, .. } => {
+                read_file(to.unwrap_or(path), environment.as_ref()).and_then(of)
+            }
+            Self::Fixed(config) => match to {
+                Some(path) => read_file(path, &ProcessEnvironment).and_then(of),
+                None => plan_upstream(config, name),
+            },
         }
     }
 

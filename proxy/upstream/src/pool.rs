@@ -201,7 +201,11 @@ impl Pool {
         let times = attempt.times(index);
         let is_new_here = times == 0 || round == Round::Again;
         let is_there = is_new_here && times < member.endpoint.width();
-        is_there && member.has_room() && (round != Round::Warm || self.is_warm(index, member, ask))
+        let is_among = ask.among.is_none_or(|among| among.contains(index));
+        is_there
+            && is_among
+            && member.has_room()
+            && (round != Round::Warm || self.is_warm(index, member, ask))
     }
 
     /// Whether an endpoint that is new has a share in this request.

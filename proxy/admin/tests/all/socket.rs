@@ -16,6 +16,7 @@ use switchback_engine::control::{
 use switchback_engine::purge::{
     self, KeyPage, PurgeError, PurgeTarget, Purged, StoredKey, ZoneStatus,
 };
+use switchback_engine::reshard::{Reshard, ReshardError, ReshardStatus};
 use tempfile::TempDir;
 use tokio::sync::oneshot;
 
@@ -108,6 +109,10 @@ impl Control for FakeControl {
             PurgeTarget::Host(host) => Err(PurgeError::BadUrl(host.clone())),
             _ => Ok(Purged { zones: vec!["main".into()] }),
         }
+    }
+
+    fn reshard(&self, wanted: &Reshard) -> Result<ReshardStatus, ReshardError> {
+        Err(ReshardError::UnknownUpstream(wanted.upstream.clone()))
     }
 
     fn zones(&self) -> Vec<ZoneStatus> {

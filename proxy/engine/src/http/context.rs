@@ -26,6 +26,7 @@ use super::encode::pictures::Shown;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
 use super::outcome::Trying;
+use super::shard::Chosen;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Site, Snapshot};
@@ -55,6 +56,8 @@ pub(crate) struct Context {
     pub(crate) attempt: Attempt,
     /// The try in hand, until it is over.
     pub(crate) trying: Option<Trying>,
+    /// The part of the upstream in hand that has it, once it is chosen.
+    pub(crate) chosen: Option<Chosen>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.
@@ -159,6 +162,8 @@ pub(crate) struct Asked {
     pub(crate) tries: Vec<Try>,
     /// Name of the upstream asked last.
     pub(crate) upstream: Option<Box<str>>,
+    /// The number of the mapping to shards that was asked last.
+    pub(crate) epoch: Option<u64>,
     /// The last answer's headers, if a template needs them.
     pub(crate) headers: Option<HeaderMap>,
     /// What the answer was sent in, where its route encodes and that is known.
@@ -174,6 +179,8 @@ pub(crate) struct Asked {
 pub(crate) struct Try {
     /// Where.
     pub(crate) address: Box<str>,
+    /// In which shard, where there are some.
+    pub(crate) shard: Option<Arc<str>>,
     /// When it began.
     pub(crate) began: Instant,
     /// Until the connection stood.
@@ -220,6 +227,7 @@ impl Context {
             asked: Arc::default(),
             attempt: Attempt::default(),
             trying: None,
+            chosen: None,
             inner: false,
             cache: None,
             fetch: None,
@@ -299,6 +307,7 @@ impl Try {
     pub(crate) fn at(address: impl Into<Box<str>>, began: Instant) -> Self {
         Self {
             address: address.into(),
+            shard: None,
             began,
             connected: None,
             answered: None,

@@ -14,6 +14,7 @@ use switchback_variant::{Capabilities, Needs, Segment};
 
 use super::context::{Context, Try};
 use super::encode::pictures::Shown;
+use super::jwt;
 use crate::clock;
 use crate::listen::connection::Connection;
 use crate::listen::tls;
@@ -177,6 +178,8 @@ impl<'r> RequestFacts<'r> {
                 .upstream
                 .as_ref()
                 .map(|name| name.as_bytes().to_vec().into()),
+            Known::UpstreamShard => self.shards(),
+            Known::UpstreamEpoch => self.context.asked.lock().epoch.map(number),
             Known::UpstreamAddr => self.listed(|tried| Some(tried.address.to_string())),
             Known::UpstreamStatus => {
                 self.listed(|tried| tried.status.map(|status| status.as_u16().to_string()))
@@ -226,6 +229,13 @@ impl<'r> RequestFacts<'r> {
         let parts: Vec<String> =
             asked.tries.iter().map(|tried| part(tried).unwrap_or_else(|| "-".into())).collect();
         (!parts.is_empty()).then(|| parts.join(", ").into_bytes().into())
+    }
+
+    /// One name for each try; absent where no try was in a shard.
+    fn shards(&self) -> Value<'_> {
+        let has_shards = self.context.asked.lock().epoch.is_some();
+        let shards = self.listed(|tried| tried.shard.as_deref().map(str::to_owned));
+        shards.filter(|_| has_shards)
     }
 
     fn host(&self) -> &str {
@@ -279,7 +289,7 @@ impl<'r> RequestFacts<'r> {
         (self.request_line().len() + 2 + fields + 2) as u64 + self.context.body_received
     }
 
-    fn client_text(&self) -> &[u8] {
+    pub(super) fn client_text(&self) -> &[u8] {
         let client = self.context.request.client;
         self.context
             .memos
@@ -325,6 +335,10 @@ impl Facts for RequestFacts<'_> {
                 .and_then(|query| argument(query, name))
                 .map(Cow::Borrowed),
             Variable::Cookie(name) => cookie(&self.head.headers, name).map(Cow::Borrowed),
+            Variable::JwtClaim(name) => {
+                let authorization = self.head.headers.get(header::AUTHORIZATION)?;
+                jwt::claim(authorization.as_bytes(), name).map(Cow::Owned)
+            }
             Variable::ProxyTlv(tlv) => {
                 let proxied = self.context.connection.proxied.as_ref()?;
                 proxied.value(*tlv)
@@ -374,7 +388,7 @@ fn argument<'q>(query: &'q [u8], name: &str) -> Option<&'q [u8]> {
 }
 
 /// The first cookie of that name, in any case.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let lines = headers.get_all(header::COOKIE).into_iter();
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
         let pair = pair.trim_ascii();

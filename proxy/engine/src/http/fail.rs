@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 use super::context::Context;
 use super::encode::{self, Failed};
 use super::fault::{Fault, Kind, Side};
-use super::{answer, errors, inner};
+use super::{answer, errors, inner, shard};
 
 /// Ends a request that cannot be answered as asked: an error page if nothing was sent yet.
 pub(crate) async fn fail(
@@ -17,6 +17,7 @@ pub(crate) async fn fail(
     context: &mut Context,
 ) -> FailToProxy {
     let fault = context.fault.take().unwrap_or_else(|| judge(error));
+    let fault = shard::judge(fault, context);
     log(&fault, context);
     let status = fault.status().as_u16();
     if context.inner {

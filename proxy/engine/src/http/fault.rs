@@ -65,6 +65,8 @@ pub(crate) enum Kind {
     NoEndpoint,
     /// 503: all endpoints have as much to do as they may.
     UpstreamFull,
+    /// 503: the shard that has the key of the request cannot be reached, or none has it.
+    NoShard,
     /// 504.
     UpstreamTimeout,
     /// 504: an action of the embedding program did not answer in time.
@@ -97,6 +99,11 @@ impl Fault {
     /// The same, telling which methods are allowed (RFC 9110, 15.5.6).
     pub(crate) fn allowing(self, methods: Box<str>) -> Self {
         Self { allow: Some(methods), ..self }
+    }
+
+    /// The same, for what it means here.
+    pub(crate) fn of_kind(self, kind: Kind) -> Self {
+        Self { kind, ..self }
     }
 
     /// The methods for `Allow`.
@@ -146,7 +153,7 @@ impl Kind {
             Self::ConnectFailed | Self::BadAnswer | Self::UpstreamTls | Self::NoEndpoint => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::UpstreamFull => StatusCode::SERVICE_UNAVAILABLE,
+            Self::UpstreamFull | Self::NoShard => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout | Self::ActionTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyReentries => StatusCode::LOOP_DETECTED,
         }
@@ -158,7 +165,7 @@ impl Kind {
             Self::ConnectFailed => Some("connection_refused"),
             Self::BadAnswer => Some("http_protocol_error"),
             Self::UpstreamTls => Some("tls_certificate_error"),
-            Self::NoEndpoint => Some("destination_unavailable"),
+            Self::NoEndpoint | Self::NoShard => Some("destination_unavailable"),
             Self::UpstreamFull => Some("connection_limit_reached"),
             Self::UpstreamTimeout | Self::ActionTimeout => Some("http_response_timeout"),
             Self::TooManyReentries => Some("proxy_loop_detected"),

@@ -8,7 +8,7 @@ use super::context::{Context, Sent};
 use super::encode;
 use super::facts::RequestFacts;
 use super::fault::Kind;
-use super::outcome;
+use super::{outcome, shard};
 
 /// Closes the books on a request that went through Pingora.
 pub(crate) fn finish(session: &Session, context: &mut Context) {
@@ -16,6 +16,7 @@ pub(crate) fn finish(session: &Session, context: &mut Context) {
     context.asked.lock().current(|tried| {
         tried.ended.get_or_insert_with(|| tried.began.elapsed());
     });
+    shard::settle(context);
     if context.inner {
         return;
     }

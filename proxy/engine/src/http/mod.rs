@@ -26,6 +26,7 @@ pub(crate) mod forward;
 mod hints;
 pub(crate) mod host;
 mod inner;
+pub(crate) mod jwt;
 pub(crate) mod local;
 mod map_memos;
 mod outcome;
@@ -38,6 +39,7 @@ pub(crate) mod route;
 mod rules;
 pub(crate) mod select;
 mod set_cookie;
+mod shard;
 mod streamed;
 pub(crate) mod upgrade;
 mod writer;
@@ -250,6 +252,19 @@ impl ProxyHttp for Phases {
         forward::forward(head, session.req_header(), context).map_err(|fault| context.fail(fault))
     }
 
+    /// Nobody is told what is answered instead of by the shard that has it.
+    async fn upstream_response_filter(
+        &self,
+        session: &mut Session,
+        head: &mut ResponseHeader,
+        context: &mut Self::CTX,
+    ) -> Result<()> {
+        if session.as_ref().retry_buffer_truncated() || !shard::is_missed(head.status, context) {
+            return Ok(());
+        }
+        Err(Error::explain(shard::MISSED, "not in the next shard yet"))
+    }
+
     async fn request_body_filter(
         &self,
         session: &mut Session,
@@ -344,7 +359,7 @@ impl ProxyHttp for Phases {
         context.resident.metrics.upstream_connect_failures.add();
         outcome::not_connected(&error, context);
         context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
-        error.set_retry(select::may_try_again(context));
+        error.set_retry(select::may_try_again(context) || shard::turn(context));
         error.as_up();
         error
     }
@@ -355,14 +370,19 @@ impl ProxyHttp for Phases {
         &self,
         peer: &HttpPeer,
         session: &mut Session,
-        error: Box<Error>,
+        mut error: Box<Error>,
         context: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
         outcome::broke(&error, reused, context);
+        if shard::takes_turn(context) || select::reads_elsewhere(session, context) {
+            error.set_retry(true);
+            context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
+            return error;
+        }
         // The endpoint said that it has not begun: even a POST may go again.
         let is_refused = *error.etype() == h2::REFUSED_STREAM;
-        let mut error = error.more_context(format!("peer: {peer}"));
+        error = error.more_context(format!("peer: {peer}"));
         let retry = if session.as_ref().retry_buffer_truncated() {
             Again::No
         } else if is_refused {
@@ -414,6 +434,10 @@ impl ProxyHttp for Phases {
         error: &Error,
         _kind: ProxyWarnLogContext,
     ) -> bool {
+        if *error.etype() == shard::MISSED {
+            // As expected, and as often as anybody reads.
+            return true;
+        }
         let asked = context.asked.lock();
         let upstream = asked.upstream.as_deref().unwrap_or("-");
         let endpoint = asked.tries.last().map_or("-", |tried| &tried.address);

@@ -9,7 +9,7 @@ use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{cookies, hints, outcome, rules};
+use super::{cookies, hints, outcome, rules, shard};
 
 /// Makes the head of an upstream's answer into what the client receives.
 pub(crate) fn proxied(
@@ -92,6 +92,9 @@ fn apply(
     // What depends on the answer may have been asked for before there was one.
     context.memos.maps.forget_passing();
     hints::ask(head, context)?;
+    if whose == Whose::Upstream {
+        shard::tell(head, request, context)?;
+    }
     let Some(route) = context.route() else { return Ok(()) };
     let cookie_rules = match whose {
         Whose::Upstream => &*route.response_cookies,

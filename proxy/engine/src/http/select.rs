@@ -1,20 +1,24 @@
 //! Phase 6: which endpoint, and how to dial it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use switchback_conf::plan::UpstreamId;
 use switchback_upstream::{Ask, Nobody};
 
 use super::context::{Context, Try};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{announce, outcome};
+use super::shard::Chosen;
+use super::{announce, outcome, shard};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
 pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
-    let snapshot = std::sync::Arc::clone(&context.snapshot);
+    let snapshot = Arc::clone(&context.snapshot);
     let upstream = context.proxy().and_then(|proxy| snapshot.upstream(proxy.upstream));
     let upstream =
         upstream.ok_or_else(|| Fault::ours(Kind::Internal, "the route has no upstream"))?;
@@ -22,6 +26,9 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     // Whoever had it before has it no more.
     outcome::end(context);
     let now = Instant::now();
+    let id = context.proxy().map_or(UpstreamId(0), |proxy| proxy.upstream);
+    shard::choose(head, (id, upstream), context)?;
+    let among = shard::among(head, upstream, context);
     let key = upstream.plan.balance.key.as_ref().map(|template| {
         let mut key = Vec::new();
         template.render(&RequestFacts::new(head, context), &mut key);
@@ -31,18 +38,31 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
+        among,
         ..Ask::at(now, outcome::chance())
     };
-    let choice = upstream.pool.choose(&mut context.attempt, &ask);
-    let choice = choice.map_err(|why| nobody(why, name))?;
+    let chosen = context.chosen.clone();
+    let group = shard::group(upstream, chosen.as_ref());
+    let choice = match group.pool.choose(&mut context.attempt, &ask) {
+        Ok(choice) => choice,
+        // Whoever owns the key is asked at once.
+        Err(_) if shard::turn(context) => {
+            shard::takes_turn(context);
+            return select(head, context);
+        }
+        Err(why) => return Err(shard::judge(nobody(why, name), context)),
+    };
     outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {
         let mut asked = context.asked.lock();
         asked.upstream = Some(name.clone());
-        asked.tries.push(Try::at(choice.target.to_string(), now));
+        let place = chosen.as_ref().and_then(Chosen::shard);
+        asked.epoch = place.map(|(_, epoch)| epoch);
+        let shard = place.map(|(shard, _)| Arc::clone(&shard.name));
+        asked.tries.push(Try { shard, ..Try::at(choice.target.to_string(), now) });
     }
-    let template = upstream.peers.get(choice.endpoint);
+    let template = group.peers.get(choice.endpoint);
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
@@ -70,10 +90,18 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
     Fault::upstream(Kind::NoEndpoint, reason)
 }
 
+/// Whether a read that broke before its answer began is asked of the shard that owns its key, where another was asked.
+pub(crate) fn reads_elsewhere(session: &Session, context: &mut Context) -> bool {
+    let has_begun = session.response_written().is_some();
+    !has_begun && !session.as_ref().retry_buffer_truncated() && shard::turn(context)
+}
+
 /// Whether a try that failed before anything was sent may be followed by another.
 pub(crate) fn may_try_again(context: &Context) -> bool {
     let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    upstream.is_some_and(|upstream| upstream.pool.has_more(&context.attempt))
+    upstream.is_some_and(|upstream| {
+        shard::group(upstream, context.chosen.as_ref()).pool.has_more(&context.attempt)
+    })
 }
 
 /// Whom a request is sent to after a try that failed.

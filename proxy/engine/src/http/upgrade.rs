@@ -23,6 +23,7 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
     access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
+    shard,
 };
 use crate::listen::head::has_token;
 
@@ -127,8 +128,8 @@ async fn connect(
                 error.as_up();
                 context.resident.metrics.upstream_connect_failures.add();
                 outcome::not_connected(&error, context);
-                if !select::may_try_again(context) {
-                    return Err(fail::judge(&error));
+                if !select::may_try_again(context) && !shard::turn(context) {
+                    return Err(shard::judge(fail::judge(&error), context));
                 }
                 tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");
             }

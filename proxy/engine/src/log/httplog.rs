@@ -148,7 +148,7 @@ fn reached(is_head_sent: bool, last: Option<&Try>) -> Reached {
 fn ended(kind: Kind, reached: Reached) -> &'static str {
     use Reached::{Connect, Data, Head, Request};
     match (kind, reached) {
-        (Kind::NoEndpoint, _) => "SC",
+        (Kind::NoEndpoint | Kind::NoShard, _) => "SC",
         (Kind::ClientClosed, Request) => "CR",
         (Kind::ClientClosed, Connect) => "CC",
         (Kind::ClientClosed, Head) => "CH",

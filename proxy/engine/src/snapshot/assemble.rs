@@ -3,27 +3,29 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use pingora_core::protocols::tls::CaType;
 use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use switchback_conf::plan::{
-    self, AccessLogPlan, ActionPlan, ListenAddress, ListenerId, Plan, RoutePlan, SiteId, SitePlan,
-    UpstreamPlan,
+    self, AccessLogPlan, ActionPlan, EndpointAddress, ListenAddress, ListenerId, Plan, RoutePlan,
+    SiteId, SitePlan, UpstreamId, UpstreamPlan,
 };
 use switchback_conf::{Code, Diagnostic, Location, Severity};
 use switchback_files::{Autoindex, Coding, Settings, Symlinks, Types};
 use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
-use switchback_value::Variable;
+use switchback_upstream::Address;
+use switchback_value::{Template, Variable};
 
 use super::map::LiveMap;
 use super::resident::Resident;
+use super::shards::Maker;
 use super::zones::NamedZone;
 use super::{
-    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, pools,
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
-use crate::adapt;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
@@ -49,7 +51,10 @@ pub(crate) fn assemble(
     let upstreams = plan
         .upstreams
         .iter()
-        .map(|upstream| assemble_upstream(upstream, (resident, generation), &mut found))
+        .zip((0..).map(UpstreamId))
+        .map(|(upstream, id)| {
+            assemble_upstream(upstream, (resident, generation), shard_key(&plan, id), &mut found)
+        })
         .collect();
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
@@ -246,19 +251,44 @@ fn host_table(
 
 fn assemble_upstream(
     upstream: &UpstreamPlan,
-    of: (&Resident, u64),
+    (resident, generation): (&Resident, u64),
+    key: Option<&Template>,
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
-    let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
-    let ca = ca.and_then(|path| {
-        authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
-    });
-    let peers = upstream
-        .endpoints
-        .iter()
-        .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
-    let peers = peers.collect();
-    Upstream { plan: upstream.clone(), pool: pools::assemble(upstream, of), peers }
+    let ca = authorities_of(upstream, found);
+    // Those that are there from the beginning are as new as one another.
+    let now = (generation > 1).then(Instant::now);
+    let maker = Maker { upstream, resident, ca: ca.as_ref(), now };
+    Upstream {
+        plan: upstream.clone(),
+        part: maker.part(&upstream.endpoints),
+        sharding: maker.sharding(key, found),
+    }
+}
+
+/// Whom an upstream's certificates are verified by, where it says so.
+pub(super) fn authorities_of(
+    upstream: &UpstreamPlan,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Arc<CaType>> {
+    let path = upstream.tls.as_ref()?.ca.as_deref()?;
+    authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
+}
+
+/// The key of an upstream's shards, as one of its routes has it.
+fn shard_key(plan: &Plan, upstream: UpstreamId) -> Option<&Template> {
+    plan.routes.iter().find_map(|route| match &route.action {
+        ActionPlan::Proxy(proxy) if proxy.upstream == upstream => proxy.shard_key.as_ref(),
+        _ => None,
+    })
+}
+
+pub(super) fn address_of(address: &EndpointAddress) -> Address {
+    match address {
+        EndpointAddress::Ip(address) => Address::Ip(*address),
+        EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },
+        EndpointAddress::Unix(path) => Address::Unix(path.clone()),
+    }
 }
 
 /// The certificates in a PEM file, each checked: Pingora panics on one that does not parse.

@@ -11,6 +11,7 @@ pub(crate) mod map;
 pub(crate) mod own_actions;
 mod pools;
 pub(crate) mod resident;
+pub(crate) mod shards;
 pub(crate) mod zones;
 
 use std::collections::HashMap;
@@ -19,13 +20,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
-use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{
     AccessPlan, ErrorRule, ForwardingPlan, ListenAddress, ListenerPlan, ProcessPlan, RouteId,
     RoutePlan, SiteId, UpstreamId, UpstreamPlan, ZoneId,
 };
 use switchback_route::{EncodedSlash, HostTable, RouteTable};
-use switchback_upstream::Pool;
+use switchback_upstream::{Endpoint, Pool};
 
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -37,6 +37,7 @@ use encodes::EncodeSettings;
 use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
+use shards::{Part, Sharding};
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -157,10 +158,30 @@ impl std::fmt::Debug for Site {
 pub(crate) struct Upstream {
     /// Its settings.
     pub(crate) plan: UpstreamPlan,
-    /// Its endpoints, shared with other snapshots.
-    pub(crate) pool: Pool,
-    /// A peer for each endpoint, complete but for the address.
-    pub(crate) peers: Box<[HttpPeer]>,
+    /// Its endpoints where it has no shards, else nobody.
+    pub(crate) part: Part,
+    /// Its shards, where it has them.
+    pub(crate) sharding: Option<Box<Sharding>>,
+}
+
+impl Upstream {
+    /// Shows each of its pools.
+    pub(crate) fn each_pool(&self, mut see: impl FnMut(&Pool)) {
+        self.part.pools().for_each(&mut see);
+        if let Some(sharding) = &self.sharding {
+            sharding.epoch.load().pools().for_each(see);
+        }
+    }
+
+    /// The endpoints of all its shards.
+    pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
+        let mut endpoints = self.part.endpoints().to_vec();
+        if let Some(sharding) = &self.sharding {
+            let epoch = sharding.epoch.load();
+            endpoints.extend(epoch.endpoints().cloned());
+        }
+        endpoints
+    }
 }
 
 impl Snapshot {
@@ -199,6 +220,8 @@ impl Snapshot {
         resident.dictionaries.set_limit(self.dictionary_room);
         self.access_logs.iter().for_each(AccessLog::take_over);
         self.zones.iter().for_each(NamedZone::take_over);
+        let shardings = self.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref());
+        shardings.for_each(|sharding| sharding.take_over(resident));
     }
 
     /// The site of that id.

@@ -8,6 +8,8 @@ use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
 
+use super::shards::Epochs;
+use super::shards::steps::Taken;
 use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
@@ -18,7 +20,7 @@ use crate::http::concurrency::Gate;
 use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, ShardCounters};
 use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
@@ -48,7 +50,13 @@ pub(crate) struct Resident {
     pub(crate) dictionaries: Dictionaries,
     /// Which origins are dead, where caches are always online.
     pub(crate) origins: Origins,
+    /// The mappings that upstreams with shards have had.
+    pub(crate) epochs: Epochs,
+    /// Which of them are on their way to others.
+    pub(crate) resharding: Taken,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
+    /// What they have had to do.
+    shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.
@@ -59,6 +67,9 @@ pub(crate) struct Resident {
 
 /// An endpoint is its upstream and its address.
 type EndpointKey = (Box<str>, Address);
+
+/// A shard is its upstream and its name.
+type ShardKey = (Box<str>, Box<str>);
 
 /// What a limit of requests in progress is for: a site, or a route of it.
 ///
@@ -108,6 +119,11 @@ impl Resident {
         Arc::clone(endpoints.entry((upstream.into(), address)).or_insert_with_key(new))
     }
 
+    /// What the shard of `upstream` called `name` has done, new or known already.
+    pub(crate) fn shard(&self, upstream: &str, name: &str) -> Arc<ShardCounters> {
+        Arc::clone(self.shards.lock().entry((upstream.into(), name.into())).or_default())
+    }
+
     /// The writer of `target`, new or open already.
     ///
     /// # Errors
@@ -125,6 +141,7 @@ impl Resident {
     /// Lets go of what no snapshot refers to any more.
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -75,7 +75,7 @@ pub(crate) fn status(process: Process, as_json: bool) -> Exit {
     })
 }
 
-fn ask(process: Process, call: impl FnOnce(&Client) -> Result<Exit, CallError>) -> Exit {
+pub(super) fn ask(process: Process, call: impl FnOnce(&Client) -> Result<Exit, CallError>) -> Exit {
     let socket = match socket_of(process) {
         Ok(socket) => socket,
         Err(exit) => return exit,
@@ -123,7 +123,7 @@ fn named_socket(path: &Path, text: &str) -> Option<PathBuf> {
     Some(here.join(pid_file.as_str()?).with_extension("sock"))
 }
 
-fn show_json(value: &impl serde::Serialize, good: bool) -> Exit {
+pub(super) fn show_json(value: &impl serde::Serialize, good: bool) -> Exit {
     let shown = match serde_json::to_string(value) {
         Ok(text) => show(format_args!("{text}\n")),
         Err(error) => fail(error),

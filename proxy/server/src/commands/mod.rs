@@ -14,6 +14,7 @@ mod format;
 mod generate;
 mod proxy;
 mod quick;
+mod reshard;
 mod respond;
 mod run;
 mod schema;
@@ -30,6 +31,7 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Upgrade { process, json } => control::upgrade(process, json),
         Command::Reopen { process } => control::reopen(process),
         Command::Purge(wanted) => control::purge(wanted),
+        Command::Reshard(wanted) => reshard::reshard(wanted),
         Command::Status { process, json } => control::status(process, json),
         Command::Schema => schema::schema(),
         Command::Fmt(wanted) => format::format(wanted),

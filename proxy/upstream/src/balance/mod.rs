@@ -12,6 +12,7 @@ use std::time::Instant;
 
 pub use load::{Load, Outcome};
 
+use crate::shard::Members;
 pub use tier::Member;
 
 pub(crate) use line::{Chance, Line, mix};
@@ -57,12 +58,14 @@ pub struct Ask<'r> {
     pub key: Option<&'r [u8]>,
     /// Whether its method is safe (RFC 9110, 9.2.1).
     pub is_safe: bool,
+    /// Which endpoints of the pool it may go to; `None` is all.
+    pub among: Option<Members>,
 }
 
 impl Ask<'_> {
     /// Nothing is known but the moment.
     #[must_use]
     pub fn at(now: Instant, random: u64) -> Self {
-        Self { now, random, client: None, key: None, is_safe: false }
+        Self { now, random, client: None, key: None, is_safe: false, among: None }
     }
 }

@@ -1,0 +1,198 @@
+//! Which part of an upstream has a request: the shard of its key, and in that whoever has what it asks for.
+
+mod key;
+mod writes;
+
+use std::sync::Arc;
+
+use http::{StatusCode, header};
+use pingora_error::ErrorType;
+use pingora_http::{RequestHeader, ResponseHeader};
+use switchback_conf::plan::{MissingPlan, UpstreamId};
+use switchback_upstream::Attempt;
+use switchback_upstream::shard::{KeyForm, Members, Normal};
+
+use super::context::Context;
+use super::facts::RequestFacts;
+use super::fault::{Fault, Kind};
+use crate::snapshot::Upstream;
+use crate::snapshot::shards::moving::Placed;
+use crate::snapshot::shards::{Epoch, Group, Shard, Sharding};
+
+/// The shard that a request was given to.
+#[derive(Clone, Debug)]
+pub(crate) struct Chosen {
+    upstream: UpstreamId,
+    /// It, where the upstream has shards.
+    placed: Option<Placed>,
+    /// Whether replicas have no part in it.
+    primaries_only: bool,
+    /// Whether the try in hand is given up for one in the other shard.
+    is_turning: bool,
+}
+
+/// Who may have a request.
+pub(super) fn group<'a>(upstream: &'a Upstream, chosen: Option<&'a Chosen>) -> &'a Group {
+    let placed = chosen.and_then(|chosen| chosen.placed.as_ref());
+    let part = placed.map_or(&upstream.part, |placed| &placed.shard.part);
+    part.group(chosen.is_some_and(|chosen| chosen.primaries_only))
+}
+
+/// Which of them its tenant has, where that is not all.
+pub(super) fn among(
+    head: &RequestHeader,
+    upstream: &Upstream,
+    context: &Context,
+) -> Option<Members> {
+    let shuffle = group(upstream, context.chosen.as_ref()).shuffle.as_ref()?;
+    let template = context.proxy()?.shuffle_key.as_ref()?;
+    let facts = RequestFacts::new(head, context);
+    let members = key::with(template, &KeyForm::new(Normal::default(), []), &facts, |key| {
+        shuffle.members(key)
+    });
+    // Nobody's requests are together, apart from those of every tenant as far as can be.
+    Some(members.unwrap_or_else(|| shuffle.members(b"")))
+}
+
+impl Chosen {
+    /// The shard, with the number of the mapping.
+    pub(super) fn shard(&self) -> Option<(&Arc<Shard>, u64)> {
+        self.placed.as_ref().map(|placed| (&placed.shard, placed.epoch))
+    }
+}
+
+/// Finds the shard once; all tries of the request stay in it.
+pub(super) fn choose(
+    head: &RequestHeader,
+    (id, upstream): (UpstreamId, &Upstream),
+    context: &mut Context,
+) -> Result<(), Fault> {
+    let is_divided = upstream.sharding.is_some() || upstream.part.has_replicas();
+    if !is_divided {
+        context.chosen = None;
+        return Ok(());
+    }
+    if context.chosen.as_ref().is_none_or(|chosen| chosen.upstream != id) {
+        let found = upstream.sharding.as_deref().map(|sharding| find(head, sharding, context));
+        let placed = found.transpose()?;
+        if let Some(placed) = &placed {
+            placed.shard.counters.requests.add();
+        }
+        let part = placed.as_ref().map_or(&upstream.part, |placed| &placed.shard.part);
+        let primaries_only =
+            part.has_replicas() && (!head.method.is_safe() || writes::is_recent(head, upstream));
+        context.chosen = Some(Chosen { upstream: id, placed, primaries_only, is_turning: false });
+    }
+    Ok(())
+}
+
+fn find(head: &RequestHeader, sharding: &Sharding, context: &Context) -> Result<Placed, Fault> {
+    let epoch = sharding.epoch.load();
+    let placed = place(head, sharding, &epoch, context)?;
+    placed.ok_or_else(|| Fault::upstream(Kind::NoShard, "no shard has the key of the request"))
+}
+
+fn place(
+    head: &RequestHeader,
+    sharding: &Sharding,
+    epoch: &Epoch,
+    context: &Context,
+) -> Result<Option<Placed>, Fault> {
+    let template = context.proxy().and_then(|proxy| proxy.shard_key.as_ref());
+    let template = template
+        .ok_or_else(|| Fault::ours(Kind::Internal, "the route has no key of its shards"))?;
+    let facts = RequestFacts::new(head, context);
+    // What is tunnelled may be anything.
+    let only_reads = head.method.is_safe() && !head.headers.contains_key(header::UPGRADE);
+    let of_key = |key: &[u8]| epoch.place(key, only_reads);
+    if let Some(placed) = key::with(template, &sharding.form, &facts, of_key) {
+        return Ok(placed);
+    }
+    match sharding.plan.missing {
+        MissingPlan::Client => Ok(of_key(facts.client_text())),
+        MissingPlan::Refuse => {
+            Err(Fault::client(Kind::BadRequest, "the request has no key that tells its shard"))
+        }
+        MissingPlan::Shard(index) => {
+            let name = sharding.plan.shards.get(index).map(|shard| &*shard.name);
+            let shard = epoch.shards.iter().find(|shard| Some(&*shard.name) == name);
+            let stay = |shard: &Arc<Shard>| Placed {
+                shard: Arc::clone(shard),
+                epoch: epoch.number,
+                otherwise: None,
+            };
+            Ok(shard.map(stay))
+        }
+    }
+}
+
+/// Why a try ends when the next shard does not have the key yet.
+pub(super) const MISSED: ErrorType = ErrorType::Custom("MissedInNextShard");
+
+/// Whether the answer to a read of a key that moves says that the next shard does not have it yet; the old one is asked then.
+pub(super) fn is_missed(status: StatusCode, context: &mut Context) -> bool {
+    matches!(status.as_u16(), 404 | 502..=504) && turn(context)
+}
+
+/// Has the shard that still owns the key have the request, if the one that is to have it was asked.
+pub(super) fn turn(context: &mut Context) -> bool {
+    let Some(chosen) = &mut context.chosen else { return false };
+    let Some(placed) = &mut chosen.placed else { return false };
+    let Some((shard, epoch, moving)) = placed.otherwise.take() else { return false };
+    moving.misses.add();
+    shard.counters.requests.add();
+    *placed = Placed { shard, epoch, otherwise: None };
+    chosen.is_turning = true;
+    context.attempt = Attempt::default();
+    true
+}
+
+/// Whether the request is on its way to the other shard.
+pub(super) fn takes_turn(context: &mut Context) -> bool {
+    context.chosen.as_mut().is_some_and(|chosen| std::mem::take(&mut chosen.is_turning))
+}
+
+/// A shard none of whose endpoints can be reached is out of service for its keys; to the client that is no bad gateway.
+pub(super) fn judge(fault: Fault, context: &Context) -> Fault {
+    let is_sharded = context.chosen.as_ref().is_some_and(|chosen| chosen.placed.is_some());
+    match fault.kind() {
+        Kind::ConnectFailed | Kind::NoEndpoint if is_sharded => fault.of_kind(Kind::NoShard),
+        _ => fault,
+    }
+}
+
+/// Tells the client who has answered, where that is asked for, and remembers that it has written.
+pub(super) fn tell(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &Context,
+) -> Result<(), Fault> {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let Some(upstream) = upstream else { return Ok(()) };
+    writes::tell(head, request, upstream)?;
+    if !upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header) {
+        return Ok(());
+    }
+    let who = {
+        let asked = context.asked.lock();
+        let shard = asked.tries.last().and_then(|tried| tried.shard.clone());
+        shard.zip(asked.epoch)
+    };
+    let Some((shard, epoch)) = who else { return Ok(()) };
+    head.insert_header("X-Shard", format!("{shard} {epoch}")).map_err(Fault::internal)
+}
+
+/// Counts what the shard has done.
+pub(super) fn settle(context: &Context) {
+    let placed = context.chosen.as_ref().and_then(|chosen| chosen.placed.as_ref());
+    let Some(Placed { shard, otherwise, .. }) = placed else { return };
+    let asked = context.asked.lock();
+    let Some(last) = asked.tries.last() else { return };
+    shard.counters.bytes.add_many(last.received);
+    if let Some((_, _, moving)) = otherwise {
+        moving.bytes.add_many(last.received);
+    }
+    if last.status.is_none_or(|status| status.is_server_error()) {
+        shard.counters.failures.add();
+    }
+}

@@ -1,0 +1,321 @@
+//! Upstreams whose keys are divided: which shard has a key, and what is known of each shard.
+
+mod made;
+mod metrics;
+pub(crate) mod moving;
+pub(crate) mod steps;
+mod table;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use pingora_core::protocols::tls::CaType;
+use pingora_core::upstreams::peer::HttpPeer;
+use switchback_conf::plan::{
+    EndpointPlan, EndpointRole, MappingPlan, ShardPlan, ShardsPlan, UpstreamPlan,
+};
+use switchback_conf::{Code, Diagnostic};
+use switchback_upstream::shard::{KeyForm, KeyPart, MapError, Normal, ShardMap, Shuffle};
+use switchback_upstream::{Endpoint, Pool};
+use switchback_value::{Piece, Template};
+
+use super::pools;
+use super::resident::Resident;
+use crate::adapt;
+use crate::metrics::ShardCounters;
+pub(crate) use made::Made;
+use made::told;
+pub(crate) use metrics::render;
+use moving::Moving;
+use steps::Kept;
+use table::TableFile;
+
+/// Endpoints that are chosen from, each with a peer that is complete but for the address.
+#[derive(Debug)]
+pub(crate) struct Group {
+    /// The endpoints, shared with other snapshots.
+    pub(crate) pool: Pool,
+    /// A peer for each.
+    pub(crate) peers: Box<[HttpPeer]>,
+    /// Which of them a tenant has, where that is not all.
+    pub(crate) shuffle: Option<Shuffle>,
+}
+
+/// The endpoints of an upstream, or of one of its shards.
+#[derive(Debug)]
+pub(crate) struct Part {
+    /// All of them.
+    all: Group,
+    /// Those that have what is written; `None` where that is all.
+    primaries: Option<Group>,
+}
+
+/// An upstream whose keys are divided.
+#[derive(Debug)]
+pub(crate) struct Sharding {
+    /// Its settings.
+    pub(crate) plan: Arc<ShardsPlan>,
+    /// What is in force.
+    pub(crate) epoch: ArcSwap<Epoch>,
+    /// How values become a key.
+    pub(crate) form: KeyForm,
+    upstream: Box<str>,
+    /// What the configuration says.
+    configured: Arc<Made>,
+    table: Option<TableFile>,
+}
+
+/// The numbers of mappings, each of which is one more than the one before it.
+#[derive(Debug, Default)]
+pub(crate) struct Epochs(Mutex<HashMap<Box<str>, Numbered>>);
+
+/// A mapping with its number.
+type Numbered = (u64, Arc<Made>);
+
+impl Epochs {
+    /// The number that a mapping has, or is to have.
+    fn number(&self, upstream: &str, made: &Arc<Made>) -> u64 {
+        match self.0.lock().get(upstream) {
+            Some((number, known)) if *known == *made => *number,
+            Some((number, _)) => number + 1,
+            None => 1,
+        }
+    }
+
+    fn begin(&self, upstream: &str, number: u64, made: &Arc<Made>) {
+        self.0.lock().insert(upstream.into(), (number, Arc::clone(made)));
+    }
+}
+
+/// One state of a mapping.
+#[derive(Debug)]
+pub(crate) struct Epoch {
+    /// Its number: the first is 1.
+    pub(crate) number: u64,
+    /// In the order of the map.
+    pub(crate) shards: Arc<[Arc<Shard>]>,
+    /// The next mapping, while keys move to it.
+    pub(crate) moving: Option<Arc<Moving>>,
+    map: ShardMap,
+    made: Arc<Made>,
+}
+
+/// A part of an upstream that owns some of its keys.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    /// Its name.
+    pub(crate) name: Arc<str>,
+    /// Its endpoints.
+    pub(crate) part: Part,
+    /// What it has had to do.
+    pub(crate) counters: Arc<ShardCounters>,
+}
+
+/// With what parts are made.
+#[derive(Clone, Copy)]
+pub(super) struct Maker<'a> {
+    pub(super) upstream: &'a UpstreamPlan,
+    pub(super) resident: &'a Resident,
+    pub(super) ca: Option<&'a Arc<CaType>>,
+    /// When endpoints that are new begin; those that are there from the beginning are not.
+    pub(super) now: Option<Instant>,
+}
+
+impl Part {
+    /// Whom a request may go to.
+    pub(crate) fn group(&self, primaries_only: bool) -> &Group {
+        self.primaries.as_ref().filter(|_| primaries_only).unwrap_or(&self.all)
+    }
+
+    /// Whether some endpoints have only what is read.
+    pub(crate) fn has_replicas(&self) -> bool {
+        self.primaries.is_some()
+    }
+
+    /// Its endpoints.
+    pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
+        self.all.pool.endpoints()
+    }
+
+    /// Its pools, which share endpoints.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Pool> {
+        std::iter::once(&self.all).chain(&self.primaries).map(|group| &group.pool)
+    }
+}
+
+impl Maker<'_> {
+    pub(super) fn part(self, endpoints: &[EndpointPlan]) -> Part {
+        let is_primary = |endpoint: &&EndpointPlan| endpoint.role == EndpointRole::Primary;
+        let all: Vec<_> = endpoints.iter().collect();
+        let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
+        let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
+        Part { all: self.group(&all), primaries }
+    }
+
+    fn group(self, endpoints: &[&EndpointPlan]) -> Group {
+        let Self { upstream, resident, ca, now } = self;
+        let peer =
+            |endpoint: &&EndpointPlan| adapt::peer::template(upstream, endpoint, ca.cloned());
+        let peers = endpoints.iter().map(peer).collect();
+        let names: Vec<String> = match upstream.shuffle {
+            Some(_) => endpoints.iter().map(|endpoint| endpoint.address.to_string()).collect(),
+            None => Vec::new(),
+        };
+        let take = upstream.shuffle.as_ref().map(|shuffle| shuffle.take);
+        // Of fewer, everybody has all.
+        let shuffle =
+            take.and_then(|take| Shuffle::new(names.iter().map(|name| &**name), take).ok());
+        Group { pool: pools::assemble(upstream, endpoints, (resident, now)), peers, shuffle }
+    }
+
+    /// The shards of an upstream that has them.
+    ///
+    /// `key` is the key of one of its routes; all have the same form.
+    pub(super) fn sharding(
+        self,
+        key: Option<&Template>,
+        found: &mut Vec<Diagnostic>,
+    ) -> Option<Box<Sharding>> {
+        let (epoch, table) = self.epoch(found)?;
+        let (plan, upstream) = (self.upstream.shards.as_ref()?, &self.upstream.name);
+        let configured = Arc::clone(&epoch.made);
+        let epoch = match self.resident.resharding.kept(upstream, &configured) {
+            Kept::No => Arc::new(epoch),
+            Kept::Yes(epoch) => epoch,
+            Kept::Never => {
+                let message = format!(
+                    "keys of `{upstream}` move to other shards, and these are neither the old nor the next ones"
+                );
+                let wrong = Diagnostic::error(Code::ShardUnfit, plan.at.clone(), message);
+                found.push(wrong.hint("`switchback reshard cutover` or `abort` ends that"));
+                return None;
+            }
+        };
+        Some(Box::new(Sharding {
+            plan: Arc::clone(plan),
+            epoch: ArcSwap::new(epoch),
+            form: form(key, plan),
+            upstream: upstream.clone(),
+            configured,
+            table,
+        }))
+    }
+
+    /// The mapping that the configuration says, and its file.
+    fn epoch(self, found: &mut Vec<Diagnostic>) -> Option<(Epoch, Option<TableFile>)> {
+        let plan = self.upstream.shards.as_ref()?;
+        let (table, file) = match &plan.mapping {
+            MappingPlan::Table { file, .. } => {
+                let (table, file) = TableFile::open(&file.value, &file.at, found)?;
+                (table, Some(file))
+            }
+            _ => (Arc::default(), None),
+        };
+        let made = Arc::new(Made::of(plan, table));
+        let map = match made.build() {
+            Ok(map) => map,
+            Err(wrong) => {
+                let file = file.as_ref();
+                found.extend(wrong.iter().map(|error| told(error, plan, file)));
+                return None;
+            }
+        };
+        let shard = |shard: &ShardPlan| {
+            Arc::new(Shard {
+                name: Arc::from(&*shard.name),
+                part: self.part(&shard.endpoints),
+                counters: self.resident.shard(&self.upstream.name, &shard.name),
+            })
+        };
+        let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
+        let number = self.resident.epochs.number(&self.upstream.name, &made);
+        Some((Epoch { number, shards, moving: None, map, made }, file))
+    }
+}
+
+impl Epoch {
+    /// The same mapping while keys move to another, or do not.
+    fn with(&self, moving: Option<Arc<Moving>>) -> Self {
+        let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
+        Self { number: self.number, shards, moving, map: self.map.clone(), made }
+    }
+
+    /// All its pools, those of shards to be included.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &Pool> {
+        let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
+        self.shards.iter().chain(next).flat_map(|shard| shard.part.pools())
+    }
+
+    /// All its endpoints, those of shards to be included.
+    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
+        self.shards.iter().chain(next).flat_map(|shard| shard.part.endpoints())
+    }
+}
+
+impl Sharding {
+    /// Its mapping is in force from now on.
+    pub(super) fn take_over(&self, resident: &Resident) {
+        let epoch = self.epoch.load();
+        resident.epochs.begin(&self.upstream, epoch.number, &epoch.made);
+        resident.resharding.settle(&self.upstream, &self.configured);
+    }
+
+    /// Whether it has a file to look at.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// Reads its file again if it has changed; one that is wrong changes nothing, and is told of once. Blocks.
+    pub(crate) fn look(&self, resident: &Resident) {
+        let Some(file) = &self.table else { return };
+        if resident.resharding.is_under_way(&self.upstream) {
+            return;
+        }
+        let Some(read) = file.read_changed() else { return };
+        let map = read.and_then(|table| {
+            let told_of = |wrong: Vec<MapError>| {
+                wrong.iter().map(|error| told(error, &self.plan, Some(file))).collect::<Vec<_>>()
+            };
+            let made = Arc::new(Made::of(&self.plan, table));
+            made.build().map(|map| (map, made)).map_err(told_of)
+        });
+        match map {
+            Ok((map, made)) => {
+                let shards = Arc::clone(&self.epoch.load().shards);
+                let number = resident.epochs.number(&self.upstream, &made);
+                resident.epochs.begin(&self.upstream, number, &made);
+                tracing::info!(
+                    upstream = &*self.upstream,
+                    epoch = number,
+                    "the table of shards was read again"
+                );
+                self.epoch.store(Arc::new(Epoch { number, shards, moving: None, map, made }));
+            }
+            Err(wrong) => {
+                let Some(first) = wrong.first() else { return };
+                let (at, more) = (&first.at, wrong.len() - 1);
+                tracing::warn!(
+                    upstream = &*self.upstream,
+                    more,
+                    "keys stay where they were: {at}: {}",
+                    first.message
+                );
+            }
+        }
+    }
+}
+
+/// How values become the key of this form. Without a route nobody asks.
+fn form(key: Option<&Template>, plan: &ShardsPlan) -> KeyForm {
+    let normal = Normal { decode: plan.decode, lowercase: plan.lowercase };
+    let pieces = key.into_iter().flat_map(Template::pieces);
+    let parts = pieces.map(|piece| match piece {
+        Piece::Literal(text) => KeyPart::Literal(text),
+        Piece::Variable(_) => KeyPart::Value,
+    });
+    KeyForm::new(normal, parts)
+}

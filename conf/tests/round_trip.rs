@@ -19,9 +19,9 @@ use switchback_conf::model::{
     Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
     ListenerTls, Log, Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner,
     Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
-    SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText, Text, Tickets,
-    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers, Zone, ZoneDisk, ZonePurge,
+    SendProxy, Site, SiteTls, SocketOptions, StaleOn, Sticky, Syslog, Table, TemplateText, Text,
+    Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts,
+    UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility,
@@ -790,7 +790,13 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         at(any::<u32>().prop_map(|most| OrOn(HotKeys { most: Count::clamped(most % 20) })))
             .prop_map(OrOff::On),
     ];
-    let choosing = (balance(), option::of(at(timeout())), option::of(at(name())), hot_keys);
+    let choosing = (
+        balance(),
+        option::of(at(timeout())),
+        option::of(at(name())),
+        hot_keys,
+        option::of(at(sticky())),
+    );
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
     let timeouts = (timeout(), timeout(), timeout(), timeout())
@@ -801,7 +807,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let times = (timeouts, timeout());
     (vec(endpoint, 0..3), protocol, tls, times, any::<u32>(), choosing).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), tries, choosing)| {
-            let (balance, slow_start, zone, hot_keys) = choosing;
+            let (balance, slow_start, zone, hot_keys, sticky) = choosing;
             Upstream {
                 endpoints,
                 protocol,
@@ -814,7 +820,27 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 slow_start,
                 zone,
                 hot_keys,
+                sticky,
             }
+        },
+    )
+}
+
+fn sticky() -> impl Strategy<Value = Sticky> {
+    let secret = option::of(at(template().prop_map(Text::Template)));
+    let cookie = (option::of(at(text())), secret, option::of(at(milliseconds())), at(text()));
+    let same_site = select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
+    let flags = (same_site, any::<bool>(), option::of(any::<bool>()));
+    (cookie, flags, option::of(at(template()))).prop_map(
+        |((cookie, secret, max_age, path), (same_site, http_only, secure), route)| Sticky {
+            cookie,
+            secret,
+            max_age,
+            path,
+            same_site,
+            http_only,
+            secure,
+            route,
         },
     )
 }

@@ -6,6 +6,7 @@ use serde::Serializer;
 use super::balance::{Balance, HotKeys};
 use super::define::model;
 use super::proxy_protocol::SendProxy;
+use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::text::{Count, Name, OrOff, OrText, Short};
 use super::tls::UpstreamTls;
@@ -43,6 +44,8 @@ model! {
         pub zone: Option<At<Name>> = None,
         /// Whether keys of a `"hash"` that are asked for very often have several endpoints while they are: `"on"`, or a table.
         pub hot_keys: OrOff<At<OrOn<HotKeys>>> = OrOff::Off,
+        /// How the requests of one visitor stay with one endpoint.
+        pub sticky: Option<At<Sticky>> = None,
     }
 }
 
@@ -63,6 +66,7 @@ impl Upstream {
             slow_start: None,
             zone: None,
             hot_keys: OrOff::Off,
+            sticky: None,
         }
     }
 }

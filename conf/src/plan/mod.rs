@@ -32,6 +32,7 @@ mod routes;
 mod rules;
 mod sites;
 mod sockets;
+mod sticky;
 mod texts;
 mod tls;
 mod tolerate;
@@ -73,6 +74,7 @@ pub use maps::MapPlan;
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 pub use sockets::{KeepalivePlan, SocketPlan};
+pub use sticky::{StickyCookiePlan, StickyPlan};
 pub use tolerate::Tolerances;
 pub use variants::VariantsPlan;
 pub use zones::{ZoneDiskPlan, ZonePlan};
@@ -513,6 +515,8 @@ pub struct UpstreamPlan {
     pub resolve_every: Duration,
     /// How it is chosen among the endpoints.
     pub balance: BalancePlan,
+    /// How requests stay with one of them.
+    pub sticky: Option<StickyPlan>,
     /// Where it stands in the configuration.
     pub at: Location,
 }

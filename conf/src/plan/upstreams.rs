@@ -7,7 +7,7 @@ use super::build::Findings;
 use super::{
     EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
-use super::{balance, proxy_protocol};
+use super::{balance, proxy_protocol, sticky};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
@@ -36,6 +36,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),
         balance: balance::plan(upstream, findings),
+        sticky: sticky::plan(upstream, findings),
         at: upstream.at.clone(),
     }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Context {
     pub(crate) attempt: Attempt,
     /// The try in hand, until it is over.
     pub(crate) trying: Option<Trying>,
+    /// The endpoint that its client is told to have from now on.
+    pub(crate) stays_with: Option<usize>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.
@@ -220,6 +222,7 @@ impl Context {
             asked: Arc::default(),
             attempt: Attempt::default(),
             trying: None,
+            stays_with: None,
             inner: false,
             cache: None,
             fetch: None,

@@ -374,7 +374,7 @@ fn argument<'q>(query: &'q [u8], name: &str) -> Option<&'q [u8]> {
 }
 
 /// The first cookie of that name, in any case.
-fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+pub(super) fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
     let lines = headers.get_all(header::COOKIE).into_iter();
     lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';')).find_map(|pair| {
         let pair = pair.trim_ascii();

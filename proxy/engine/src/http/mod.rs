@@ -38,6 +38,7 @@ pub(crate) mod route;
 mod rules;
 pub(crate) mod select;
 mod set_cookie;
+mod sticky;
 mod streamed;
 pub(crate) mod upgrade;
 mod writer;

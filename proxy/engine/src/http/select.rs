@@ -9,7 +9,7 @@ use switchback_upstream::{Ask, Nobody};
 use super::context::{Context, Try};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{announce, outcome};
+use super::{announce, outcome, sticky};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
@@ -27,7 +27,9 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
+    let stuck = sticky::asked_for(upstream.sticky.as_deref(), head, context);
     let ask = Ask {
+        stuck,
         key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
@@ -35,6 +37,7 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     };
     let choice = upstream.pool.choose(&mut context.attempt, &ask);
     let choice = choice.map_err(|why| nobody(why, name))?;
+    context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
     outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {

@@ -22,6 +22,7 @@ use super::resident::Resident;
 use super::zones::NamedZone;
 use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, pools,
+    sticky,
 };
 use crate::adapt;
 use crate::http::concurrency::Limit;
@@ -258,7 +259,9 @@ fn assemble_upstream(
         .iter()
         .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
     let peers = peers.collect();
-    Upstream { plan: upstream.clone(), pool: pools::assemble(upstream, of), peers }
+    let (resident, _) = of;
+    let sticky = sticky::assemble(upstream, resident);
+    Upstream { plan: upstream.clone(), pool: pools::assemble(upstream, of), sticky, peers }
 }
 
 /// The certificates in a PEM file, each checked: Pingora panics on one that does not parse.

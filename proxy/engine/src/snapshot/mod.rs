@@ -11,6 +11,7 @@ pub(crate) mod map;
 pub(crate) mod own_actions;
 mod pools;
 pub(crate) mod resident;
+pub(crate) mod sticky;
 pub(crate) mod zones;
 
 use std::collections::HashMap;
@@ -37,6 +38,7 @@ use encodes::EncodeSettings;
 use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
+use sticky::Sticky;
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -159,6 +161,8 @@ pub(crate) struct Upstream {
     pub(crate) plan: UpstreamPlan,
     /// Its endpoints, shared with other snapshots.
     pub(crate) pool: Pool,
+    /// By what requests stay with an endpoint, if they do.
+    pub(crate) sticky: Option<Box<Sticky>>,
     /// A peer for each endpoint, complete but for the address.
     pub(crate) peers: Box<[HttpPeer]>,
 }

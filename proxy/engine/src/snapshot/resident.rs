@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
 
+use super::sticky::Secret;
 use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
@@ -48,6 +49,8 @@ pub(crate) struct Resident {
     pub(crate) dictionaries: Dictionaries,
     /// Which origins are dead, where caches are always online.
     pub(crate) origins: Origins,
+    /// What cookies are signed with that say which endpoint a visitor has.
+    pub(crate) sticky_secret: Secret,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,

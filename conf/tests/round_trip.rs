@@ -20,8 +20,8 @@ use switchback_conf::model::{
     ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff,
     OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route,
     RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn,
-    Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade,
-    Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Sticky, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
+    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
@@ -792,7 +792,13 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         at(any::<u32>().prop_map(|most| OrOn(HotKeys { most: Count::clamped(most % 20) })))
             .prop_map(OrOff::On),
     ];
-    let choosing = (balance(), option::of(at(timeout())), option::of(at(name())), hot_keys);
+    let choosing = (
+        balance(),
+        option::of(at(timeout())),
+        option::of(at(name())),
+        hot_keys,
+        option::of(at(sticky())),
+    );
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
     let timeouts = (timeout(), timeout(), timeout(), timeout())
@@ -805,7 +811,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let rest = (any::<u32>(), choosing, sharding(endpoints.clone()));
     (endpoints, protocol, tls, times, rest).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), rest)| {
-            let (tries, (balance, slow_start, zone, hot_keys), sharding) = rest;
+            let (tries, (balance, slow_start, zone, hot_keys, sticky), sharding) = rest;
             Upstream {
                 endpoints,
                 protocol,
@@ -818,8 +824,28 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 slow_start,
                 zone,
                 hot_keys,
+                sticky,
                 ..sharding
             }
+        },
+    )
+}
+
+fn sticky() -> impl Strategy<Value = Sticky> {
+    let secret = option::of(at(template().prop_map(Text::Template)));
+    let cookie = (option::of(at(text())), secret, option::of(at(milliseconds())), at(text()));
+    let same_site = select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
+    let flags = (same_site, any::<bool>(), option::of(any::<bool>()));
+    (cookie, flags, option::of(at(template()))).prop_map(
+        |((cookie, secret, max_age, path), (same_site, http_only, secure), route)| Sticky {
+            cookie,
+            secret,
+            max_age,
+            path,
+            same_site,
+            http_only,
+            secure,
+            route,
         },
     )
 }

@@ -7,6 +7,7 @@ use super::balance::{Balance, HotKeys};
 use super::define::model;
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
+use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::table::Table;
 use super::text::{Count, Name, OrOff, OrText, Short};
@@ -61,6 +62,8 @@ model! {
         pub shuffle: Option<At<Shuffle>> = None,
         /// Whether clients are told by `X-Shard: NAME EPOCH` who has answered. For tests and debugging.
         pub shard_header: Option<At<bool>> = None,
+        /// How the requests of one visitor stay with one endpoint.
+        pub sticky: Option<At<Sticky>> = None,
     }
 }
 
@@ -88,6 +91,7 @@ impl Upstream {
             shards: Vec::new(),
             shuffle: None,
             shard_header: None,
+            sticky: None,
         }
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn check_endpoints(
 ) {
     let none = |is_one: fn(&OrText<Endpoint>) -> bool| !endpoints.iter().any(is_one);
     if !endpoints.is_empty() && none(|one| one.weight.value() > 0 && !one.drain) {
-        let message = "no endpoint takes requests: each has weight 0 or is drained";
+        let message = "no endpoint takes new requests: each has weight 0 or is drained";
         findings.error(Code::Empty, at, message);
     } else if !endpoints.is_empty() && none(|one| !one.backup && one.weight.value() > 0) {
         findings.error(Code::Empty, at, "every endpoint is a backup: of what?");

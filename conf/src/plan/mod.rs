@@ -34,6 +34,7 @@ mod shard_keys;
 mod shards;
 mod sites;
 mod sockets;
+mod sticky;
 mod texts;
 mod tls;
 mod tolerate;
@@ -77,6 +78,7 @@ pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;
 pub use shards::{MappingBy, MappingPlan, MissingPlan, RangeOf, ShardPlan, ShardsPlan};
 pub use sockets::{KeepalivePlan, SocketPlan};
+pub use sticky::{StickyCookiePlan, StickyPlan};
 pub use tolerate::Tolerances;
 pub use variants::VariantsPlan;
 pub use zones::{ZoneDiskPlan, ZonePlan};
@@ -521,6 +523,8 @@ pub struct UpstreamPlan {
     pub resolve_every: Duration,
     /// How it is chosen among the endpoints.
     pub balance: BalancePlan,
+    /// How requests stay with one of them.
+    pub sticky: Option<StickyPlan>,
     /// Where it stands in the configuration.
     pub at: Location,
     /// How long a client that has written reads from primaries.

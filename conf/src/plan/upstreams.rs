@@ -8,7 +8,7 @@ use super::{
     EndpointAddress, EndpointPlan, EndpointRole, UpstreamId, UpstreamPlan, UpstreamTimeouts,
     UpstreamTlsPlan,
 };
-use super::{balance, proxy_protocol, shard_keys, shards};
+use super::{balance, proxy_protocol, shard_keys, shards, sticky};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Endpoint, Name, OrText, Upstream, UpstreamTls, is_host_name};
@@ -41,6 +41,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),
         balance: balance::plan(upstream, findings),
+        sticky: sticky::plan(upstream, findings),
         at: upstream.at.clone(),
         read_your_writes: plan_read_your_writes(upstream, findings),
         shards: shards::plan(upstream, findings),
@@ -54,12 +55,15 @@ pub(super) fn all_endpoints(upstream: &Upstream) -> impl Iterator<Item = &Endpoi
     upstream.endpoints.iter().chain(sharded).map(|endpoint| &endpoint.0)
 }
 
+pub(super) fn is_replica(endpoint: &Endpoint) -> bool {
+    endpoint.role.value == EndpointRole::Replica
+}
+
 fn plan_read_your_writes(
     upstream: &Upstream,
     findings: &mut Findings<'_>,
 ) -> Option<std::time::Duration> {
     let window = upstream.read_your_writes.as_ref()?;
-    let is_replica = |endpoint: &Endpoint| endpoint.role.value == EndpointRole::Replica;
     if !all_endpoints(upstream).any(is_replica) {
         let message = "`read_your_writes` has no effect: no endpoint has the role of a replica";
         findings.report(Diagnostic::warning(Code::NoEffect, window.at.clone(), message));
@@ -77,8 +81,7 @@ pub(super) fn plan_endpoints(
 ) -> Vec<EndpointPlan> {
     let mut seen: HashMap<&EndpointAddress, &Location> = HashMap::new();
     let mut plans = Vec::with_capacity(endpoints.len());
-    let is_replica = |endpoint: &OrText<Endpoint>| endpoint.role.value == EndpointRole::Replica;
-    if !endpoints.is_empty() && endpoints.iter().all(is_replica) {
+    if !endpoints.is_empty() && endpoints.iter().all(|endpoint| is_replica(endpoint)) {
         let message = "there are replicas only: nobody would have what is written";
         let found = Diagnostic::error(Code::ShardUnfit, at.clone(), message);
         findings.report(found.hint("at least one endpoint without `role` is the primary"));

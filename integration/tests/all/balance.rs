@@ -1,7 +1,7 @@
 //! Whom requests go to inside a pool.
 
 use switchback_integration::{
-    Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, site,
+    Answer, Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, site,
 };
 
 /// Origins that say their number, and answer `/slow` when the gate lets them.
@@ -125,8 +125,7 @@ fn a_client_that_goes_away_is_in_flight_no_more() {
 
 #[test]
 fn a_tunnel_is_in_flight_until_it_ends() {
-    let origin = Origin::start().serve("/slow", switchback_integration::Answer::Tunnel);
-    let origins = [origin.serve("*", Reply::ok("0"))];
+    let origins = [Origin::start().serve("*", Reply::ok("0")).serve("/slow", Answer::Tunnel)];
     let proxy = Proxy::start(&pool(&origins, &["max_connections = 1"], ""));
     let mut client = proxy.client();
     let upgrade = get("/slow")
@@ -178,4 +177,72 @@ fn an_endpoint_that_a_reload_adds_starts_slowly() {
     let new = order.matches('1').count();
     // A tenth of its share of the half, by chance.
     assert!((1..25).contains(&new), "{order}");
+}
+
+/// The cookie of an answer, as a client sends it back.
+fn cookie(answer: &switchback_integration::Response) -> String {
+    let line = answer.headers.get("set-cookie").unwrap_or_default();
+    line.split(';').next().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_visitor_stays_by_a_signed_cookie_also_when_the_endpoint_is_drained() {
+    let (origins, _gate) = numbered::<2>();
+    let lines = "balance = \"round_robin\"\nsticky = { cookie = \"stay\", max_age = \"1h\" }";
+    let proxy = Proxy::start(&pool(&origins, &["", ""], lines));
+    let first = proxy.get("/");
+    let line = first.headers.get("set-cookie").unwrap_or_default().to_owned();
+    assert!(line.starts_with("stay=") && !line.contains("127.0.0.1"), "{line}");
+    assert!(line.ends_with("; Path=/; Max-Age=3600; SameSite=Lax; HttpOnly"), "{line}");
+    let (own, stays) =
+        (first.text(), get("/").header("Cookie", &format!("a=b; {}", cookie(&first))));
+    let expect_own = || {
+        for _ in 0..4 {
+            let answer = proxy.ask(&stays);
+            answer.expect_status(200).expect_body(&own).expect_no_header("set-cookie");
+        }
+    };
+    expect_own();
+
+    let said = if own == "0" { ["drain = true", ""] } else { ["", "drain = true"] };
+    proxy.reload(&pool(&origins, &said, lines)).expect_accepted();
+    expect_own();
+    assert!((0..4).all(|_| asked(&proxy, "/") != own));
+
+    // What nobody has signed is as good as nothing, and so is what belongs to an endpoint that is gone.
+    let forged = get("/").header("Cookie", "stay=AAAAAAAAAAAAAAAAAAAAAA");
+    assert!(!cookie(&proxy.ask(&forged)).is_empty());
+    let other = if own == "0" { &origins[1..] } else { &origins[..1] };
+    proxy.reload(&pool(other, &[""], lines)).expect_accepted();
+    let moved = proxy.ask(&stays);
+    assert_ne!(moved.text(), own);
+    assert_ne!(cookie(&moved), cookie(&first));
+}
+
+#[test]
+fn proxies_that_share_a_secret_send_a_visitor_to_the_same_endpoint() {
+    let (origins, _gate) = numbered::<3>();
+    let lines = |secret: &str| {
+        format!("sticky = {{ cookie = \"stay\", secret = \"{secret}\", secure = true }}")
+    };
+    let config = pool(&origins, &["", "", ""], &lines("sixteen bytes or more"));
+    let [one, other] = [(); 2].map(|()| Proxy::start(&config));
+    let stranger = Proxy::start(&pool(&origins, &["", "", ""], &lines("another secret of theirs")));
+    for _ in 0..5 {
+        let first = one.get("/");
+        assert!(first.headers.get("set-cookie").is_some_and(|line| line.ends_with("; Secure")));
+        let stays = get("/").header("Cookie", &cookie(&first));
+        other.ask(&stays).expect_body(first.text()).expect_no_header("set-cookie");
+        assert!(stranger.ask(&stays).headers.get("set-cookie").is_some());
+    }
+}
+
+#[test]
+fn a_variable_may_name_the_endpoint() {
+    let (origins, _gate) = numbered::<2>();
+    let said = ["id = \"a\"", "id = \"b\", weight = 0"];
+    let proxy = Proxy::start(&pool(&origins, &said, "sticky = { route = \"$arg_to\" }"));
+    for (path, origin) in [("/?to=a", "0"), ("/?to=b", "1"), ("/?to=c", "0"), ("/", "0")] {
+        proxy.get(path).expect_body(origin).expect_no_header("set-cookie");
+    }
 }

@@ -173,7 +173,7 @@ fn endpoints_share_by_weight() {
     let origins = [Origin::start(), Origin::start()];
     let [one, two] = [origins[0].endpoint(), origins[1].endpoint()];
     let config = site().top("workers = 1").route("/*", "proxy = \"app\"").toml(format_args!(
-        "[upstreams.app]\nendpoints = [\"{one}\", {{ address = \"{two}\", weight = 3 }}]"
+        "[upstreams.app]\nendpoints = [\"{one}\", {{ address = \"{two}\", weight = 3 }}]\nbalance = \"round_robin\""
     ));
     let proxy = Proxy::start(&config);
     for _ in 0..40 {

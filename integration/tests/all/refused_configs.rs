@@ -88,9 +88,9 @@ fn broken() -> Vec<(&'static str, Config, &'static str)> {
         ("no action", sound().route("/", ""), "respond"),
         ("no endpoint", sound().toml("[upstreams.a]\nendpoints = []"), "endpoint"),
         (
-            "a weight of nought",
-            sound().toml("[upstreams.a]\nendpoints = [{ address = \"a:1\", weight = 0 }]"),
-            "between 1 and 1000",
+            "a weight above the most",
+            sound().toml("[upstreams.a]\nendpoints = [{ address = \"a:1\", weight = 1001 }]"),
+            "between 0 and 1000",
         ),
         (
             "two listeners on one address",

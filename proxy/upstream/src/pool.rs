@@ -116,7 +116,7 @@ impl Pool {
     /// An endpoint that this request has not tried.
     ///
     /// When it has tried all of them, those with several addresses are tried again at the next one. The choice counts as in
-    /// flight until its guard is dropped.
+    /// flight until its guard is dropped. Who stays with an endpoint has it, drained or not, while it can be had.
     ///
     /// # Errors
     /// There is nobody to choose.
@@ -124,15 +124,22 @@ impl Pool {
         if attempt.made >= self.tries() {
             return Err(Nobody::TriesUsed);
         }
-        let found = self.tiers.iter().find_map(|tier| self.choose_in(tier, attempt, ask));
-        let again =
-            || self.tiers.iter().find_map(|tier| self.pick(tier, Round::Again, attempt, ask));
-        let choice = found.or_else(again).ok_or_else(|| self.why_nobody(attempt))?;
+        let stuck = ask.stuck.filter(|index| self.may(*index, Round::Untried, attempt, ask));
+        let stuck = stuck.and_then(|index| self.enter(index));
+        let found = stuck.or_else(|| self.choose_anew(attempt, ask));
+        let choice = found.ok_or_else(|| self.why_nobody(attempt))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
         }
         attempt.made += 1;
         Ok(choice)
+    }
+
+    fn choose_anew(&self, attempt: &Attempt, ask: &Ask<'_>) -> Option<Choice> {
+        let found = self.tiers.iter().find_map(|tier| self.choose_in(tier, attempt, ask));
+        let again =
+            || self.tiers.iter().find_map(|tier| self.pick(tier, Round::Again, attempt, ask));
+        found.or_else(again)
     }
 
     /// Puts together what threads have counted of hot keys: ten times a second, off the request path.

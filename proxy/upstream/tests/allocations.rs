@@ -82,3 +82,45 @@ fn a_key_is_written_into_the_room_it_is_given() {
     let found = measure(|| form.append(b"A%2fb%zz/", &mut key));
     assert_eq!((found.count_total, &*key), (0, &b"a%2Fb%25zz%2F"[..]));
 }
+
+#[test]
+fn endpoints_are_chosen_without_the_heap() {
+    use std::net::SocketAddr;
+    use std::time::{Duration, Instant};
+
+    use switchback_upstream::{
+        Address, Ask, Attempt, Balance, Endpoint, Member, Outcome, Pool, Settings,
+    };
+
+    let hash = |is_consistent, bound, hot| Balance::Hash { is_consistent, bound, hot };
+    for balance in [
+        Balance::P2c,
+        Balance::RoundRobin,
+        Balance::LeastRequests,
+        Balance::LeastTime,
+        Balance::Random,
+        Balance::IpHash,
+        hash(false, None, None),
+        hash(true, Some(125), Some(16)),
+    ] {
+        let member = |port: u16| {
+            let address = SocketAddr::from(([10, 0, 0, 1], port));
+            Member::new(Arc::new(Endpoint::new(Address::Ip(address))), port.into())
+        };
+        let settings = Settings { balance, tries: 3, ..Settings::default() };
+        let pool = Pool::new(settings, (1..9).map(member).collect());
+        let now = Instant::now();
+        let choose = |random: u64| {
+            let ask = Ask { key: Some(b"/hot"), is_safe: true, ..Ask::at(now, random) };
+            let choice = pool.choose(&mut Attempt::default(), &ask).ok();
+            let first_byte = Duration::from_millis(random % 7);
+            let outcome = Outcome::Answered { status: 200, first_byte };
+            choice.iter().for_each(|one| one.in_flight.endpoint().load().told(outcome, now));
+        };
+        // What is made once for each thread is made by then, and the key is hot.
+        (0..1_000).for_each(choose);
+        pool.merge_hot_keys();
+        let counted = measure(|| (0..100).for_each(choose));
+        assert_eq!(counted.count_total, 0, "{balance:?}");
+    }
+}

@@ -58,6 +58,8 @@ pub(crate) struct Context {
     pub(crate) trying: Option<Trying>,
     /// The part of the upstream in hand that has it, once it is chosen.
     pub(crate) chosen: Option<Chosen>,
+    /// The endpoint that its client is told to have from now on.
+    pub(crate) stays_with: Option<usize>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.
@@ -228,6 +230,7 @@ impl Context {
             attempt: Attempt::default(),
             trying: None,
             chosen: None,
+            stays_with: None,
             inner: false,
             cache: None,
             fetch: None,

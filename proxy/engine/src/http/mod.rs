@@ -40,6 +40,7 @@ mod rules;
 pub(crate) mod select;
 mod set_cookie;
 mod shard;
+mod sticky;
 mod streamed;
 pub(crate) mod upgrade;
 mod writer;

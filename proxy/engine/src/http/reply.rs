@@ -9,7 +9,7 @@ use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{cookies, hints, outcome, rules, shard};
+use super::{cookies, hints, outcome, rules, shard, sticky};
 
 /// Makes the head of an upstream's answer into what the client receives.
 pub(crate) fn proxied(
@@ -33,7 +33,8 @@ pub(crate) fn proxied(
         return Ok(());
     }
     serve::tell_passed(head, context)?;
-    apply(head, Whose::Upstream, request, context)
+    apply(head, Whose::Upstream, request, context)?;
+    sticky::tell(head, context)
 }
 
 /// What the upstream said of its own connection ends here (RFC 9110, 7.6.1).
@@ -63,7 +64,8 @@ pub(crate) fn switched(
     context: &mut Context,
 ) -> Result<(), Fault> {
     record(head, context);
-    apply(head, Whose::Upstream, request, context)
+    apply(head, Whose::Upstream, request, context)?;
+    sticky::tell(head, context)
 }
 
 /// The same for an answer made here, or stored here and the upstream's nevertheless.

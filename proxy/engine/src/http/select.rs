@@ -13,7 +13,7 @@ use super::context::{Context, Try};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::shard::Chosen;
-use super::{announce, outcome, shard};
+use super::{announce, outcome, shard, sticky};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
@@ -34,7 +34,9 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
+    let stuck = sticky::asked_for(upstream.sticky.as_deref(), head, context);
     let ask = Ask {
+        stuck,
         key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
@@ -52,6 +54,7 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         }
         Err(why) => return Err(shard::judge(nobody(why, name), context)),
     };
+    context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
     outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {

@@ -24,7 +24,7 @@ use super::resident::Resident;
 use super::shards::Maker;
 use super::zones::NamedZone;
 use super::{
-    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, sticky,
 };
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -263,6 +263,7 @@ fn assemble_upstream(
         plan: upstream.clone(),
         part: maker.part(&upstream.endpoints),
         sharding: maker.sharding(key, found),
+        sticky: sticky::assemble(upstream, resident),
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod own_actions;
 mod pools;
 pub(crate) mod resident;
 pub(crate) mod shards;
+pub(crate) mod sticky;
 pub(crate) mod zones;
 
 use std::collections::HashMap;
@@ -38,6 +39,7 @@ use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
 use shards::{Part, Sharding};
+use sticky::Sticky;
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -162,6 +164,8 @@ pub(crate) struct Upstream {
     pub(crate) part: Part,
     /// Its shards, where it has them.
     pub(crate) sharding: Option<Box<Sharding>>,
+    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
+    pub(crate) sticky: Option<Box<Sticky>>,
 }
 
 impl Upstream {

@@ -10,6 +10,7 @@ use switchback_upstream::{Address, Endpoint};
 
 use super::shards::Epochs;
 use super::shards::steps::Taken;
+use super::sticky::Secret;
 use super::zones::Zones;
 use crate::action::Actions;
 use crate::encoders::Encoders;
@@ -54,6 +55,8 @@ pub(crate) struct Resident {
     pub(crate) epochs: Epochs,
     /// Which of them are on their way to others.
     pub(crate) resharding: Taken,
+    /// What cookies are signed with that say which endpoint a visitor has.
+    pub(crate) sticky_secret: Secret,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,

@@ -56,6 +56,8 @@ pub struct Ask<'r> {
     pub client: Option<IpAddr>,
     /// What requests are held together by, where they are.
     pub key: Option<&'r [u8]>,
+    /// The endpoint, by its position in the pool, that the request is to stay with.
+    pub stuck: Option<usize>,
     /// Whether its method is safe (RFC 9110, 9.2.1).
     pub is_safe: bool,
     /// Which endpoints of the pool it may go to; `None` is all.
@@ -66,6 +68,6 @@ impl Ask<'_> {
     /// Nothing is known but the moment.
     #[must_use]
     pub fn at(now: Instant, random: u64) -> Self {
-        Self { now, random, client: None, key: None, is_safe: false, among: None }
+        Self { now, random, client: None, key: None, stuck: None, is_safe: false, among: None }
     }
 }

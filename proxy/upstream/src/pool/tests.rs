@@ -312,3 +312,25 @@ fn whoever_is_new_has_a_tenth_of_its_share_and_then_more() {
         );
     }
 }
+
+#[test]
+fn whoever_stays_with_an_endpoint_has_it_while_it_can_be_had() {
+    for balance in ALL {
+        let drained = |member: &mut Member| member.is_draining = true;
+        let light = |member: &mut Member| (member.weight, member.most) = (0, 1);
+        let pool = of(settings(balance), &[&drained, &light, &|_| ()]);
+        for stuck in [0, 1, 2] {
+            let ask = Ask { stuck: Some(stuck), ..ask(5) };
+            let mut attempt = Attempt::default();
+            assert_eq!(pool.choose(&mut attempt, &ask).unwrap().endpoint, stuck, "{balance:?}");
+            // When that came to nothing, somebody else has it.
+            let next = pool.choose(&mut attempt, &ask).map(|choice| choice.endpoint);
+            assert_eq!(next, if stuck == 2 { Err(Nobody::NoneLeft) } else { Ok(2) });
+        }
+        let ask = Ask { stuck: Some(1), ..ask(5) };
+        let _full = pool.choose(&mut Attempt::default(), &ask).unwrap();
+        assert_eq!(pool.choose(&mut Attempt::default(), &ask).unwrap().endpoint, 2);
+        let nobody = Ask { stuck: Some(7), ..ask };
+        assert_eq!(pool.choose(&mut Attempt::default(), &nobody).unwrap().endpoint, 2);
+    }
+}

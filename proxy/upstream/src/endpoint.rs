@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::balance::Load;
+
 /// Where an endpoint is, as the operator said it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -57,6 +59,7 @@ pub struct Endpoint {
     address: Address,
     targets: ArcSwap<Vec<Target>>,
     next: AtomicUsize,
+    load: Load,
 }
 
 impl Endpoint {
@@ -68,7 +71,14 @@ impl Endpoint {
             Address::Unix(path) => vec![Target::Unix(path.clone())],
             Address::Name { .. } => Vec::new(),
         };
-        Self { address, targets: ArcSwap::from_pointee(targets), next: AtomicUsize::new(0) }
+        let targets = ArcSwap::from_pointee(targets);
+        Self { address, targets, next: AtomicUsize::new(0), load: Load::default() }
+    }
+
+    /// What it has to do, and how fast it does it.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Where it is, as the operator said it.

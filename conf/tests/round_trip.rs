@@ -11,16 +11,17 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, Bandwidth, BestLevels, BindAddress, Cache, CacheKey, CacheLock, CacheOrOff,
-    Certificate, ClientCertificates, ClientVerify, Concurrency, Connections, Control, CookieRule,
-    CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode, EncodeLevels,
-    EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus,
-    Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images, ImagesOrOff,
-    Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log, Map, Matcher,
-    MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource,
-    Rate, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions,
-    StaleOn, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
-    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Access, AccessLog, AtOnce, Bandwidth, BestLevels, BindAddress, Breaker, Cache, CacheKey,
+    CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency, Connections,
+    Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode,
+    EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors,
+    FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images,
+    ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log,
+    Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Percent, Proxy,
+    ProxyProtocol, ProxySource, Queue, Rate, Redirect, Respond, Retry, RetryOn, Rotate, Route,
+    RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText,
+    Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts,
+    UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
@@ -785,15 +786,59 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
-    (vec(endpoint, 0..3), protocol, tls, timeouts, any::<u32>(), timeout()).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), timeouts, tries, resolve_every)| Upstream {
-            endpoints,
-            protocol,
-            tls,
-            send_proxy,
-            timeouts,
-            tries: Count::clamped(tries),
-            resolve_every,
+    let turns = (any::<u32>(), timeout(), overload());
+    (vec(endpoint, 0..3), protocol, tls, timeouts, turns).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), timeouts, (tries, resolve_every, overload))| {
+            Upstream {
+                endpoints,
+                protocol,
+                tls,
+                send_proxy,
+                timeouts,
+                tries: Count::clamped(tries),
+                resolve_every,
+                ..overload
+            }
+        },
+    )
+}
+
+/// An upstream that says nothing but how it is kept from overload.
+fn overload() -> impl Strategy<Value = Upstream> {
+    let on = vec![
+        RetryOn::Connect,
+        RetryOn::RefusedStream,
+        RetryOn::Reset,
+        RetryOn::Timeout,
+        RetryOn::Status(StatusCode::BAD_GATEWAY),
+    ];
+    let percent = || (0_u8..=100).prop_map(|percent| Percent::new(percent).unwrap());
+    let retry = (vec(at(select(on)), 0..3), percent(), any::<u32>(), timeout()).prop_map(
+        |(on, budget, least, within)| Retry { on, budget, least: Count::clamped(least), within },
+    );
+    let breaker = (percent(), any::<u32>(), timeout(), timeout()).prop_map(
+        |(errors, least, open, longest)| {
+            OrOn(Breaker { errors, least: Count::clamped(least), open, longest })
+        },
+    );
+    let at_once = prop_oneof![
+        Just(AtOnce::Adaptive),
+        Just(AtOnce::Off),
+        (1_u32..1000).prop_map(AtOnce::Fixed)
+    ];
+    let queue = (any::<u32>(), timeout())
+        .prop_map(|(most, wait)| Queue { most: Count::clamped(most), wait });
+    let waits = (at(at_once), option::of(at(queue)), option::of(at(template())));
+    let source = vec(at(any::<std::net::IpAddr>()), 0..3);
+    (retry, option::of(at(breaker)), waits, source).prop_map(
+        |(retry, breaker, (concurrency, queue, priority), source)| Upstream {
+            retry,
+            breaker,
+            concurrency,
+            queue,
+            priority,
+            source,
+            ..Upstream::new([])
         },
     )
 }

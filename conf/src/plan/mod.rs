@@ -25,6 +25,7 @@ mod map_lines;
 mod map_order;
 mod maps;
 mod matchers;
+mod overload;
 mod process;
 mod proxy_protocol;
 mod routes;
@@ -68,6 +69,7 @@ pub use log::{
 };
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
+pub use overload::{AtOncePlan, BreakerPlan, OverloadPlan, RetryPlan};
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 pub use sockets::{KeepalivePlan, SocketPlan};
@@ -509,6 +511,8 @@ pub struct UpstreamPlan {
     pub tries: u32,
     /// How often host names are resolved again.
     pub resolve_every: Duration,
+    /// What keeps it from being asked for more than it can do.
+    pub overload: OverloadPlan,
     /// Where it stands in the configuration.
     pub at: Location,
 }

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::build::Findings;
-use super::proxy_protocol;
 use super::{
     EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
+use super::{overload, proxy_protocol};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
@@ -35,6 +35,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),
+        overload: overload::plan(upstream, findings),
         at: upstream.at.clone(),
     }
 }

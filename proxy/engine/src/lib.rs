@@ -276,6 +276,7 @@ impl Engine {
         resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
         http::cache::counters::render(out, &self.shared.cell.load().zones);
+        http::overload::counters::render(out, &self.shared.cell.load().upstreams);
         metrics::sample(
             out,
             ("generation", "Configurations put in force so far.", "gauge"),

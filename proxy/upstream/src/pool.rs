@@ -1,9 +1,11 @@
 //! Interchangeable endpoints, and the tries of one request over them.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use crate::balance::{Ask, Balance, Member, Tier};
 use crate::endpoint::{Endpoint, Target};
+use crate::limit::Pass;
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
@@ -12,6 +14,8 @@ pub struct Pool {
     members: Box<[Member]>,
     tiers: Box<[Tier]>,
     tries: usize,
+    /// Whether breakers are asked.
+    breaks: bool,
 }
 
 /// The tries of one request. Lives on the stack: choosing does not allocate.
@@ -37,19 +41,33 @@ pub struct Choice {
 
 /// One request at an endpoint, until it is dropped: whichever way the try ends.
 #[derive(Debug)]
-pub struct InFlight(Arc<Endpoint>);
+pub struct InFlight {
+    endpoint: Arc<Endpoint>,
+    /// How its breaker let it through, if it is asked.
+    pass: Option<Pass>,
+}
 
 impl InFlight {
     /// Where.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
+    }
+
+    /// How the endpoint's breaker let it through; `None` where breakers are not asked.
+    #[must_use]
+    pub fn pass(&self) -> Option<Pass> {
+        self.pass
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.load().leave();
+        self.endpoint.load().leave();
+        if let Some(pass) = self.pass {
+            // Of one that told its outcome, the breaker knows already.
+            self.endpoint.breaker().forget(pass);
+        }
     }
 }
 
@@ -81,7 +99,22 @@ impl Pool {
         let endpoints = members.iter().map(|member| Arc::clone(&member.endpoint)).collect();
         let indexes: Vec<u32> = (0..).zip(&members).map(|(index, _)| index).collect();
         let tiers = Box::new([Tier::new(balance, &members, &indexes)]);
-        Self { endpoints, members, tiers, tries }
+        Self { endpoints, members, tiers, tries, breaks: false }
+    }
+
+    /// The same, passing over endpoints whose breaker is open.
+    #[must_use]
+    pub fn with_breakers(self) -> Self {
+        Self { breaks: true, ..self }
+    }
+
+    /// How long nobody is there to choose because all breakers are open, if that is so.
+    #[must_use]
+    pub fn closed_for(&self, now: Instant) -> Option<Duration> {
+        let endpoints = self.endpoints.iter().filter(|_| self.breaks);
+        let times: Option<Vec<Duration>> =
+            endpoints.map(|endpoint| endpoint.breaker().closed_for(now)).collect();
+        times?.into_iter().min()
     }
 
     /// Its endpoints.
@@ -129,18 +162,23 @@ impl Pool {
         attempt: &Attempt,
         ask: &Ask<'_>,
     ) -> Option<Choice> {
-        let index = tier.pick(&self.members, ask, |index| self.may(index, round, attempt))?;
+        let index =
+            tier.pick(&self.members, ask, |index| self.may(index, (round, ask.now), attempt))?;
         let endpoint = &self.members.get(index)?.endpoint;
         let target = endpoint.target()?;
+        // Of several that would be the one to probe, one is.
+        let pass = if self.breaks { Some(endpoint.breaker().pass(ask.now)?) } else { None };
         endpoint.load().enter(u32::MAX);
-        Some(Choice { endpoint: index, target, in_flight: InFlight(Arc::clone(endpoint)) })
+        let in_flight = InFlight { endpoint: Arc::clone(endpoint), pass };
+        Some(Choice { endpoint: index, target, in_flight })
     }
 
     /// Whether an endpoint may be chosen.
-    fn may(&self, index: usize, round: Round, attempt: &Attempt) -> bool {
+    fn may(&self, index: usize, (round, now): (Round, Instant), attempt: &Attempt) -> bool {
         let Some(member) = self.members.get(index) else { return false };
         let times = attempt.times(index);
-        times < member.endpoint.width() && (times == 0 || round == Round::Again)
+        let is_open = || self.breaks && member.endpoint.breaker().closed_for(now).is_some();
+        times < member.endpoint.width() && (times == 0 || round == Round::Again) && !is_open()
     }
 }
 
@@ -168,7 +206,7 @@ impl Pool {
     fn in_flight(&self, index: usize) -> InFlight {
         let endpoint = Arc::clone(&self.endpoints[index]);
         endpoint.load().enter(u32::MAX);
-        InFlight(endpoint)
+        InFlight { endpoint, pass: None }
     }
 }
 

@@ -8,7 +8,7 @@ use switchback_upstream::{Ask, Nobody};
 
 use super::context::{Context, Try};
 use super::fault::{Fault, Kind};
-use super::{announce, outcome};
+use super::{announce, outcome, overload};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
@@ -27,7 +27,10 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         ..Ask::at(now, outcome::chance())
     };
     let choice = upstream.pool.choose(&mut context.attempt, &ask);
-    let choice = choice.map_err(|why| nobody(why, name))?;
+    let choice = choice.map_err(|why| match upstream.pool.closed_for(now) {
+        Some(time) => overload::later(format!("every endpoint of upstream `{name}` fails"), time),
+        None => nobody(why, name),
+    })?;
     outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {
@@ -39,6 +42,13 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
+    if !upstream.plan.overload.sources.is_empty() {
+        adapt::peer::from_source(
+            &mut peer,
+            &upstream.plan.overload.sources,
+            upstream.guard.next_source(),
+        );
+    }
     if let Some(send) = &upstream.plan.send_proxy {
         let header = announce::header(send, head, context);
         adapt::announce(&mut peer, header, context.connection.number);
@@ -61,6 +71,12 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
 pub(crate) fn may_try_again(context: &Context) -> bool {
     let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
     upstream.is_some_and(|upstream| upstream.pool.has_more(&context.attempt))
+}
+
+/// How many addresses of this machine the upstream is reached from.
+pub(crate) fn sources(context: &Context) -> usize {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    upstream.map_or(0, |upstream| upstream.plan.overload.sources.len())
 }
 
 /// Whom a request is sent to after a try that failed.

@@ -22,7 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
-    access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
+    access, answer, concurrency, fail, finish, forward, outcome, overload, receive, reply, route,
+    select,
 };
 use crate::listen::head::has_token;
 
@@ -126,9 +127,8 @@ async fn connect(
             Err(mut error) => {
                 error.as_up();
                 context.resident.metrics.upstream_connect_failures.add();
-                outcome::not_connected(&error, context);
-                if !select::may_try_again(context) {
-                    return Err(fail::judge(&error));
+                if !overload::retry::after_connect(&error, context) {
+                    return Err(context.fault.take().unwrap_or_else(|| fail::judge(&error)));
                 }
                 tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");
             }

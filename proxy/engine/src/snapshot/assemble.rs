@@ -26,6 +26,7 @@ use super::{
 };
 use crate::adapt;
 use crate::http::concurrency::Limit;
+use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
@@ -264,7 +265,10 @@ fn assemble_upstream(
     let endpoints: Vec<(Arc<Endpoint>, u32)> =
         upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
     let pool = Pool::new(Balance::RoundRobin, endpoints, upstream.tries);
-    Upstream { plan: upstream.clone(), pool, peers }
+    let pool = if upstream.overload.breaker.is_some() { pool.with_breakers() } else { pool };
+    let guard =
+        Guard::new(resident.service(&upstream.name, &upstream.overload), &upstream.overload);
+    Upstream { plan: upstream.clone(), pool, peers, guard }
 }
 
 fn address_of(address: &EndpointAddress) -> Address {

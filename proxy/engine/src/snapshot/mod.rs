@@ -27,6 +27,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::Pool;
 
 use crate::http::concurrency::Limit;
+use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
@@ -160,6 +161,8 @@ pub(crate) struct Upstream {
     pub(crate) pool: Pool,
     /// A peer for each endpoint, complete but for the address.
     pub(crate) peers: Box<[HttpPeer]>,
+    /// What keeps it from being asked for more than it can do.
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl Snapshot {

@@ -1,5 +1,6 @@
 //! A circuit breaker: who fails is not asked for a while, then asked once.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -26,9 +27,9 @@ pub enum Pass {
 }
 
 /// Whether one endpoint, or all of a service, is asked. Reads and writes atomics alone.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Breaker {
-    began: Instant,
+    began: OnceLock<Instant>,
     state: AtomicU64,
     /// Requests and failures by second: a ring of ten.
     slots: [AtomicU64; SLOTS],
@@ -66,12 +67,6 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_TRIPS: u8 = 32;
 
 impl Breaker {
-    /// A closed one.
-    #[must_use]
-    pub fn new(now: Instant) -> Self {
-        Self { began: now, state: AtomicU64::new(0), slots: Default::default() }
-    }
-
     /// How long it lets nobody through, if so. For whoever looks around before asking.
     #[must_use]
     pub fn closed_for(&self, now: Instant) -> Option<Duration> {
@@ -132,18 +127,18 @@ impl Breaker {
     }
 
     /// A request ended without telling anything of who was asked. If it was the probe, the next one is.
-    pub fn forget(&self, pass: Pass, now: Instant) {
+    pub fn forget(&self, pass: Pass) {
         let word = self.state.load(Ordering::Acquire);
         let state = State::of(word);
         if pass == Pass::Probe && state.phase == Phase::HalfOpen {
-            let next = State { phase: Phase::Open, until: self.at(now), ..state };
+            let next = State { phase: Phase::Open, until: 0, ..state };
             let _ =
                 self.state.compare_exchange(word, next.word(), Ordering::AcqRel, Ordering::Acquire);
         }
     }
 
     fn at(&self, now: Instant) -> u64 {
-        millis(now.saturating_duration_since(self.began))
+        millis(now.saturating_duration_since(*self.began.get_or_init(|| now)))
     }
 
     fn count(&self, second: u64, failed: bool) {
@@ -240,7 +235,7 @@ mod tests {
     #[test]
     fn it_takes_more_than_half_of_twenty_requests_to_open() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         for _ in 0..10 {
             breaker.tell(Pass::Usual, false, &RULES, now);
         }
@@ -254,7 +249,7 @@ mod tests {
     #[test]
     fn failures_older_than_ten_seconds_do_not_count() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         for _ in 0..19 {
             breaker.tell(Pass::Usual, true, &RULES, now);
         }
@@ -265,7 +260,7 @@ mod tests {
     #[test]
     fn one_request_alone_probes_and_closes_it() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         trip(&breaker, now);
         assert_eq!(breaker.pass(after(now, 999)), None);
         let then = after(now, 1000);
@@ -281,7 +276,7 @@ mod tests {
     #[test]
     fn each_failed_probe_doubles_the_time_up_to_the_longest() {
         let mut now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         trip(&breaker, now);
         let mut times = Vec::new();
         for _ in 0..7 {
@@ -297,11 +292,11 @@ mod tests {
     #[test]
     fn a_probe_that_tells_nothing_makes_room_for_the_next() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         trip(&breaker, now);
         let then = after(now, 1500);
         assert_eq!(breaker.pass(then), Some(Pass::Probe));
-        breaker.forget(Pass::Probe, then);
+        breaker.forget(Pass::Probe);
         assert_eq!(breaker.pass(then), Some(Pass::Probe));
         assert_eq!(breaker.pass(after(then, 59_999)), None);
         assert_eq!(
@@ -314,7 +309,7 @@ mod tests {
     #[test]
     fn how_often_it_opened_is_forgotten_after_a_calm_time() {
         let now = Instant::now();
-        let breaker = Breaker::new(now);
+        let breaker = Breaker::default();
         trip(&breaker, now);
         let mut then = after(now, 1000);
         assert_eq!(breaker.pass(then), Some(Pass::Probe));

@@ -54,7 +54,7 @@ model! {
     pub struct Queue: Default {
         /// So many wait; 0 is nobody.
         pub most: Count<0, 100_000> = Count::clamped(100),
-        /// So long.
+        /// The longest that one waits.
         pub wait: Timeout = Timeout::seconds(1),
     }
 }

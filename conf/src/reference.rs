@@ -81,6 +81,7 @@ Whole files stand in `examples/`:
 | `files.toml` | files, a route that stands in for missing ones, rewrites, redirects |
 | `api-gateway.toml` | captures, rewriting, header rules, conditions, limits |
 | `tls-termination.toml` | TLS towards clients and upstreams |
+| `balancing.toml` | whom requests go to: zones, limits, backups, hashes |
 | `behind-a-balancer.toml` | the PROXY protocol from a load balancer and to upstreams |
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
@@ -207,7 +208,10 @@ fn plain_type(object: &Map<String, Value>) -> String {
             (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
             _ => "integer".to_owned(),
         },
-        "number" => "0 to 1".to_owned(),
+        "number" => match (object.get("minimum"), object.get("maximum")) {
+            (Some(minimum), Some(maximum)) => format!("{minimum} to {maximum}"),
+            _ => "0 to 1".to_owned(),
+        },
         "boolean" => "`true`, `false`".to_owned(),
         other => {
             object.get("format").and_then(Value::as_str).map_or_else(|| other.to_owned(), linked)

@@ -43,6 +43,6 @@ fn the_schema_tells_defaults_bounds_and_required_keys() {
     assert_eq!(listener["required"], serde_json::json!(["address"]));
     assert_eq!(schema["$defs"]["Limits"]["properties"]["target"]["default"], "8KiB");
     let weight = &schema["$defs"]["Endpoint"]["properties"]["weight"];
-    assert_eq!((&weight["minimum"], &weight["maximum"]), (&1.into(), &1000.into()));
+    assert_eq!((&weight["minimum"], &weight["maximum"]), (&0.into(), &1000.into()));
     assert_eq!(schema["$defs"]["Site"]["properties"]["encoded_slash"]["enum"][1], "decode");
 }

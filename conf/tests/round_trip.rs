@@ -11,22 +11,22 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, AtOnce, Bandwidth, BestLevels, BindAddress, Breaker, Cache, CacheKey,
-    CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency, Connections,
-    Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode,
-    EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors,
-    FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images,
-    ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log,
-    Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Percent, Proxy,
-    ProxyProtocol, ProxySource, Queue, Rate, Redirect, Respond, Retry, RetryOn, Rotate, Route,
-    RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table, TemplateText,
-    Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts,
-    UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Access, AccessLog, AtOnce, Balance, Bandwidth, BestLevels, BindAddress, Bound, Breaker, Cache,
+    CacheKey, CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency,
+    Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
+    Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
+    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2,
+    ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
+    ListenerTls, Log, Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner,
+    Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect, Respond, Retry, RetryOn,
+    Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, StaleOn, Syslog, Table,
+    TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
-    Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
-    KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite,
-    Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility,
+    ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion,
+    SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -776,9 +776,21 @@ fn upstream() -> impl Strategy<Value = Upstream> {
             .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
         path().prop_map(EndpointAddress::Unix),
     ];
-    let endpoint = (at(address), any::<u32>()).prop_map(|(address, weight)| {
-        OrText(Endpoint { address, weight: Count::clamped(weight % 4) })
-    });
+    let limits = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
+    let flags = (any::<bool>(), any::<bool>());
+    let names = (option::of(at(name())), option::of(at(name())));
+    let endpoint = (at(address), limits, flags, names).prop_map(
+        |(address, (weight, max_connections), (backup, drain), (zone, id))| {
+            let weight = Count::clamped(weight % 4);
+            OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id })
+        },
+    );
+    let hot_keys = prop_oneof![
+        Just(OrOff::Off),
+        at(any::<u32>().prop_map(|most| OrOn(HotKeys { most: Count::clamped(most % 20) })))
+            .prop_map(OrOff::On),
+    ];
+    let choosing = (balance(), option::of(at(timeout())), option::of(at(name())), hot_keys);
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
     let timeouts = (timeout(), timeout(), timeout(), timeout())
@@ -787,8 +799,10 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
     let turns = (any::<u32>(), timeout(), overload());
-    (vec(endpoint, 0..3), protocol, tls, timeouts, turns).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), timeouts, (tries, resolve_every, overload))| {
+    (vec(endpoint, 0..3), protocol, tls, timeouts, turns, choosing).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), timeouts, turns, choosing)| {
+            let (tries, resolve_every, overload) = turns;
+            let (balance, slow_start, zone, hot_keys) = choosing;
             Upstream {
                 endpoints,
                 protocol,
@@ -797,6 +811,10 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 timeouts,
                 tries: Count::clamped(tries),
                 resolve_every,
+                balance,
+                slow_start,
+                zone,
+                hot_keys,
                 ..overload
             }
         },
@@ -841,6 +859,22 @@ fn overload() -> impl Strategy<Value = Upstream> {
             ..Upstream::new([])
         },
     )
+}
+
+fn balance() -> impl Strategy<Value = OrText<Balance>> {
+    let by = vec![
+        BalanceBy::P2c,
+        BalanceBy::RoundRobin,
+        BalanceBy::LeastRequests,
+        BalanceBy::LeastTime,
+        BalanceBy::Random,
+        BalanceBy::IpHash,
+        BalanceBy::Hash,
+    ];
+    let bound = (101_u32..=10_000).prop_map(|hundredths| Bound::hundredths(hundredths).unwrap());
+    let more = (option::of(at(template())), option::of(at(any::<bool>())), option::of(at(bound)));
+    (at(select(by)), more)
+        .prop_map(|(by, (key, consistent, bound))| OrText(Balance { by, key, consistent, bound }))
 }
 
 fn log() -> impl Strategy<Value = Log> {

@@ -1,8 +1,9 @@
 //! What the fuzzer runs, as plain functions: the same bodies replay the committed corpora in an ordinary test.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use http::header::ACCEPT_ENCODING;
 use http::{HeaderMap, HeaderValue, Method};
@@ -16,6 +17,7 @@ use switchback_files::{Acceptable, Coding, MAX_RANGES, Ranges};
 use switchback_route::{
     Captures, EncodedSlash, HostTable, NormalPath, RouteId, RouteSpec, RouteTable,
 };
+use switchback_upstream::shard::{Mapping, Shard, ShardMap, Table};
 use switchback_value::{Condition, Facts, HostPattern, PathPattern, Scope, Template, Variable};
 
 use crate::grammar::message;
@@ -30,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 19] = [
+pub const TARGETS: [Target; 20] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -56,6 +58,7 @@ pub const TARGETS: [Target; 19] = [
     Target { name: "picture_head", run: switchback_images::check_header },
     // Whatever becomes of it is told; what is made is smaller, and can be read.
     Target { name: "picture", run: switchback_images::check_conversion },
+    Target { name: "shard_table", run: shard_table },
 ];
 
 /// Runs the target of this name.
@@ -317,6 +320,28 @@ fn no_vary_search(data: &[u8]) {
     let padded = [b"&&", query, b"&"].concat();
     for same in [encoded, padded] {
         assert_eq!(said.canonical(&same), canonical.as_slice(), "{}", same.escape_ascii());
+    }
+}
+
+/// A table that can be read has the shard of each of its keys, and cut short anywhere in its last line it is none.
+fn shard_table(data: &[u8]) {
+    let Ok(table) = Table::parse(data) else { return };
+    let names: BTreeSet<&str> = table.entries().map(|(_, shard, _)| shard).collect();
+    let shards: Vec<Shard> = names.iter().map(|name| Shard::new(name, 1)).collect();
+    for mapping in
+        [Mapping::Anchor, Mapping::Table { table: Arc::new(table.clone()), default: None }]
+    {
+        let map = ShardMap::build(&mapping, &shards).and_then(|map| map.override_by(&table));
+        let map = map.expect("every shard that is named is there");
+        for (key, shard, line) in table.entries() {
+            let found = map.shard(key).and_then(|found| map.name(found));
+            assert_eq!(found, Some(shard), "line {line}, {}", key.escape_ascii());
+        }
+    }
+    let last =
+        data[..data.len() - 1].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    for cut in last + 1..data.len() {
+        assert!(Table::parse(&data[..cut]).is_err(), "{}", data[..cut].escape_ascii());
     }
 }
 

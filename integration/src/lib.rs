@@ -56,6 +56,7 @@ pub use patience::{Deadline, eventually};
 pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
+pub use scenario::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
 pub use scenario::{
     Browsed, Giant, Matrix, NextBundle, OtherHand, PACKED, PICTURES, Passed, Saved, Unpacked,
     browse, giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant, saved_of_pictures,

@@ -6,6 +6,7 @@ pub(crate) mod define;
 
 mod access;
 mod action;
+mod balance;
 mod build;
 mod cache;
 mod cache_words;
@@ -45,6 +46,7 @@ use ipnet::IpNet;
 
 pub use access::{Access, Bandwidth, Concurrency, FaultStatus, RouteTimeouts};
 pub use action::{Proxy, Respond};
+pub use balance::{Balance, Bound, HotKeys};
 pub use build::NotAName;
 pub use cache::{Cache, CacheKey, CacheLock, CacheOrOff, KeyParts};
 pub use cache_words::{Heuristic, KeyArguments, KeyQuery, StaleOn, TtlKey};

@@ -5,11 +5,12 @@ use std::net::IpAddr;
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
+use super::balance::{Balance, HotKeys};
 use super::define::model;
 use super::overload::{AtOnce, Breaker, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::switch::OrOn;
-use super::text::{Count, OrText, Short, TemplateText};
+use super::text::{Count, Name, OrOff, OrText, Short, TemplateText};
 use super::tls::UpstreamTls;
 use crate::at::At;
 use crate::native::{Decoder, Node, Problem, Setting};
@@ -34,6 +35,17 @@ model! {
         pub tries: Count<1, 100> = Count::clamped(3),
         /// How often host names are looked up again.
         pub resolve_every: Timeout = Timeout::seconds(30),
+        /// How it is chosen among its endpoints: `"p2c"`, `"round_robin"`, `"least_requests"`, `"least_time"`, `"random"`,
+        /// `"ip_hash"`, or a table.
+        pub balance: OrText<Balance> = Balance::usual(),
+        /// The time over which an endpoint that a reload adds, or that is back, comes from a tenth of its share to all of it.
+        /// Without it, at once.
+        pub slow_start: Option<At<Timeout>> = None,
+        /// The zone that this process is in. Endpoints of that zone are chosen before others: those have what is more than
+        /// the `max_connections` of the zone's own, or than are there. Without it, all zones are alike.
+        pub zone: Option<At<Name>> = None,
+        /// Whether keys of a `"hash"` that are asked for very often have several endpoints while they are: `"on"`, or a table.
+        pub hot_keys: OrOff<At<OrOn<HotKeys>>> = OrOff::Off,
         /// Which tries that failed are followed by another.
         pub retry: Retry = Retry::default(),
         /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
@@ -66,6 +78,10 @@ impl Upstream {
             timeouts: UpstreamTimeouts::default(),
             tries: Count::clamped(3),
             resolve_every: Timeout::seconds(30),
+            balance: Balance::usual(),
+            slow_start: None,
+            zone: None,
+            hot_keys: OrOff::Off,
             retry: Retry::default(),
             breaker: None,
             concurrency: At::from(AtOnce::Adaptive),
@@ -81,8 +97,19 @@ model! {
     pub struct Endpoint {
         /// Host and port, or `"unix:/path"`.
         pub address: At<EndpointAddress>,
-        /// Its share of the requests, against the other endpoints.
-        pub weight: Count<1, 1000> = Count::clamped(1),
+        /// Its share of the requests, against the other endpoints. One of weight 0 has none but those that stick to it.
+        pub weight: Count<0, 1000> = Count::clamped(1),
+        /// Whether it is chosen only while none of the others can be.
+        pub backup: bool = false,
+        /// The most requests that it has in flight. When all endpoints have as many as they may, the answer is 503. Without it,
+        /// any number.
+        pub max_connections: Option<At<Count<1, 1_000_000>>> = None,
+        /// Whether it is to become idle: it gets no new requests but those that stick to it.
+        pub drain: bool = false,
+        /// The zone that it is in, for the upstream's `zone`.
+        pub zone: Option<At<Name>> = None,
+        /// What `sticky` calls it. Without it, its address.
+        pub id: Option<At<Name>> = None,
     }
 }
 
@@ -90,11 +117,20 @@ impl Short for Endpoint {
     type Key = EndpointAddress;
 
     fn from_key(address: At<EndpointAddress>) -> Self {
-        Self { address, weight: Count::clamped(1) }
+        Self {
+            address,
+            weight: Count::clamped(1),
+            backup: false,
+            max_connections: None,
+            drain: false,
+            zone: None,
+            id: None,
+        }
     }
 
     fn as_key(&self) -> Option<&EndpointAddress> {
-        (self.weight == Count::clamped(1)).then_some(&self.address.value)
+        let plain = Self::from_key(self.address.clone());
+        (*self == plain).then_some(&self.address.value)
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod access;
 mod actions;
+mod balance;
 mod build;
 mod cache;
 mod cache_key;
@@ -49,6 +50,7 @@ use ipnet::IpNet;
 use switchback_value::{Condition, HostPattern, PathPattern, Template};
 
 pub use access::{AccessPlan, BandwidthPlan, ConcurrencyPlan, RouteTimeouts};
+pub use balance::{BalanceBy, BalancePlan};
 pub use build::plan;
 pub(crate) use build::plan_with;
 pub use cache::{CacheLockPlan, CachePlan, StaleOnPlan};
@@ -511,6 +513,8 @@ pub struct UpstreamPlan {
     pub tries: u32,
     /// How often host names are resolved again.
     pub resolve_every: Duration,
+    /// How it is chosen among the endpoints.
+    pub balance: BalancePlan,
     /// What keeps it from being asked for more than it can do.
     pub overload: OverloadPlan,
     /// Where it stands in the configuration.
@@ -522,8 +526,16 @@ pub struct UpstreamPlan {
 pub struct EndpointPlan {
     /// Where it is.
     pub address: EndpointAddress,
-    /// Its share of the requests, 1 to 1,000.
+    /// Its share of the requests, up to 1,000.
     pub weight: u32,
+    /// What it is called where requests stick to it.
+    pub id: Box<str>,
+    /// Its tier: those of the first one are chosen while they can be.
+    pub tier: u8,
+    /// The most requests in flight.
+    pub max_connections: Option<u32>,
+    /// Whether it gets no new requests but those that stick to it.
+    pub drain: bool,
     /// Where it stands in the configuration.
     pub at: Location,
 }

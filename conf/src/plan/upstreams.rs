@@ -7,7 +7,7 @@ use super::build::Findings;
 use super::{
     EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
-use super::{overload, proxy_protocol};
+use super::{balance, overload, proxy_protocol};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
@@ -35,6 +35,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),
+        balance: balance::plan(upstream, findings),
         overload: overload::plan(upstream, findings),
         at: upstream.at.clone(),
     }
@@ -61,12 +62,21 @@ fn plan_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Vec<E
                 "for a larger share write {{ address = \"{address}\", weight = 2 }}"
             )));
         }
+        let is_elsewhere = upstream.zone.is_some() && endpoint.zone != upstream.zone;
         plans.push(EndpointPlan {
             address: address.clone(),
             weight: endpoint.weight.value(),
+            id: endpoint
+                .id
+                .as_ref()
+                .map_or_else(|| address.to_string().into(), |id| (***id).into()),
+            tier: 2 * u8::from(endpoint.backup) + u8::from(is_elsewhere),
+            max_connections: endpoint.max_connections.as_ref().map(|most| most.value.value()),
+            drain: endpoint.drain,
             at: at.clone(),
         });
     }
+    balance::check_endpoints(upstream, findings);
     plans
 }
 

@@ -9,6 +9,7 @@ mod access_log_formats;
 #[cfg(test)]
 mod admission;
 #[cfg(test)]
+mod balance;
 mod body_buffering;
 #[cfg(test)]
 mod byte_positions;
@@ -189,6 +190,8 @@ mod truncation;
 mod unix_sockets;
 #[cfg(test)]
 mod upgrade;
+#[cfg(test)]
+mod upstream_mapping;
 #[cfg(test)]
 mod upstream_tls;
 mod variants;

@@ -10,6 +10,7 @@ use crate::cache_disk::metric;
 const ALL: &str = "retry = { on = [\"connect\", \"refused_stream\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"] }";
 
 fn before(origins: &[&Origin], lines: &str) -> Config {
+    let lines = format!("balance = \"round_robin\"\n{lines}");
     site().top("workers = 1").route("/*", "proxy = \"app\"").upstream("app", origins, lines)
 }
 

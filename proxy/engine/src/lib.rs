@@ -9,6 +9,7 @@ mod clock;
 pub mod control;
 mod encoders;
 pub mod h2;
+mod hot_keys;
 mod http;
 mod listen;
 mod listeners;
@@ -326,6 +327,7 @@ impl Engine {
         let resolve_now = Arc::new(Notify::new());
         control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
+        control.spawn(hot_keys::merge(Arc::clone(&cell)));
         control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
         let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {

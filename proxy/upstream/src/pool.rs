@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::balance::{Ask, Balance, Member, Tier};
+use crate::balance::{Ask, Balance, Member, Tier, mix};
 use crate::endpoint::{Endpoint, Target};
 use crate::limit::Pass;
 
@@ -12,10 +12,22 @@ use crate::limit::Pass;
 pub struct Pool {
     endpoints: Box<[Arc<Endpoint>]>,
     members: Box<[Member]>,
+    /// Those of the first are chosen while they can be.
     tiers: Box<[Tier]>,
-    tries: usize,
+    settings: Settings,
     /// Whether breakers are asked.
     breaks: bool,
+}
+
+/// How a pool chooses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Settings {
+    /// By what.
+    pub balance: Balance,
+    /// The most choices that one request is given; never more than 16.
+    pub tries: u32,
+    /// The time over which an endpoint that is new comes to its whole share.
+    pub slow_start: Duration,
 }
 
 /// The tries of one request. Lives on the stack: choosing does not allocate.
@@ -78,11 +90,15 @@ pub enum Nobody {
     TriesUsed,
     /// Every address was tried, or no name has been resolved yet.
     NoneLeft,
+    /// All that are left have as many requests in flight as they may.
+    Full,
 }
 
 /// Which endpoints one look at a tier considers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Round {
+    /// Those that the request has not tried, and of those that are new some.
+    Warm,
     /// Those that the request has not tried.
     Untried,
     /// Those that have further addresses, too.
@@ -90,16 +106,22 @@ enum Round {
 }
 
 impl Pool {
-    /// A pool that gives at most `tries` choices to one request, and never more than 16.
+    /// A pool of these.
     #[must_use]
-    pub fn new(balance: Balance, endpoints: Vec<(Arc<Endpoint>, u32)>, tries: u32) -> Self {
-        let tries = usize::try_from(tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES));
-        let member = |(endpoint, weight)| Member { endpoint, weight };
-        let members: Box<[Member]> = endpoints.into_iter().map(member).collect();
+    pub fn new(settings: Settings, members: Vec<Member>) -> Self {
+        let members: Box<[Member]> = members.into();
         let endpoints = members.iter().map(|member| Arc::clone(&member.endpoint)).collect();
-        let indexes: Vec<u32> = (0..).zip(&members).map(|(index, _)| index).collect();
-        let tiers = Box::new([Tier::new(balance, &members, &indexes)]);
-        Self { endpoints, members, tiers, tries, breaks: false }
+        let mut tiers: Vec<u8> = members.iter().map(|member| member.tier).collect();
+        tiers.sort_unstable();
+        tiers.dedup();
+        let tier = |tier: u8| {
+            let is_in = |member: &Member| member.tier == tier && !member.is_draining;
+            let indexes = (0..).zip(&members).filter(|(_, member)| is_in(member));
+            let indexes: Vec<u32> = indexes.map(|(index, _)| index).collect();
+            Tier::new(settings.balance, &members, &indexes)
+        };
+        let tiers = tiers.into_iter().map(tier).collect();
+        Self { endpoints, members, tiers, settings, breaks: false }
     }
 
     /// The same, passing over endpoints whose breaker is open.
@@ -131,14 +153,13 @@ impl Pool {
     /// # Errors
     /// There is nobody to choose.
     pub fn choose(&self, attempt: &mut Attempt, ask: &Ask<'_>) -> Result<Choice, Nobody> {
-        if attempt.made >= self.tries {
+        if attempt.made >= self.tries() {
             return Err(Nobody::TriesUsed);
         }
-        let rounds = [Round::Untried, Round::Again];
-        let found = rounds.into_iter().find_map(|round| {
-            self.tiers.iter().find_map(|tier| self.choose_in(tier, round, attempt, ask))
-        });
-        let choice = found.ok_or(Nobody::NoneLeft)?;
+        let found = self.tiers.iter().find_map(|tier| self.choose_in(tier, attempt, ask));
+        let again =
+            || self.tiers.iter().find_map(|tier| self.pick(tier, Round::Again, attempt, ask));
+        let choice = found.or_else(again).ok_or_else(|| self.why_nobody(attempt))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
         }
@@ -146,41 +167,94 @@ impl Pool {
         Ok(choice)
     }
 
+    /// Puts together what threads have counted of hot keys: ten times a second, off the request path.
+    pub fn merge_hot_keys(&self) {
+        self.tiers.iter().for_each(Tier::merge_hot_keys);
+    }
+
+    /// Whether it has hot keys to put together.
+    #[must_use]
+    pub fn has_hot_keys(&self) -> bool {
+        self.tiers.iter().any(Tier::has_hot_keys)
+    }
+
     /// Whether [`Pool::choose`] may give this request another choice.
     #[must_use]
     pub fn has_more(&self, attempt: &Attempt) -> bool {
-        let is_left = |(index, member): (usize, &Member)| {
-            member.weight > 0 && attempt.times(index) < member.endpoint.width()
-        };
-        attempt.made < self.tries && self.members.iter().enumerate().any(is_left)
+        attempt.made < self.tries() && self.left(attempt).next().is_some()
     }
 
-    fn choose_in(
-        &self,
-        tier: &Tier,
-        round: Round,
-        attempt: &Attempt,
-        ask: &Ask<'_>,
-    ) -> Option<Choice> {
-        let index =
-            tier.pick(&self.members, ask, |index| self.may(index, (round, ask.now), attempt))?;
-        let endpoint = &self.members.get(index)?.endpoint;
-        let target = endpoint.target()?;
+    fn tries(&self) -> usize {
+        usize::try_from(self.settings.tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
+    }
+
+    /// Those that have addresses which the request has not tried.
+    fn left(&self, attempt: &Attempt) -> impl Iterator<Item = &Member> {
+        let is_left = |(index, member): &(usize, &Member)| {
+            let is_open = member.weight > 0 && !member.is_draining;
+            is_open && attempt.times(*index) < member.endpoint.width()
+        };
+        self.members.iter().enumerate().filter(is_left).map(|(_, member)| member)
+    }
+
+    fn why_nobody(&self, attempt: &Attempt) -> Nobody {
+        let is_full = self.left(attempt).any(|member| !member.has_room());
+        if is_full { Nobody::Full } else { Nobody::NoneLeft }
+    }
+
+    /// One of a tier that the request has not tried; those that are new have their share of that.
+    fn choose_in(&self, tier: &Tier, attempt: &Attempt, ask: &Ask<'_>) -> Option<Choice> {
+        let warm = || self.pick(tier, Round::Warm, attempt, ask);
+        let is_slow = !self.settings.slow_start.is_zero();
+        let chosen = if is_slow { warm() } else { None };
+        chosen.or_else(|| self.pick(tier, Round::Untried, attempt, ask))
+    }
+
+    fn pick(&self, tier: &Tier, round: Round, attempt: &Attempt, ask: &Ask<'_>) -> Option<Choice> {
+        // Whoever is full by the time that it is chosen is passed over the next time.
+        (0..MOST_RACES).find_map(|_| {
+            let may = |index| self.may(index, round, attempt, ask);
+            let index = tier.pick(&self.members, ask, may)?;
+            self.enter(index, ask.now)
+        })
+    }
+
+    fn enter(&self, index: usize, now: Instant) -> Option<Choice> {
+        let member = self.members.get(index)?;
+        let target = member.endpoint.target()?;
         // Of several that would be the one to probe, one is.
-        let pass = if self.breaks { Some(endpoint.breaker().pass(ask.now)?) } else { None };
-        endpoint.load().enter(u32::MAX);
-        let in_flight = InFlight { endpoint: Arc::clone(endpoint), pass };
+        let breaker = member.endpoint.breaker();
+        let pass = if self.breaks { Some(breaker.pass(now)?) } else { None };
+        if !member.endpoint.load().enter(member.most) {
+            pass.into_iter().for_each(|pass| breaker.forget(pass));
+            return None;
+        }
+        let in_flight = InFlight { endpoint: Arc::clone(&member.endpoint), pass };
         Some(Choice { endpoint: index, target, in_flight })
     }
 
     /// Whether an endpoint may be chosen.
-    fn may(&self, index: usize, (round, now): (Round, Instant), attempt: &Attempt) -> bool {
+    fn may(&self, index: usize, round: Round, attempt: &Attempt, ask: &Ask<'_>) -> bool {
         let Some(member) = self.members.get(index) else { return false };
         let times = attempt.times(index);
-        let is_open = || self.breaks && member.endpoint.breaker().closed_for(now).is_some();
-        times < member.endpoint.width() && (times == 0 || round == Round::Again) && !is_open()
+        let is_new_here = times == 0 || round == Round::Again;
+        let is_there = is_new_here && times < member.endpoint.width();
+        let is_broken = || self.breaks && member.endpoint.breaker().closed_for(ask.now).is_some();
+        is_there
+            && !is_broken()
+            && member.has_room()
+            && (round != Round::Warm || self.is_warm(index, member, ask))
+    }
+
+    /// Whether an endpoint that is new has a share in this request.
+    fn is_warm(&self, index: usize, member: &Member, ask: &Ask<'_>) -> bool {
+        let warmth = member.endpoint.load().warmth(self.settings.slow_start, ask.now);
+        mix(ask.random ^ mix(index as u64)) >> 32 < warmth
     }
 }
+
+/// Races for the last place at an endpoint that one choice may lose.
+const MOST_RACES: usize = 8;
 
 impl Attempt {
     /// How many choices were given.

@@ -1,12 +1,13 @@
 //! Phase 6: which endpoint, and how to dial it.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use switchback_upstream::{Ask, Nobody};
 
 use super::context::{Context, Try};
+use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::{announce, outcome, overload};
 use crate::adapt;
@@ -21,7 +22,13 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     // Whoever had it before has it no more.
     outcome::end(context);
     let now = Instant::now();
+    let key = upstream.plan.balance.key.as_ref().map(|template| {
+        let mut key = Vec::new();
+        template.render(&RequestFacts::new(head, context), &mut key);
+        key
+    });
     let ask = Ask {
+        key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
         ..Ask::at(now, outcome::chance())
@@ -60,6 +67,12 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
 fn nobody(why: Nobody, upstream: &str) -> Fault {
     let reason = match why {
         Nobody::TriesUsed => format!("upstream `{upstream}` was tried as often as it may be"),
+        Nobody::Full => {
+            let reason = format!(
+                "every endpoint of upstream `{upstream}` has as many requests as it may: `max_connections`"
+            );
+            return overload::later(reason, Duration::from_secs(1));
+        }
         Nobody::NoneLeft => format!(
             "upstream `{upstream}` has no endpoint to try: no name of its endpoints could be resolved"
         ),

@@ -9,20 +9,19 @@ use pingora_core::utils::tls::{WrappedX509, parse_x509};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use switchback_conf::plan::{
-    self, AccessLogPlan, ActionPlan, EndpointAddress, ListenAddress, ListenerId, Plan, RoutePlan,
-    SiteId, SitePlan, UpstreamPlan,
+    self, AccessLogPlan, ActionPlan, ListenAddress, ListenerId, Plan, RoutePlan, SiteId, SitePlan,
+    UpstreamPlan,
 };
 use switchback_conf::{Code, Diagnostic, Location, Severity};
 use switchback_files::{Autoindex, Coding, Settings, Symlinks, Types};
 use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
-use switchback_upstream::{Address, Balance, Endpoint, Pool};
 use switchback_value::Variable;
 
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::zones::NamedZone;
 use super::{
-    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, pools,
 };
 use crate::adapt;
 use crate::http::concurrency::Limit;
@@ -51,7 +50,7 @@ pub(crate) fn assemble(
     let upstreams = plan
         .upstreams
         .iter()
-        .map(|upstream| assemble_upstream(upstream, resident, &mut found))
+        .map(|upstream| assemble_upstream(upstream, (resident, generation), &mut found))
         .collect();
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
@@ -248,7 +247,7 @@ fn host_table(
 
 fn assemble_upstream(
     upstream: &UpstreamPlan,
-    resident: &Resident,
+    of: (&Resident, u64),
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
     let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
@@ -260,23 +259,10 @@ fn assemble_upstream(
         .iter()
         .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
     let peers = peers.collect();
-    let endpoint =
-        |address: &EndpointAddress| resident.endpoint(&upstream.name, address_of(address));
-    let endpoints: Vec<(Arc<Endpoint>, u32)> =
-        upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
-    let pool = Pool::new(Balance::RoundRobin, endpoints, upstream.tries);
+    let pool = pools::assemble(upstream, of);
     let pool = if upstream.overload.breaker.is_some() { pool.with_breakers() } else { pool };
-    let guard =
-        Guard::new(resident.service(&upstream.name, &upstream.overload), &upstream.overload);
+    let guard = Guard::new(of.0.service(&upstream.name, &upstream.overload), &upstream.overload);
     Upstream { plan: upstream.clone(), pool, peers, guard }
-}
-
-fn address_of(address: &EndpointAddress) -> Address {
-    match address {
-        EndpointAddress::Ip(address) => Address::Ip(*address),
-        EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },
-        EndpointAddress::Unix(path) => Address::Unix(path.clone()),
-    }
 }
 
 /// The certificates in a PEM file, each checked: Pingora panics on one that does not parse.

@@ -9,6 +9,7 @@ pub(crate) mod images;
 mod limits;
 pub(crate) mod map;
 pub(crate) mod own_actions;
+mod pools;
 pub(crate) mod resident;
 pub(crate) mod zones;
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget, OverloadPlan};
@@ -93,14 +94,20 @@ impl Resident {
         Arc::clone(self.counts.lock().entry(address.cloned()).or_default())
     }
 
-    /// The endpoint of `upstream` at `address`, new or known already.
-    pub(crate) fn endpoint(&self, upstream: &str, address: Address) -> Arc<Endpoint> {
+    /// The endpoint of `upstream` at `address`, new or known already. One that is new begins now, if that is said.
+    pub(crate) fn endpoint(
+        &self,
+        upstream: &str,
+        address: Address,
+        now: Option<Instant>,
+    ) -> Arc<Endpoint> {
         let mut endpoints = self.endpoints.lock();
-        let key = (upstream.into(), address);
-        let endpoint = endpoints
-            .entry(key)
-            .or_insert_with_key(|(_, address)| Arc::new(Endpoint::new(address.clone())));
-        Arc::clone(endpoint)
+        let new = |(_, address): &EndpointKey| {
+            let endpoint = Endpoint::new(address.clone());
+            now.into_iter().for_each(|now| endpoint.load().begins(now));
+            Arc::new(endpoint)
+        };
+        Arc::clone(endpoints.entry((upstream.into(), address)).or_insert_with_key(new))
     }
 
     /// What is known of the service of this name as a whole, new or known already.

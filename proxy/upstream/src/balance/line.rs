@@ -49,6 +49,11 @@ impl Line {
         self.at(chance.below(self.total))
     }
 
+    /// All of them once.
+    pub(crate) fn everybody_in_order(&self) -> impl Iterator<Item = usize> + '_ {
+        self.ends.iter().map(|(index, _)| *index as usize)
+    }
+
     /// All of them once, from one drawn at random on.
     pub(crate) fn everybody(&self, chance: &mut Chance) -> impl Iterator<Item = usize> + '_ {
         let start = chance.below(u32::try_from(self.len()).unwrap_or(u32::MAX)) as usize;

@@ -12,6 +12,8 @@ pub struct Load {
     latency: AtomicU64,
     /// The first moment that it was told of; others are counted from it.
     base: OnceLock<Instant>,
+    /// From when on it comes to its whole share: milliseconds and one; 0 is long ago.
+    began: AtomicU64,
     chosen: AtomicU64,
     failures: AtomicU64,
 }
@@ -58,6 +60,9 @@ impl Outcome {
     }
 }
 
+/// All of its share.
+const WARM: u64 = 1 << 32;
+
 /// What a failure counts as at least: whoever fails fast must not look fast.
 const FAILURE: Duration = Duration::from_millis(250);
 
@@ -74,6 +79,19 @@ impl Load {
     pub fn latency(&self, now: Instant) -> Option<u32> {
         let latency = Latency::unpack(self.latency.load(Ordering::Relaxed));
         Some(latency.faded(self.millis(now))).filter(|micros| *micros >= LEAST_MICROS)
+    }
+
+    /// It is new, or back: from now on it comes to its whole share, where that takes time.
+    pub fn begins(&self, now: Instant) {
+        self.began.store(u64::from(self.millis(now)) + 1, Ordering::Relaxed);
+    }
+
+    /// How far it has come since then, in 2^32ths: a tenth at the beginning, all of it after `time`.
+    pub(crate) fn warmth(&self, time: Duration, now: Instant) -> u64 {
+        let Some(began) = self.began.load(Ordering::Relaxed).checked_sub(1) else { return WARM };
+        let elapsed = u128::from(u64::from(self.millis(now)).saturating_sub(began));
+        let share = (elapsed << 32).checked_div(time.as_millis()).unwrap_or(WARM.into());
+        u64::try_from(share).unwrap_or(WARM).clamp(WARM / 10, WARM)
     }
 
     /// How often it was chosen.
@@ -257,6 +275,18 @@ mod tests {
         load.told(answered(u64::MAX / 2), start);
         assert_eq!(load.latency(start), Some(u32::MAX));
         assert_eq!(load.latency(later + Duration::from_secs(86_400 * 30)), None);
+    }
+
+    #[test]
+    fn whoever_is_new_comes_to_its_share_in_time() {
+        let (load, start, time) = (Load::default(), Instant::now(), Duration::from_secs(10));
+        let percent = |seconds| {
+            (load.warmth(time, start + Duration::from_secs(seconds)) * 100 + WARM / 2) / WARM
+        };
+        assert_eq!(percent(0), 100);
+        load.begins(start);
+        assert_eq!([0, 1, 5, 9, 10, 1_000].map(percent), [10, 10, 50, 90, 100, 100]);
+        assert_eq!(load.warmth(Duration::ZERO, start), WARM);
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Whom a pool chooses.
 
+mod held;
+mod hot;
 mod ip_hash;
 mod line;
 mod load;
@@ -10,10 +12,10 @@ use std::time::Instant;
 
 pub use load::{Load, Outcome};
 
-#[cfg(test)]
-pub(crate) use line::mix;
-pub(crate) use line::{Chance, Line};
-pub(crate) use tier::{Member, Tier};
+pub use tier::Member;
+
+pub(crate) use line::{Chance, Line, mix};
+pub(crate) use tier::Tier;
 
 /// By what a pool chooses among its endpoints.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -31,6 +33,15 @@ pub enum Balance {
     Random,
     /// By the client's address, as nginx's `ip_hash`.
     IpHash,
+    /// By [`Ask::key`], as nginx's `hash`; at random where there is none.
+    Hash {
+        /// Whether only the keys of an endpoint that comes or goes move.
+        is_consistent: bool,
+        /// The most that an endpoint has in flight, in hundredths of its share of all that is.
+        bound: Option<u32>,
+        /// The most endpoints that a key has while it is hot; `None` is one, however hot.
+        hot: Option<u32>,
+    },
 }
 
 /// What is known of a request whom somebody is chosen for.

@@ -3,21 +3,43 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::held::Held;
 use super::{Ask, Balance, Chance, Line, ip_hash};
 use crate::endpoint::Endpoint;
 use crate::rotation::Rotation;
 
 /// An endpoint in a pool.
 #[derive(Clone, Debug)]
-pub(crate) struct Member {
-    pub(crate) endpoint: Arc<Endpoint>,
-    pub(crate) weight: u32,
+pub struct Member {
+    /// The endpoint.
+    pub endpoint: Arc<Endpoint>,
+    /// Its share of the requests. At 0 it has none but those that stick to it.
+    pub weight: u32,
+    /// Its tier: those of the lowest are chosen while they can be.
+    pub tier: u8,
+    /// The most requests in flight.
+    pub most: u32,
+    /// Whether it has no new requests but those that stick to it.
+    pub is_draining: bool,
+}
+
+impl Member {
+    /// An endpoint of this weight like any other.
+    #[must_use]
+    pub fn new(endpoint: Arc<Endpoint>, weight: u32) -> Self {
+        Self { endpoint, weight, tier: 0, most: u32::MAX, is_draining: false }
+    }
+
+    /// Whether it may have one request more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.most == u32::MAX || self.endpoint.load().in_flight() < self.most
+    }
 }
 
 /// Endpoints that are as good as one another, by their indexes in the pool.
 #[derive(Debug)]
 pub(crate) struct Tier {
-    line: Line,
+    pub(super) line: Line,
     policy: Policy,
 }
 
@@ -29,6 +51,7 @@ enum Policy {
     Least(Latencies),
     Random,
     Client,
+    Held(Held),
 }
 
 /// How far latencies count.
@@ -57,6 +80,10 @@ impl Tier {
             Balance::LeastTime => Policy::Least(Latencies::Always),
             Balance::Random => Policy::Random,
             Balance::IpHash => Policy::Client,
+            Balance::Hash { is_consistent, bound, hot } => {
+                let held = Held::new((is_consistent, bound, hot), members, indexes);
+                held.map_or(Policy::Random, Policy::Held)
+            }
         };
         Self { line: Line::new(indexes.iter().map(|index| (*index, weight(index)))), policy }
     }
@@ -85,10 +112,25 @@ impl Tier {
                 Some(others.fold(drawn, lighter))
             }
             Policy::Random => self.draw(chance, may),
+            Policy::Held(held) => {
+                held.pick(self, members, ask, &may).or_else(|| self.draw(chance, may))
+            }
             Policy::Client => {
                 ip_hash::pick(&self.line, ask.client, &may).or_else(|| self.draw(chance, may))
             }
         }
+    }
+
+    /// Puts together what threads have counted of hot keys.
+    pub(crate) fn merge_hot_keys(&self) {
+        if let Policy::Held(held) = &self.policy {
+            held.merge_hot_keys();
+        }
+    }
+
+    /// Whether there is anything to put together.
+    pub(crate) fn has_hot_keys(&self) -> bool {
+        matches!(&self.policy, Policy::Held(held) if held.has_hot_keys())
     }
 
     /// Two by chance and weight, then the one that has less to do.
@@ -103,8 +145,7 @@ impl Tier {
         let Some(second) = self.draw(chance, |index| index != first && may(index)) else {
             return Some(first);
         };
-        let is_lighter = is_lighter(members, (second, first), ask.now, Latencies::Doubled);
-        Some(if is_lighter { second } else { first })
+        Some(better(members, (first, second), ask.now))
     }
 
     /// One by weight. When several in a row may not be had, the next one that may.
@@ -112,6 +153,12 @@ impl Tier {
         let drawn = (0..DRAWS).find_map(|_| self.line.draw(chance).filter(|index| may(*index)));
         drawn.or_else(|| self.line.everybody(chance).find(|index| may(*index)))
     }
+}
+
+/// The second of two if it has less to do, or answers more than twice as fast; else the first.
+pub(super) fn better(members: &[Member], (first, second): (usize, usize), now: Instant) -> usize {
+    let is_lighter = is_lighter(members, (second, first), now, Latencies::Doubled);
+    if is_lighter { second } else { first }
 }
 
 /// Draws before all are looked at.

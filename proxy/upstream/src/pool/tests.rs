@@ -14,21 +14,32 @@ fn pool(ports: &[u16], tries: u32) -> Pool {
 }
 
 fn by(balance: Balance, ports: &[u16], tries: u32) -> Pool {
-    Pool::new(balance, ports.iter().map(|port| (endpoint(*port), 1)).collect(), tries)
+    weighted(balance, ports.iter().map(|port| (endpoint(*port), 1)).collect(), tries)
+}
+
+fn weighted(balance: Balance, endpoints: Vec<(Arc<Endpoint>, u32)>, tries: u32) -> Pool {
+    let members = endpoints.into_iter().map(|(endpoint, weight)| Member::new(endpoint, weight));
+    Pool::new(Settings { balance, tries, ..Settings::default() }, members.collect())
 }
 
 fn ask(random: u64) -> Ask<'static> {
     Ask::at(Instant::now(), random)
 }
 
-const ALL: [Balance; 6] = [
+const ALL: [Balance; 8] = [
     Balance::P2c,
     Balance::RoundRobin,
     Balance::LeastRequests,
     Balance::LeastTime,
     Balance::Random,
     Balance::IpHash,
+    Balance::Hash { is_consistent: false, bound: None, hot: None },
+    Balance::Hash { is_consistent: true, bound: Some(125), hot: None },
 ];
+
+fn keyed(key: &[u8]) -> Ask<'_> {
+    Ask { key: Some(key), ..ask(9) }
+}
 
 #[test]
 fn a_request_tries_each_endpoint_once() {
@@ -76,7 +87,7 @@ fn a_choice_that_was_taken_back_may_be_given_again() {
 fn a_second_address_of_a_name_is_tried_after_every_other_endpoint() {
     let name = Arc::new(Endpoint::new(Address::Name { host: "two".into(), port: 80 }));
     name.resolved(["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()]);
-    let pool = Pool::new(Balance::RoundRobin, vec![(name, 5), (endpoint(9), 1)], 10);
+    let pool = weighted(Balance::RoundRobin, vec![(name, 5), (endpoint(9), 1)], 10);
     let mut attempt = Attempt::default();
     let order: Vec<usize> = std::iter::from_fn(|| pool.choose(&mut attempt, &ask(1)).ok())
         .map(|choice| choice.endpoint)
@@ -87,7 +98,7 @@ fn a_second_address_of_a_name_is_tried_after_every_other_endpoint() {
 #[test]
 fn an_unresolved_name_is_passed_over() {
     let name = Arc::new(Endpoint::new(Address::Name { host: "unknown".into(), port: 80 }));
-    let pool = Pool::new(Balance::RoundRobin, vec![(name, 1), (endpoint(9), 1)], 3);
+    let pool = weighted(Balance::RoundRobin, vec![(name, 1), (endpoint(9), 1)], 3);
     let mut attempt = Attempt::default();
     assert_eq!(pool.choose(&mut attempt, &ask(1)).map(|choice| choice.endpoint).ok(), Some(1));
     assert_eq!(pool.choose(&mut attempt, &ask(1)).unwrap_err(), Nobody::NoneLeft);
@@ -99,7 +110,7 @@ fn shares(pool: &Pool, asked: u64, took: impl Fn(usize) -> Duration) -> Vec<u64>
     let start = Instant::now();
     for number in 0..asked {
         let now = start + Duration::from_millis(number);
-        let ask = Ask::at(now, crate::balance::mix(number));
+        let ask = Ask::at(now, mix(number));
         let choice = pool.choose(&mut Attempt::default(), &ask).unwrap();
         let outcome = Outcome::Answered { status: 200, first_byte: took(choice.endpoint) };
         choice.in_flight.endpoint().load().told(outcome, now);
@@ -136,9 +147,8 @@ fn whoever_has_less_to_do_is_chosen() {
 #[test]
 fn requests_in_flight_are_as_the_weights() {
     for balance in [Balance::P2c, Balance::LeastRequests, Balance::LeastTime] {
-        let pool = Pool::new(balance, vec![(endpoint(1), 1), (endpoint(2), 3)], 3);
-        let choose =
-            |number| pool.choose(&mut Attempt::default(), &ask(crate::balance::mix(number)));
+        let pool = weighted(balance, vec![(endpoint(1), 1), (endpoint(2), 3)], 3);
+        let choose = |number| pool.choose(&mut Attempt::default(), &ask(mix(number)));
         let held: Vec<Choice> = (0..400).filter_map(|number| choose(number).ok()).collect();
         let heavy = pool.endpoints()[1].load().in_flight();
         assert!((295..=305).contains(&heavy), "{balance:?}: {heavy} of {}", held.len());
@@ -148,7 +158,7 @@ fn requests_in_flight_are_as_the_weights() {
 #[test]
 fn while_there_is_little_to_do_each_has_its_share_by_weight() {
     for balance in [Balance::P2c, Balance::LeastRequests, Balance::Random, Balance::RoundRobin] {
-        let pool = Pool::new(balance, vec![(endpoint(1), 1), (endpoint(2), 3)], 3);
+        let pool = weighted(balance, vec![(endpoint(1), 1), (endpoint(2), 3)], 3);
         // One is somewhat faster, which makes no difference to these.
         let shares = shares(&pool, 4_000, |index| Duration::from_millis(10 + 4 * index as u64));
         assert!((2_900..=3_100).contains(&shares[1]), "{balance:?}: {shares:?}");
@@ -176,11 +186,130 @@ fn whoever_is_ten_times_slower_has_hardly_anything() {
 #[test]
 fn a_name_that_loses_weight_is_chosen_no_more() {
     for balance in ALL {
-        let pool = Pool::new(balance, vec![(endpoint(1), 0), (endpoint(2), 1)], 3);
+        let pool = weighted(balance, vec![(endpoint(1), 0), (endpoint(2), 1)], 3);
         let mut attempt = Attempt::default();
         assert_eq!(pool.choose(&mut attempt, &ask(3)).unwrap().endpoint, 1);
         assert!(!pool.has_more(&attempt));
         assert_eq!(pool.choose(&mut attempt, &ask(3)).unwrap_err(), Nobody::NoneLeft);
+    }
+}
+
+#[test]
+fn a_key_stays_where_it_is_and_moves_only_when_its_endpoint_goes() {
+    let hash = Balance::Hash { is_consistent: true, bound: None, hot: None };
+    let (all, fewer) = (by(hash, &[1, 2, 3, 4, 5], 3), by(hash, &[1, 2, 4, 5], 3));
+    for number in 0..500 {
+        let key = format!("/{number}");
+        let target = |pool: &Pool| {
+            pool.choose(&mut Attempt::default(), &keyed(key.as_bytes())).unwrap().target
+        };
+        let own = target(&all);
+        assert_eq!(target(&all), own);
+        if own.to_string() != "127.0.0.1:3" {
+            assert_eq!(target(&fewer), own);
+        }
+    }
+}
+
+#[test]
+fn no_endpoint_has_more_in_flight_than_its_bound() {
+    let hash = Balance::Hash { is_consistent: true, bound: Some(125), hot: None };
+    let pool = by(hash, &[1, 2, 3, 4, 5], 3);
+    // All for one key, which its endpoint alone would have.
+    let held: Vec<Choice> =
+        (0..100).map(|_| pool.choose(&mut Attempt::default(), &keyed(b"one")).unwrap()).collect();
+    let mut loads: Vec<u32> = pool.endpoints().iter().map(|one| one.load().in_flight()).collect();
+    loads.sort_unstable();
+    assert_eq!(loads, [0, 25, 25, 25, 25], "{}", held.len());
+}
+
+/// A pool of endpoints with what each says beside its port.
+fn of(settings: Settings, said: &[&dyn Fn(&mut Member)]) -> Pool {
+    let member = |(port, say): (u16, &&dyn Fn(&mut Member))| {
+        let mut member = Member::new(endpoint(port), 1);
+        say(&mut member);
+        member
+    };
+    Pool::new(settings, (1..).zip(said).map(member).collect())
+}
+
+fn settings(balance: Balance) -> Settings {
+    Settings { balance, tries: 16, ..Settings::default() }
+}
+
+#[test]
+fn a_backup_is_chosen_when_no_other_can_be() {
+    for balance in ALL {
+        let backup = |member: &mut Member| member.tier = 2;
+        let full_at_one = |member: &mut Member| member.most = 1;
+        let pool = of(settings(balance), &[&backup, &full_at_one, &full_at_one]);
+        let mut held: Vec<Choice> = Vec::new();
+        for number in 0..5 {
+            held.push(pool.choose(&mut Attempt::default(), &ask(number)).unwrap());
+        }
+        let mut chosen: Vec<usize> = held.iter().map(|choice| choice.endpoint).collect();
+        chosen[..2].sort_unstable();
+        assert_eq!(chosen, [1, 2, 0, 0, 0], "{balance:?}");
+        held.remove(0);
+        assert_ne!(pool.choose(&mut Attempt::default(), &ask(7)).unwrap().endpoint, 0);
+        // A request that has failed at both may go there, too.
+        drop(held);
+        let mut attempt = Attempt::default();
+        let tries = (0..3).map(|_| pool.choose(&mut attempt, &ask(8)).unwrap().endpoint);
+        assert_eq!(tries.last(), Some(0));
+    }
+}
+
+#[test]
+fn when_all_are_full_nobody_is_chosen() {
+    for balance in ALL {
+        let most = |member: &mut Member| member.most = 2;
+        let pool = of(settings(balance), &[&most, &most]);
+        let mut held: Vec<Choice> = (0..4)
+            .map(|number| pool.choose(&mut Attempt::default(), &ask(number)).unwrap())
+            .collect();
+        let full = pool.choose(&mut Attempt::default(), &ask(5));
+        assert_eq!(full.unwrap_err(), Nobody::Full, "{balance:?}");
+        held.pop();
+        assert!(pool.choose(&mut Attempt::default(), &ask(6)).is_ok());
+    }
+}
+
+#[test]
+fn whoever_is_drained_has_nothing_new() {
+    for balance in ALL {
+        let drained = |member: &mut Member| member.is_draining = true;
+        let pool = of(settings(balance), &[&drained, &|_| ()]);
+        for number in 0..20 {
+            let mut attempt = Attempt::default();
+            assert_eq!(pool.choose(&mut attempt, &ask(number)).unwrap().endpoint, 1);
+            assert!(!pool.has_more(&attempt));
+        }
+    }
+}
+
+#[test]
+fn whoever_is_new_has_a_tenth_of_its_share_and_then_more() {
+    for balance in [Balance::P2c, Balance::RoundRobin, Balance::Random, Balance::LeastRequests] {
+        let slow_start = Duration::from_secs(10);
+        let pool = of(Settings { slow_start, ..settings(balance) }, &[&|_| (), &|_| ()]);
+        let start = Instant::now();
+        pool.endpoints()[1].load().begins(start);
+        let mut shares = Vec::new();
+        for second in [0, 5, 10] {
+            let now = start + Duration::from_secs(second);
+            let chosen = (0..4_000).filter(|number| {
+                let ask = Ask::at(now, mix(*number));
+                pool.choose(&mut Attempt::default(), &ask).unwrap().endpoint == 1
+            });
+            shares.push(chosen.count() as u64);
+        }
+        let half = shares[2];
+        assert!((1_800..2_200).contains(&half), "{balance:?}: {shares:?}");
+        assert!(
+            shares[0] < half / 6 && shares[1] < half * 2 / 3 && shares[1] > half / 3,
+            "{balance:?}: {shares:?}"
+        );
     }
 }
 

@@ -49,6 +49,16 @@ pub enum MapError {
         /// What they may come to.
         most: u64,
     },
+    /// It would have no key.
+    #[error(
+        "no key comes to shard `{name}`: beside the others it weighs too little, or its name is one of theirs to this mapping"
+    )]
+    NoPlace {
+        /// Which.
+        shard: usize,
+        /// Its name.
+        name: Box<str>,
+    },
     /// A table of Maglev has a prime number of places, at least one for each weight.
     #[error("a table of {size} places: it takes a prime number from {least} to {most}")]
     TableSize {

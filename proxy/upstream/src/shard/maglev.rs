@@ -29,6 +29,11 @@ impl Maglev {
         Self(places.into())
     }
 
+    /// Whose the places are.
+    pub(super) fn owners(&self) -> &[u32] {
+        &self.0
+    }
+
     pub(super) fn shard(&self, key: &[u8]) -> Option<u32> {
         self.0.get(self.place(key)).copied()
     }

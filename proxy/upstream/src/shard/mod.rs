@@ -4,24 +4,26 @@
 //! order of events. So all proxies of a fleet, and one that starts anew, have the same keys at the same shards. Where nothing
 //! else is said, it is not even one of the order of the shards.
 
-mod anchor;
 mod error;
 mod hash;
+mod key;
 mod maglev;
 mod modulo;
 mod ranges;
 mod rendezvous;
 mod ring;
+mod shuffle;
 mod table;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub use error::{MapError, RangeError, Said};
+pub use key::{KeyForm, KeyPart, Normal};
 pub use ranges::Of;
+pub use shuffle::{Members, Shuffle, ShuffleError};
 pub use table::{Table, TableError, TableMistake};
 
-use anchor::Anchor;
 use maglev::Maglev;
 use modulo::{Modulo, Remainder};
 use ranges::Ranges;
@@ -96,7 +98,6 @@ pub struct ShardMap {
 enum Chart {
     Modulo(Modulo),
     Remainder(Remainder),
-    Anchor(Anchor),
     Rendezvous(Rendezvous),
     Maglev(Maglev),
     Ring(Ring),
@@ -120,6 +121,7 @@ impl ShardMap {
         }
         let names = shards.iter().map(|shard| shard.name.clone()).collect();
         let chart = Chart::build(mapping, shards)?;
+        chart.check(shards)?;
         Ok(Self { names, chart, pins: HashMap::new() })
     }
 
@@ -194,8 +196,7 @@ impl Chart {
         Ok(match mapping {
             Mapping::Modulo => Self::Modulo(Modulo::new(shards)),
             Mapping::Remainder => Self::Remainder(Remainder::new(shards)),
-            Mapping::Anchor => Self::Anchor(Anchor::new(shards)),
-            Mapping::Rendezvous => Self::Rendezvous(Rendezvous::new(shards)),
+            Mapping::Anchor | Mapping::Rendezvous => Self::Rendezvous(Rendezvous::new(shards)),
             Mapping::Maglev { size } => Self::Maglev(Maglev::new(shards, *size)),
             Mapping::Ketama => Self::Ring(Ring::new(shards)),
             Mapping::Ranges(of) => Self::Ranges(Ranges::new(*of, shards)?),
@@ -206,11 +207,31 @@ impl Chart {
         })
     }
 
+    /// Each shard has a place, where places are taken by turns or by chance.
+    fn check(&self, shards: &[Shard]) -> Result<(), Vec<MapError>> {
+        let owners = match self {
+            Self::Maglev(maglev) => maglev.owners(),
+            Self::Ring(ring) => ring.owners(),
+            _ => return Ok(()),
+        };
+        let mut has_place = vec![false; shards.len()];
+        for owner in owners {
+            if let Some(has_place) = has_place.get_mut(*owner as usize) {
+                *has_place = true;
+            }
+        }
+        let errors: Vec<MapError> = (0..)
+            .zip(shards.iter().zip(has_place))
+            .filter(|(_, (_, has_place))| !has_place)
+            .map(|(shard, (own, _))| MapError::NoPlace { shard, name: own.name.clone() })
+            .collect();
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
     fn shard(&self, key: &[u8]) -> Option<u32> {
         match self {
             Self::Modulo(modulo) => modulo.shard(key),
             Self::Remainder(remainder) => remainder.shard(key),
-            Self::Anchor(anchor) => anchor.shard(key),
             Self::Rendezvous(rendezvous) => rendezvous.shard(key),
             Self::Maglev(maglev) => maglev.shard(key),
             Self::Ring(ring) => ring.shard(key),
@@ -222,7 +243,6 @@ impl Chart {
     fn walk<'m>(&'m self, key: &'m [u8]) -> Walk<'m> {
         match self {
             Self::Modulo(modulo) => Walk::Modulo(modulo.walk(key)),
-            Self::Anchor(anchor) => Walk::Anchor(anchor.walk(key)),
             Self::Rendezvous(rendezvous) => Walk::Rendezvous(rendezvous.walk(key)),
             Self::Maglev(maglev) => Walk::Around(maglev.walk(key)),
             Self::Ring(ring) => Walk::Around(ring.walk(key)),
@@ -244,7 +264,6 @@ pub struct Order<'m> {
 enum Walk<'m> {
     Only(Option<u32>),
     Modulo(modulo::Walk<'m>),
-    Anchor(anchor::Walk<'m>),
     Rendezvous(rendezvous::Walk<'m>),
     Around(Around<'m>),
 }
@@ -269,7 +288,6 @@ impl Iterator for Walk<'_> {
         match self {
             Self::Only(shard) => shard.take(),
             Self::Modulo(walk) => walk.next(),
-            Self::Anchor(walk) => walk.next(),
             Self::Rendezvous(walk) => walk.next(),
             Self::Around(walk) => walk.next(),
         }
@@ -361,7 +379,6 @@ fn check_weights(mapping: &Mapping, shards: &[Shard], errors: &mut Vec<MapError>
     let most = match mapping {
         Mapping::Modulo => modulo::MOST_WEIGHT,
         Mapping::Ketama => ring::MOST_WEIGHT,
-        Mapping::Anchor => anchor::MOST_WEIGHT,
         _ => u64::MAX,
     };
     if total > most {

@@ -1,70 +1,224 @@
-//! Rendezvous: each shard bids for each key, and the best bid has it.
+//! Rendezvous: each shard draws a number for each key, and the highest has it.
+//!
+//! What is drawn depends on the key and on the one shard alone. So a shard that goes leaves its keys to whoever drew the next number, and
+//! nobody else's key moves; one that comes takes those for which it draws the highest. No order of events, and no other shard, has
+//! a part in it.
+//!
+//! All shards are asked, so the numbers must come cheaply. Their first 16 bits are made of 16 bits at a time, which a processor does for
+//! eight shards at once; the others are looked at only of the few shards whose first bits are the highest.
 
 use super::{Shard, hash};
 
-/// The shards as bidders.
+/// The shards as those who draw.
 #[derive(Clone, Debug)]
 pub(super) struct Rendezvous {
-    bidders: Box<[Bidder]>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Bidder {
-    name: u64,
-    /// One divided by its weight.
-    share: f64,
+    names: Box<[u64]>,
+    /// The same names; behind the last one it comes again.
+    blocks: Box<[Block]>,
+    /// One divided by the weight of each, where they differ.
+    shares: Option<Box<[f64]>>,
 }
 
 impl Rendezvous {
     pub(super) fn new(shards: &[Shard]) -> Self {
-        let bidder = |shard: &Shard| Bidder {
-            name: hash::of_name(&shard.name),
-            share: 1.0 / f64::from(shard.weight.max(1)),
-        };
-        Self { bidders: shards.iter().map(bidder).collect() }
+        let share = |shard: &Shard| 1.0 / f64::from(shard.weight.max(1));
+        let is_even = shards.windows(2).all(|two| matches!(two, [a, b] if a.weight == b.weight));
+        let names: Box<[u64]> = shards.iter().map(|shard| hash::of_name(&shard.name)).collect();
+        Self {
+            blocks: names.chunks(BLOCK).map(Block::new).collect(),
+            names,
+            shares: (!is_even).then(|| shards.iter().map(share).collect()),
+        }
     }
 
     pub(super) fn shard(&self, key: &[u8]) -> Option<u32> {
-        self.walk(key).next()
+        let key = Key::new(key);
+        match &self.shares {
+            None => self.luckiest(&key),
+            Some(shares) => self.best(shares, &key, None).map(|bid| bid.place),
+        }
     }
 
     pub(super) fn walk(&self, key: &[u8]) -> Walk<'_> {
-        Walk { bidders: &self.bidders, key: hash::of_key(key), last: None }
+        Walk { shards: self, key: Key::new(key), last: None }
+    }
+
+    /// Who has drawn the highest number. Of 100 shards it takes 55 ns, of 1,000 it takes 190 (`make show-upstreams PART=mapping`).
+    fn luckiest(&self, key: &Key) -> Option<u32> {
+        let (mut highest, mut only) = (0, Some(0));
+        for (at, block) in self.blocks.iter().enumerate() {
+            let first = block.highest(key);
+            if first > highest {
+                (highest, only) = (first, Some(at));
+            } else if first == highest && at > 0 {
+                only = None;
+            }
+        }
+        let looked_at = match only {
+            Some(at) => at * BLOCK..(at + 1) * BLOCK,
+            None => 0..self.names.len(),
+        };
+        let names = self.names.get(looked_at.start..looked_at.end.min(self.names.len()))?;
+        let place = (0..)
+            .zip(names)
+            .filter(|(_, name)| key.first(**name) == highest)
+            .reduce(|best, next| if key.luck(*next.1) > key.luck(*best.1) { next } else { best })
+            .map(|(place, _): (usize, _)| looked_at.start + place)?;
+        u32::try_from(place).ok()
+    }
+
+    /// The best of equal weights behind `last`.
+    fn next_luckiest(&self, key: &Key, last: Option<Bid>) -> Option<Bid> {
+        (0..)
+            .zip(&self.names)
+            .map(|(place, name)| Bid { price: u64::MAX - key.luck(*name), place })
+            .filter(|bid| last.is_none_or(|last| *bid > last))
+            .min()
+    }
+
+    /// The best behind `last`, where weights differ: each pays `-ln(u) / weight`, with `u` for its number, and the lowest has it.
+    fn best(&self, shares: &[f64], key: &Key, last: Option<Bid>) -> Option<Bid> {
+        let mut best: Option<Bid> = None;
+        for (place, (name, share)) in (0..).zip(self.names.iter().zip(shares)) {
+            let chance = chance(key.luck(*name));
+            // Most need no logarithm: it is at least 1 - u, and that is too much already.
+            if best.is_some_and(|best| price((1.0 - chance) * share) > best.price) {
+                continue;
+            }
+            let bid = Bid { price: price((0.0 - chance.ln()) * share), place };
+            if best.is_none_or(|best| bid < best) && last.is_none_or(|last| bid > last) {
+                best = Some(bid);
+            }
+        }
+        best
     }
 }
 
-/// From bid to bid, the lowest first.
+/// As many names as a processor with vectors of 16 bytes takes in two steps; with 32 bytes, in one.
+const BLOCK: usize = 16;
+
+/// Bits of names, each kind beside its like.
+#[derive(Clone, Debug)]
+struct Block {
+    one: [u16; BLOCK],
+    other: [u16; BLOCK],
+}
+
+impl Block {
+    fn new(names: &[u64]) -> Self {
+        let mut block = Self { one: [0; BLOCK], other: [0; BLOCK] };
+        let repeated = names.iter().chain(std::iter::repeat(names.last().unwrap_or(&0)));
+        for ((one, other), name) in block.one.iter_mut().zip(&mut block.other).zip(repeated) {
+            (*one, *other) = halves(*name);
+        }
+        block
+    }
+
+    /// The highest first bits that one of them has drawn.
+    fn highest(&self, key: &Key) -> u16 {
+        let mut highest = 0;
+        for (one, other) in self.one.iter().zip(&self.other) {
+            highest = key.first_of(*one, *other).max(highest);
+        }
+        highest
+    }
+}
+
+fn halves(name: u64) -> (u16, u16) {
+    (name as u16, (name >> 16) as u16)
+}
+
+/// A key for which numbers are drawn.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    hash: u64,
+    one: u16,
+    other: u16,
+    one_factor: u16,
+    other_factor: u16,
+}
+
+impl Key {
+    fn new(key: &[u8]) -> Self {
+        let hash = hash::of_key(key);
+        let [one, other, one_factor, other_factor] =
+            [0, 16, 32, 48].map(|bits| (hash::mix(hash) >> bits) as u16);
+        // Odd ones: each number is another one still when it is multiplied.
+        Self { hash, one, other, one_factor: one_factor | 1, other_factor: other_factor | 1 }
+    }
+
+    /// What a name draws.
+    fn luck(&self, name: u64) -> u64 {
+        u64::from(self.first(name)) << 48 | hash::mix(self.hash ^ name) >> 16
+    }
+
+    /// Its first bits.
+    fn first(&self, name: u64) -> u16 {
+        let (one, other) = halves(name);
+        self.first_of(one, other)
+    }
+
+    fn first_of(&self, one: u16, other: u16) -> u16 {
+        let one = (one ^ self.one).wrapping_mul(self.one_factor).rotate_left(8);
+        one.wrapping_add(other ^ self.other).wrapping_mul(self.other_factor)
+    }
+}
+
+/// Above 0 and at most 1.
+fn chance(luck: u64) -> f64 {
+    ((luck >> 11) + 1) as f64 / (1_u64 << 53) as f64
+}
+
+/// What a shard would pay for a key, the lowest best. Of equal bids the first shard's is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Bid {
+    price: u64,
+    place: u32,
+}
+
+/// Numbers that are not negative are in the order of their bits.
+fn price(number: f64) -> u64 {
+    number.to_bits()
+}
+
+/// From bid to bid.
 #[derive(Clone, Debug)]
 pub(super) struct Walk<'m> {
-    bidders: &'m [Bidder],
-    key: u64,
-    /// The bid that was given last, and whose it was.
-    last: Option<(f64, u32)>,
+    shards: &'m Rendezvous,
+    key: Key,
+    last: Option<Bid>,
 }
 
 impl Iterator for Walk<'_> {
     type Item = u32;
 
     fn next(&mut self) -> Option<u32> {
-        let mut best: Option<(f64, u32)> = None;
-        for (place, bidder) in (0..).zip(self.bidders) {
-            let hash = hash::mix(self.key ^ bidder.name);
-            // What is higher than the best without its logarithm is so with it: -ln(u) is at least 1 - u.
-            let chance = chance(hash);
-            if best.is_some_and(|(best, _)| (1.0 - chance) * bidder.share > best) {
-                continue;
-            }
-            let bid = (-chance.ln() * bidder.share, place);
-            if best.is_none_or(|best| bid < best) && self.last.is_none_or(|last| bid > last) {
-                best = Some(bid);
-            }
-        }
-        self.last = best.or(self.last);
-        best.map(|(_, place)| place)
+        let bid = match &self.shards.shares {
+            None => self.shards.next_luckiest(&self.key, self.last),
+            Some(shares) => self.shards.best(shares, &self.key, self.last),
+        }?;
+        self.last = Some(bid);
+        Some(bid.place)
     }
 }
 
-/// Above 0 and at most 1.
-fn chance(hash: u64) -> f64 {
-    ((hash >> 11) + 1) as f64 / (1_u64 << 53) as f64
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Shards whose first bits are alike for every key, and the others not.
+    #[test]
+    fn equal_first_bits_are_told_apart_by_the_others() {
+        let names: Box<[u64]> = (0..40_u64).map(|number| number << 40 | 0x1234_5678).collect();
+        let blocks = names.chunks(BLOCK).map(Block::new).collect();
+        let shards = Rendezvous { names, blocks, shares: None };
+        let mut counts = [0; 40];
+        for number in 0..40_000 {
+            let key = format!("key-{number}");
+            let shard = shards.shard(key.as_bytes());
+            assert_eq!(shard, shards.walk(key.as_bytes()).next());
+            counts[shard.unwrap() as usize] += 1;
+        }
+        assert!(counts.iter().all(|count| (850..1150).contains(count)), "{counts:?}");
+    }
 }

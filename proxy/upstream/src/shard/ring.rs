@@ -26,6 +26,11 @@ impl Ring {
         Self { points: points.into(), owners: owners.into() }
     }
 
+    /// Whose the points are.
+    pub(super) fn owners(&self) -> &[u32] {
+        &self.owners
+    }
+
     pub(super) fn shard(&self, key: &[u8]) -> Option<u32> {
         self.walk(key).next()
     }
@@ -60,7 +65,11 @@ fn host_and_port(server: &str) -> (&str, &str) {
         return (path, "");
     }
     match server.rsplit_once(':') {
-        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port),
+        Some((host, port))
+            if !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) =>
+        {
+            (host, port)
+        }
         _ => (server, ""),
     }
 }

@@ -296,3 +296,89 @@ impl Entries {
         self.shards
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entries(file: &str) -> Vec<(String, String, u32)> {
+        let table = Table::parse(file.as_bytes()).unwrap();
+        assert_eq!((table.len(), table.is_empty()), (table.entries().count(), false));
+        let text = |key: &[u8]| String::from_utf8(key.to_vec()).unwrap();
+        table.entries().map(|(key, shard, line)| (text(key), shard.to_owned(), line)).collect()
+    }
+
+    fn entry(key: &str, shard: &str, line: u32) -> (String, String, u32) {
+        (key.to_owned(), shard.to_owned(), line)
+    }
+
+    fn mistakes(file: &[u8]) -> Vec<(u32, TableMistake)> {
+        let errors = Table::parse(file).err().unwrap_or_default();
+        errors.iter().map(|error| (error.line, error.mistake)).collect()
+    }
+
+    #[test]
+    fn a_line_is_a_key_and_a_shard() {
+        let file = "# users\n\nalice u3\n  bob\tu4;\r\ncarol   u3 ;\nalice u3\n";
+        let wanted = [entry("alice", "u3", 3), entry("bob", "u4", 4), entry("carol", "u3", 5)];
+        assert_eq!(entries(file), wanted);
+    }
+
+    #[test]
+    fn quotes_hold_what_a_key_alone_cannot() {
+        let file = "\"a b\" u1\n\"#1\" u2\n\"\" u3\n\"\\\"\\\\\" u4\na\"b\\c#d;\tu5\n";
+        let keys: Vec<String> = entries(file).into_iter().map(|(key, ..)| key).collect();
+        assert_eq!(keys, ["a b", "#1", "", "\"\\", "a\"b\\c#d;"]);
+    }
+
+    #[test]
+    fn every_malformed_line_is_told_by_its_number() {
+        let file = b"alice\na u1 u2\n\"a\n\"a\\n\" u1\n\"a\"u1\na \xff\nb ;\nc u1\nc u2\n";
+        assert_eq!(
+            mistakes(file),
+            [
+                (1, TableMistake::NoShard),
+                (2, TableMistake::More),
+                (3, TableMistake::Quote),
+                (4, TableMistake::Backslash),
+                (5, TableMistake::NoShard),
+                (6, TableMistake::Name),
+                (7, TableMistake::NoShard),
+                (9, TableMistake::Twice(8)),
+            ]
+        );
+        let error = Table::parse(b"a u1\nb\n").err().unwrap_or_default();
+        let told = "line 2: expected the name of a shard behind the key";
+        assert_eq!(error[0].to_string(), told);
+        assert_eq!(mistakes("a\n".repeat(1000).as_bytes()).len(), MOST_MISTAKES);
+    }
+
+    #[test]
+    fn a_file_that_is_cut_anywhere_is_no_table() {
+        let file = "#begin\nalice u3\nbob u10\n#end\n";
+        assert_eq!(entries(file).len(), 2);
+        for cut in 0..file.len() {
+            assert!(Table::parse(&file.as_bytes()[..cut]).is_err(), "{:?}", &file[..cut]);
+        }
+        // Without marks, but between two lines.
+        let file = "alice u3\nbob u10\n";
+        for cut in (0..file.len()).filter(|cut| *cut != 9) {
+            assert!(Table::parse(&file.as_bytes()[..cut]).is_err(), "{:?}", &file[..cut]);
+        }
+    }
+
+    #[test]
+    fn the_end_is_the_last_line_and_counts_what_came() {
+        let end = |rest: &str| mistakes(format!("#begin\na u1\na u1\n{rest}").as_bytes());
+        assert_eq!(end("#end 2\n"), []);
+        assert_eq!(end("#end 3\n"), [(4, TableMistake::Count { said: 3, found: 2 })]);
+        assert_eq!(end("#end x\n"), [(4, TableMistake::End)]);
+        assert_eq!(end("#ending\n"), [(4, TableMistake::NoEnd)]);
+        assert_eq!(end("#end 2\nb u1\n"), [(5, TableMistake::NoEnd)]);
+        assert_eq!(mistakes(b"a u1\n#begin\n#end 7\nb u1\n"), []);
+        assert_eq!(mistakes(b""), [(1, TableMistake::Empty)]);
+        assert_eq!(mistakes(b"# nobody yet\n"), [(1, TableMistake::Empty)]);
+        assert_eq!(mistakes(b"#begin\n#end 0\n"), [(2, TableMistake::Empty)]);
+        assert_eq!(mistakes(b"a u1"), [(1, TableMistake::CutLine)]);
+    }
+}

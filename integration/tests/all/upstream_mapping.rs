@@ -1,0 +1,13 @@
+//! Which shard has a key, beside the program whose mapping it is.
+
+use switchback_integration::beside_nginx;
+
+#[test]
+fn keys_go_where_nginx_sends_them() {
+    let Some(kinds) = beside_nginx(5000) else { return };
+    for found in kinds {
+        assert_eq!(found.differences, [""; 0], "{}", found.directive);
+        assert_eq!((found.alike, found.second_alike), (found.keys, found.second_keys));
+        assert!(found.keys == 5000 && found.second_keys > 500, "{found:?}");
+    }
+}

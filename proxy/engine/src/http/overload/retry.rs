@@ -140,8 +140,8 @@ pub(crate) fn after_break(
     }
     error.retry.decide_reuse(reused);
     if error.retry() {
-        count(Reason::Stale, context);
-        return Again::SameEndpoint;
+        // Where all connections break, many of them have served others before.
+        return if take(Reason::Stale, context) { Again::SameEndpoint } else { Again::No };
     }
     let is_theirs = *error.esource() == ErrorSource::Upstream;
     let is_answered = context.asked.lock().tries.last().is_none_or(|tried| tried.status.is_some());
@@ -172,10 +172,11 @@ fn guarded(context: &Context) -> Option<&switchback_conf::plan::RetryPlan> {
 }
 
 /// Takes one more try of the budget, if there is somebody to try, time for it, and something left.
-fn take(reason: Reason, context: &Context) -> bool {
+pub(crate) fn take(reason: Reason, context: &Context) -> bool {
     let (Some(guard), Some(rules)) = (guard(context), guarded(context)) else { return false };
     let usual = guard.service.gate.usual().unwrap_or_default();
-    if !select::may_try_again(context) || context.started.elapsed() + usual >= rules.within {
+    let has_more = reason == Reason::Stale || select::may_try_again(context);
+    if !has_more || context.started.elapsed() + usual >= rules.within {
         return false;
     }
     let allowed = guard.service.budget.take(guard.budget, Instant::now());

@@ -86,6 +86,7 @@ Whole files stand in `examples/`:
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |
+| `overload.toml` | what is tried again, who waits, who is not asked for a while |
 | `edge-cache.toml` | zones in memory and on disk, lifetimes, keys, what is not kept, purging |
 | `negotiation.toml` | Brotli, zstd and gzip by what each client takes |
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |

@@ -11,17 +11,18 @@ use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
 use switchback_conf::model::{
-    Access, AccessLog, Balance, Bandwidth, BestLevels, BindAddress, Bound, Cache, CacheKey,
-    CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency, Connections,
-    Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode,
-    EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors,
-    FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2, ImageMode,
-    Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
+    Access, AccessLog, AtOnce, Balance, Bandwidth, BestLevels, BindAddress, Bound, Breaker, Cache,
+    CacheKey, CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency,
+    Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
+    Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
+    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2,
+    ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
     ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff,
-    OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route,
-    RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn,
-    Sticky, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
-    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    OrOn, OrText, Owner, Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect,
+    Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle,
+    Site, SiteTls, SocketOptions, StaleOn, Sticky, Syslog, Table, TemplateText, Text, Tickets,
+    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
+    Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
@@ -808,10 +809,12 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let tls = (option::of(at(tls)), send_proxy);
     let times = (timeouts, timeout());
     let endpoints = vec(endpoint, 0..3).boxed();
-    let rest = (any::<u32>(), choosing, sharding(endpoints.clone()));
+    let merged = (sharding(endpoints.clone()), overload());
+    let rest = (any::<u32>(), choosing, merged);
     (endpoints, protocol, tls, times, rest).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), rest)| {
-            let (tries, (balance, slow_start, zone, hot_keys, sticky), sharding) = rest;
+            let (tries, (balance, slow_start, zone, hot_keys, sticky), (sharding, overload)) = rest;
+            let Upstream { retry, breaker, concurrency, queue, priority, source, .. } = overload;
             Upstream {
                 endpoints,
                 protocol,
@@ -825,6 +828,12 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 zone,
                 hot_keys,
                 sticky,
+                retry,
+                breaker,
+                concurrency,
+                queue,
+                priority,
+                source,
                 ..sharding
             }
         },
@@ -846,6 +855,46 @@ fn sticky() -> impl Strategy<Value = Sticky> {
             http_only,
             secure,
             route,
+        },
+    )
+}
+
+/// An upstream that says nothing but how it is kept from overload.
+fn overload() -> impl Strategy<Value = Upstream> {
+    let on = vec![
+        RetryOn::Connect,
+        RetryOn::RefusedStream,
+        RetryOn::Reset,
+        RetryOn::Timeout,
+        RetryOn::Status(StatusCode::BAD_GATEWAY),
+    ];
+    let percent = || (0_u8..=100).prop_map(|percent| Percent::new(percent).unwrap());
+    let retry = (vec(at(select(on)), 0..3), percent(), any::<u32>(), timeout()).prop_map(
+        |(on, budget, least, within)| Retry { on, budget, least: Count::clamped(least), within },
+    );
+    let breaker = (percent(), any::<u32>(), timeout(), timeout()).prop_map(
+        |(errors, least, open, longest)| {
+            OrOn(Breaker { errors, least: Count::clamped(least), open, longest })
+        },
+    );
+    let at_once = prop_oneof![
+        Just(AtOnce::Adaptive),
+        Just(AtOnce::Off),
+        (1_u32..1000).prop_map(AtOnce::Fixed)
+    ];
+    let queue = (any::<u32>(), timeout())
+        .prop_map(|(most, wait)| Queue { most: Count::clamped(most), wait });
+    let waits = (at(at_once), option::of(at(queue)), option::of(at(template())));
+    let source = vec(at(any::<std::net::IpAddr>()), 0..3);
+    (retry, option::of(at(breaker)), waits, source).prop_map(
+        |(retry, breaker, (concurrency, queue, priority), source)| Upstream {
+            retry,
+            breaker,
+            concurrency,
+            queue,
+            priority,
+            source,
+            ..Upstream::new([])
         },
     )
 }

@@ -79,5 +79,6 @@ pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
+pub use scenario::{Overloaded, Storm, overload, storm};
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -1,16 +1,19 @@
 //! The services that requests are passed on to.
 
+use std::net::IpAddr;
+
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::balance::{Balance, HotKeys};
 use super::define::model;
+use super::overload::{AtOnce, Breaker, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
 use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::table::Table;
-use super::text::{Count, Name, OrOff, OrText, Short};
+use super::text::{Count, Name, OrOff, OrText, Short, TemplateText};
 use super::tls::UpstreamTls;
 use crate::at::At;
 use crate::native::{Decoder, Node, Problem, Setting};
@@ -64,6 +67,22 @@ model! {
         pub shard_header: Option<At<bool>> = None,
         /// How the requests of one visitor stay with one endpoint.
         pub sticky: Option<At<Sticky>> = None,
+        /// Which tries that failed are followed by another.
+        pub retry: Retry = Retry::default(),
+        /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
+        pub breaker: Option<At<OrOn<Breaker>>> = None,
+        /// How many requests it may have at once: a number; `"adaptive"`, as many as it can work at, which is found by watching
+        /// how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts until its answer is
+        /// over, or for `"adaptive"`, until it begins.
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
+        /// Who waits where it has as many as it may have.
+        pub queue: Option<At<Queue>> = None,
+        /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
+        /// most important to 7, `high`, `normal` or `low`, or a `Priority` field (RFC 9218); anything else is `normal`, which
+        /// is 3. Without it, all are alike. Whom clients may not choose for themselves, a map decides.
+        pub priority: Option<At<TemplateText>> = None,
+        /// Addresses of this machine to connect from, in turn; where one has no port left, the next.
+        pub source: Vec<At<IpAddr>> = Vec::new(),
     }
 }
 
@@ -92,6 +111,12 @@ impl Upstream {
             shuffle: None,
             shard_header: None,
             sticky: None,
+            retry: Retry::default(),
+            breaker: None,
+            concurrency: At::from(AtOnce::Adaptive),
+            queue: None,
+            priority: None,
+            source: Vec::new(),
         }
     }
 }

@@ -26,6 +26,7 @@ mod map_lines;
 mod map_order;
 mod maps;
 mod matchers;
+mod overload;
 mod process;
 mod proxy_protocol;
 mod routes;
@@ -73,6 +74,7 @@ pub use log::{
 };
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
+pub use overload::{AtOncePlan, BreakerPlan, OverloadPlan, RetryPlan};
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;
@@ -525,6 +527,8 @@ pub struct UpstreamPlan {
     pub balance: BalancePlan,
     /// How requests stay with one of them.
     pub sticky: Option<StickyPlan>,
+    /// What keeps it from being asked for more than it can do.
+    pub overload: OverloadPlan,
     /// Where it stands in the configuration.
     pub at: Location,
     /// How long a client that has written reads from primaries.

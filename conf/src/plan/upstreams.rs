@@ -8,7 +8,7 @@ use super::{
     EndpointAddress, EndpointPlan, EndpointRole, UpstreamId, UpstreamPlan, UpstreamTimeouts,
     UpstreamTlsPlan,
 };
-use super::{balance, proxy_protocol, shard_keys, shards, sticky};
+use super::{balance, overload, proxy_protocol, shard_keys, shards, sticky};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Endpoint, Name, OrText, Upstream, UpstreamTls, is_host_name};
@@ -42,6 +42,7 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         resolve_every: upstream.resolve_every.std(),
         balance: balance::plan(upstream, findings),
         sticky: sticky::plan(upstream, findings),
+        overload: overload::plan(upstream, findings),
         at: upstream.at.clone(),
         read_your_writes: plan_read_your_writes(upstream, findings),
         shards: shards::plan(upstream, findings),

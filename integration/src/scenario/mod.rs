@@ -40,7 +40,9 @@ pub use mutated::{Mutated, mutated};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
-pub use upstreams::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
+pub use upstreams::{
+    Agreement, Figures, Moved, Overloaded, Storm, beside_nginx, mapping_figures, overload, storm,
+};
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,
     Passed, Saved, UNPACK, Unpacked, bombs, browse, giant_through_proxy, gzip, hit_path, matrix,

@@ -141,6 +141,8 @@ mod maps;
 #[cfg(test)]
 mod min_rate;
 #[cfg(test)]
+mod overload;
+#[cfg(test)]
 mod peers;
 #[cfg(test)]
 mod proxy_protocol;

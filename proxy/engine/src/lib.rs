@@ -298,6 +298,7 @@ impl Engine {
         metrics::log_losses(out, &resident.log_losses);
         let snapshot = self.shared.cell.load();
         http::cache::counters::render(out, &snapshot.zones);
+        http::overload::counters::render(out, &snapshot.upstreams);
         snapshot::shards::render(out, &snapshot.upstreams);
         metrics::sample(
             out,

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::balance::Load;
+use crate::limit::Breaker;
 
 /// Where an endpoint is, as the operator said it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -60,6 +61,7 @@ pub struct Endpoint {
     targets: ArcSwap<Vec<Target>>,
     next: AtomicUsize,
     load: Load,
+    breaker: Breaker,
 }
 
 impl Endpoint {
@@ -72,13 +74,25 @@ impl Endpoint {
             Address::Name { .. } => Vec::new(),
         };
         let targets = ArcSwap::from_pointee(targets);
-        Self { address, targets, next: AtomicUsize::new(0), load: Load::default() }
+        Self {
+            address,
+            targets,
+            next: AtomicUsize::new(0),
+            load: Load::default(),
+            breaker: Breaker::default(),
+        }
     }
 
     /// What it has to do, and how fast it does it.
     #[must_use]
     pub fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// Whether it is asked, where that depends on how often it fails.
+    #[must_use]
+    pub fn breaker(&self) -> &Breaker {
+        &self.breaker
     }
 
     /// Where it is, as the operator said it.

@@ -5,6 +5,7 @@
 
 mod balance;
 mod endpoint;
+pub mod limit;
 mod pool;
 mod rotation;
 pub mod shard;

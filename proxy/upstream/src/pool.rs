@@ -1,10 +1,11 @@
 //! Interchangeable endpoints, and the tries of one request over them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::balance::{Ask, Balance, Member, Tier, mix};
 use crate::endpoint::{Endpoint, Target};
+use crate::limit::Pass;
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub struct Pool {
     /// Those of the first are chosen while they can be.
     tiers: Box<[Tier]>,
     settings: Settings,
+    /// Whether breakers are asked.
+    breaks: bool,
 }
 
 /// How a pool chooses.
@@ -50,19 +53,33 @@ pub struct Choice {
 
 /// One request at an endpoint, until it is dropped: whichever way the try ends.
 #[derive(Debug)]
-pub struct InFlight(Arc<Endpoint>);
+pub struct InFlight {
+    endpoint: Arc<Endpoint>,
+    /// How its breaker let it through, if it is asked.
+    pass: Option<Pass>,
+}
 
 impl InFlight {
     /// Where.
     #[must_use]
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.0
+        &self.endpoint
+    }
+
+    /// How the endpoint's breaker let it through; `None` where breakers are not asked.
+    #[must_use]
+    pub fn pass(&self) -> Option<Pass> {
+        self.pass
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.load().leave();
+        self.endpoint.load().leave();
+        if let Some(pass) = self.pass {
+            // Of one that told its outcome, the breaker knows already.
+            self.endpoint.breaker().forget(pass);
+        }
     }
 }
 
@@ -104,7 +121,22 @@ impl Pool {
             Tier::new(settings.balance, &members, &indexes)
         };
         let tiers = tiers.into_iter().map(tier).collect();
-        Self { endpoints, members, tiers, settings }
+        Self { endpoints, members, tiers, settings, breaks: false }
+    }
+
+    /// The same, passing over endpoints whose breaker is open.
+    #[must_use]
+    pub fn with_breakers(self) -> Self {
+        Self { breaks: true, ..self }
+    }
+
+    /// How long nobody is there to choose because all breakers are open, if that is so.
+    #[must_use]
+    pub fn closed_for(&self, now: Instant) -> Option<Duration> {
+        let endpoints = self.endpoints.iter().filter(|_| self.breaks);
+        let times: Option<Vec<Duration>> =
+            endpoints.map(|endpoint| endpoint.breaker().closed_for(now)).collect();
+        times?.into_iter().min()
     }
 
     /// Its endpoints.
@@ -125,7 +157,7 @@ impl Pool {
             return Err(Nobody::TriesUsed);
         }
         let stuck = ask.stuck.filter(|index| self.may(*index, Round::Untried, attempt, ask));
-        let stuck = stuck.and_then(|index| self.enter(index));
+        let stuck = stuck.and_then(|index| self.enter(index, ask.now));
         let found = stuck.or_else(|| self.choose_anew(attempt, ask));
         let choice = found.ok_or_else(|| self.why_nobody(attempt))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
@@ -190,16 +222,22 @@ impl Pool {
         (0..MOST_RACES).find_map(|_| {
             let may = |index| self.may(index, round, attempt, ask);
             let index = tier.pick(&self.members, ask, may)?;
-            self.enter(index)
+            self.enter(index, ask.now)
         })
     }
 
-    fn enter(&self, index: usize) -> Option<Choice> {
+    fn enter(&self, index: usize, now: Instant) -> Option<Choice> {
         let member = self.members.get(index)?;
         let target = member.endpoint.target()?;
-        let has_entered = member.endpoint.load().enter(member.most);
-        let in_flight = || InFlight(Arc::clone(&member.endpoint));
-        has_entered.then(|| Choice { endpoint: index, target, in_flight: in_flight() })
+        // Of several that would be the one to probe, one is.
+        let breaker = member.endpoint.breaker();
+        let pass = if self.breaks { Some(breaker.pass(now)?) } else { None };
+        if !member.endpoint.load().enter(member.most) {
+            pass.into_iter().for_each(|pass| breaker.forget(pass));
+            return None;
+        }
+        let in_flight = InFlight { endpoint: Arc::clone(&member.endpoint), pass };
+        Some(Choice { endpoint: index, target, in_flight })
     }
 
     /// Whether an endpoint may be chosen.
@@ -209,8 +247,10 @@ impl Pool {
         let is_new_here = times == 0 || round == Round::Again;
         let is_there = is_new_here && times < member.endpoint.width();
         let is_among = ask.among.is_none_or(|among| among.contains(index));
+        let is_broken = || self.breaks && member.endpoint.breaker().closed_for(ask.now).is_some();
         is_there
             && is_among
+            && !is_broken()
             && member.has_room()
             && (round != Round::Warm || self.is_warm(index, member, ask))
     }
@@ -249,7 +289,7 @@ impl Pool {
     fn in_flight(&self, index: usize) -> InFlight {
         let endpoint = Arc::clone(&self.endpoints[index]);
         endpoint.load().enter(u32::MAX);
-        InFlight(endpoint)
+        InFlight { endpoint, pass: None }
     }
 }
 

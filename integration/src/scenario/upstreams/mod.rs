@@ -1,7 +1,9 @@
 //! Shards, and endpoints that fail.
 
+mod crowd;
 mod mapping;
 mod nginx_hash;
 
+pub use crowd::{Overloaded, Storm, overload, storm};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};

@@ -1,9 +1,10 @@
 //! Upstreams and targets as Pingora's dial targets.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use pingora_core::connectors::l4::BindTo;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
@@ -67,6 +68,19 @@ pub(crate) fn dial(
         }
     };
     Ok(peer)
+}
+
+/// Has the peer dialled from one of `sources`, those of its family: from the next one in turn.
+pub(crate) fn from_source(peer: &mut HttpPeer, sources: &[IpAddr], turn: usize) {
+    let PeerAddress::Inet(address) = &peer._address else { return };
+    let is_v4 = address.is_ipv4();
+    let reach = || sources.iter().filter(|source| source.is_ipv4() == is_v4);
+    let Some(position) = turn.checked_rem(reach().count()) else { return };
+    if let Some(source) = reach().nth(position) {
+        let mut from = BindTo::default();
+        from.addr = Some(SocketAddr::new(*source, 0));
+        peer.options.bind_to = Some(from);
+    }
 }
 
 /// The name to verify and to send as SNI.

@@ -224,6 +224,9 @@ pub(crate) fn fault(fault: &Fault, context: &Context) -> Result<Page, Fault> {
     if let Some(methods) = fault.allow() {
         insert(&mut head, "Allow", methods)?;
     }
+    if let Some(seconds) = fault.retry_after() {
+        insert(&mut head, "Retry-After", &seconds.to_string())?;
+    }
     if let Some(error) = fault.kind().proxy_status() {
         insert(&mut head, "Proxy-Status", &format!("switchback; error={error}"))?;
     }

@@ -26,6 +26,7 @@ use super::encode::pictures::Shown;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
 use super::outcome::Trying;
+use super::overload::Permit;
 use super::shard::Chosen;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
@@ -88,6 +89,12 @@ pub(crate) struct Context {
     pub(crate) pace: Option<Pace>,
     /// What counts it among the requests in progress.
     pub(crate) held: Vec<Held>,
+    /// What counts it at the service that it is passed on to, once that has let it in.
+    pub(crate) permit: Option<Permit>,
+    /// Whether the answer in hand is not passed on, because somebody else is asked.
+    pub(crate) repeats: bool,
+    /// Tries for which there was no local port.
+    pub(crate) without_port: usize,
     /// Bytes of body received.
     pub(crate) body_received: u64,
     /// What went wrong, once something has.
@@ -245,6 +252,9 @@ impl Context {
             received: None,
             pace: None,
             held: Vec::new(),
+            permit: None,
+            repeats: false,
+            without_port: 0,
             body_received: 0,
             fault: None,
             sent: Sent::default(),

@@ -159,6 +159,10 @@ pub(crate) fn log(fault: &Fault, context: &Context) {
     let endpoint = asked.tries.last().map_or("-", |tried| &tried.address);
     let (request, status, reason) = (&*context.request.id, fault.status().as_u16(), fault.reason());
     match fault.side() {
+        // There are many of them, and when there are, no time to write.
+        _ if fault.kind() == Kind::Overloaded => {
+            tracing::debug!(request, status, upstream, "upstream: {reason}");
+        }
         Side::Client => tracing::info!(request, status, "client: {reason}"),
         Side::Upstream => tracing::warn!(request, status, upstream, endpoint, "upstream: {reason}"),
         Side::Us => tracing::error!(request, status, "{reason}"),

@@ -1,6 +1,7 @@
 //! What went wrong with a request, whose side it was on, and what the client is told.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use http::StatusCode;
 
@@ -13,6 +14,8 @@ pub(crate) struct Fault {
     reason: Cow<'static, str>,
     /// The methods for `Allow`, if it is about the method.
     allow: Option<Box<str>>,
+    /// For `Retry-After`, if it passes.
+    retry_after: Option<Duration>,
 }
 
 /// Whose fault it is.
@@ -63,10 +66,12 @@ pub(crate) enum Kind {
     UpstreamTls,
     /// 502: nobody to ask.
     NoEndpoint,
-    /// 503: all endpoints have as much to do as they may.
-    UpstreamFull,
+    /// 503: whoever is to be asked has enough to do, or fails too often.
+    Overloaded,
     /// 503: the shard that has the key of the request cannot be reached, or none has it.
     NoShard,
+    /// 503: this machine has no port left to connect from.
+    NoPort,
     /// 504.
     UpstreamTimeout,
     /// 504: an action of the embedding program did not answer in time.
@@ -78,17 +83,17 @@ pub(crate) enum Kind {
 impl Fault {
     /// The client's fault.
     pub(crate) fn client(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Client, kind, reason: reason.into(), allow: None }
+        Self { side: Side::Client, kind, reason: reason.into(), allow: None, retry_after: None }
     }
 
     /// The upstream's fault.
     pub(crate) fn upstream(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Upstream, kind, reason: reason.into(), allow: None }
+        Self { side: Side::Upstream, kind, reason: reason.into(), allow: None, retry_after: None }
     }
 
     /// Our fault.
     pub(crate) fn ours(kind: Kind, reason: impl Into<Cow<'static, str>>) -> Self {
-        Self { side: Side::Us, kind, reason: reason.into(), allow: None }
+        Self { side: Side::Us, kind, reason: reason.into(), allow: None, retry_after: None }
     }
 
     /// A step of our own that failed where it should not.
@@ -104,6 +109,16 @@ impl Fault {
     /// The same, for what it means here.
     pub(crate) fn of_kind(self, kind: Kind) -> Self {
         Self { kind, ..self }
+    }
+
+    /// The same, telling when to come back (RFC 9110, 10.2.3).
+    pub(crate) fn retrying_after(self, time: Duration) -> Self {
+        Self { retry_after: Some(time), ..self }
+    }
+
+    /// Whole seconds for `Retry-After`, at least one.
+    pub(crate) fn retry_after(&self) -> Option<u64> {
+        self.retry_after.map(|time| time.as_millis().div_ceil(1000).max(1) as u64)
     }
 
     /// The methods for `Allow`.
@@ -153,7 +168,7 @@ impl Kind {
             Self::ConnectFailed | Self::BadAnswer | Self::UpstreamTls | Self::NoEndpoint => {
                 StatusCode::BAD_GATEWAY
             }
-            Self::UpstreamFull | Self::NoShard => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Overloaded | Self::NoShard | Self::NoPort => StatusCode::SERVICE_UNAVAILABLE,
             Self::UpstreamTimeout | Self::ActionTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::TooManyReentries => StatusCode::LOOP_DETECTED,
         }
@@ -166,10 +181,10 @@ impl Kind {
             Self::BadAnswer => Some("http_protocol_error"),
             Self::UpstreamTls => Some("tls_certificate_error"),
             Self::NoEndpoint | Self::NoShard => Some("destination_unavailable"),
-            Self::UpstreamFull => Some("connection_limit_reached"),
+            Self::Overloaded => Some("connection_limit_reached"),
             Self::UpstreamTimeout | Self::ActionTimeout => Some("http_response_timeout"),
             Self::TooManyReentries => Some("proxy_loop_detected"),
-            Self::Internal => Some("proxy_internal_error"),
+            Self::Internal | Self::NoPort => Some("proxy_internal_error"),
             Self::BadRequest
             | Self::Forbidden
             | Self::NotFound

@@ -13,7 +13,7 @@ use super::encode::Encoding;
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
 use super::map_memos::MapMemos;
-use super::{answer, body, encode, fail, forward};
+use super::{answer, body, encode, fail, forward, overload};
 use crate::listen::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::snapshot::resident::Resident;
@@ -249,6 +249,7 @@ fn failed(
         && stale
         && fault.side() == Side::Upstream
         && query::may_be_repeated(&session.req_header().method)
+        && overload::retry::take(overload::retry::Reason::Stale, context)
     {
         return Ok(Ended::Stale);
     }

@@ -30,6 +30,7 @@ pub(crate) mod jwt;
 pub(crate) mod local;
 mod map_memos;
 mod outcome;
+pub(crate) mod overload;
 pub(crate) mod percent;
 mod pieces;
 pub(crate) mod receive;
@@ -67,7 +68,6 @@ use fault::{Fault, Kind};
 use inner::Inherited;
 use select::Again;
 
-use crate::h2;
 use crate::listen::connection::Connection;
 use crate::snapshot::SnapshotCell;
 use crate::snapshot::resident::Resident;
@@ -218,6 +218,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         context: &mut Self::CTX,
     ) -> Result<Box<HttpPeer>> {
+        overload::enter(session, context).await.map_err(|fault| context.fail(fault))?;
         let peer =
             select::select(session.req_header(), context).map_err(|fault| context.fail(fault))?;
         deadlines::is_passed_on(session, context);
@@ -315,6 +316,9 @@ impl ProxyHttp for Phases {
         head: &mut ResponseHeader,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        if let Some(again) = overload::retry::after_answer(head, session, context) {
+            return Err(again);
+        }
         deadlines::is_asked(session, context);
         let request = session.req_header();
         let kept = as_get::keep(head, request, context);
@@ -358,9 +362,8 @@ impl ProxyHttp for Phases {
         mut error: Box<Error>,
     ) -> Box<Error> {
         context.resident.metrics.upstream_connect_failures.add();
-        outcome::not_connected(&error, context);
         context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
-        error.set_retry(select::may_try_again(context) || shard::turn(context));
+        error.set_retry(select::after_connect(&error, context));
         error.as_up();
         error
     }
@@ -375,25 +378,14 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
-        outcome::broke(&error, reused, context);
         if shard::takes_turn(context) || select::reads_elsewhere(session, context) {
+            outcome::broke(&error, reused, context);
             error.set_retry(true);
             context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
             return error;
         }
-        // The endpoint said that it has not begun: even a POST may go again.
-        let is_refused = *error.etype() == h2::REFUSED_STREAM;
         error = error.more_context(format!("peer: {peer}"));
-        let retry = if session.as_ref().retry_buffer_truncated() {
-            Again::No
-        } else if is_refused {
-            select::after_refusal(context)
-        } else if query::may_be_repeated(&session.req_header().method) {
-            error.retry.decide_reuse(reused);
-            if error.retry() { Again::SameEndpoint } else { Again::No }
-        } else {
-            Again::No
-        };
+        let retry = overload::retry::after_break(&mut error, reused, session, context);
         if retry == Again::SameEndpoint {
             context.attempt.take_back();
         }

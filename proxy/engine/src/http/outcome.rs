@@ -11,13 +11,14 @@ use switchback_upstream::{InFlight, Outcome};
 
 use super::context::Context;
 use super::fault::{Fault, Kind, Side};
+use super::overload;
 use crate::h2;
 
 /// A try that an endpoint has in hand.
 #[derive(Debug)]
 pub(crate) struct Trying {
     /// What counts it.
-    in_flight: InFlight,
+    pub(super) in_flight: InFlight,
     /// Since when the endpoint has had as much of the request as there is.
     since: Instant,
     /// Whether the head of its answer is here.
@@ -91,10 +92,10 @@ fn failed(outcome: Outcome, context: &mut Context) {
 }
 
 /// Tells everybody who learns from outcomes.
-fn tell(outcome: Outcome, now: Instant, context: &Context) {
+fn tell(outcome: Outcome, now: Instant, context: &mut Context) {
     let Some(trying) = &context.trying else { return };
-    let endpoint = trying.in_flight.endpoint();
-    endpoint.load().told(outcome, now);
+    trying.in_flight.endpoint().load().told(outcome, now);
+    overload::told(outcome, now, context);
 }
 
 /// Chance for one choice: each thread has a sequence of its own, so that none waits for another.

@@ -1,9 +1,10 @@
 //! Phase 6: which endpoint, and how to dial it.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use pingora_core::upstreams::peer::HttpPeer;
+use pingora_error::Error;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use switchback_conf::plan::UpstreamId;
@@ -13,7 +14,7 @@ use super::context::{Context, Try};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::shard::Chosen;
-use super::{announce, outcome, shard, sticky};
+use super::{announce, outcome, overload, shard, sticky};
 use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
@@ -52,7 +53,15 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
             shard::takes_turn(context);
             return select(head, context);
         }
-        Err(why) => return Err(shard::judge(nobody(why, name), context)),
+        Err(why) => {
+            let fault = match group.pool.closed_for(now) {
+                Some(time) => {
+                    overload::later(format!("every endpoint of upstream `{name}` fails"), time)
+                }
+                None => nobody(why, name),
+            };
+            return Err(shard::judge(fault, context));
+        }
     };
     context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
     outcome::begin(choice.in_flight, now, context);
@@ -69,6 +78,13 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
+    if !upstream.plan.overload.sources.is_empty() {
+        adapt::peer::from_source(
+            &mut peer,
+            &upstream.plan.overload.sources,
+            upstream.guard.next_source(),
+        );
+    }
     if let Some(send) = &upstream.plan.send_proxy {
         let header = announce::header(send, head, context);
         adapt::announce(&mut peer, header, context.connection.number);
@@ -84,7 +100,7 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
             let reason = format!(
                 "every endpoint of upstream `{upstream}` has as many requests as it may: `max_connections`"
             );
-            return Fault::upstream(Kind::UpstreamFull, reason);
+            return overload::later(reason, Duration::from_secs(1));
         }
         Nobody::NoneLeft => format!(
             "upstream `{upstream}` has no endpoint to try: no name of its endpoints could be resolved"
@@ -105,6 +121,24 @@ pub(crate) fn may_try_again(context: &Context) -> bool {
     upstream.is_some_and(|upstream| {
         shard::group(upstream, context.chosen.as_ref()).pool.has_more(&context.attempt)
     })
+}
+
+/// Whether a request without a connection is tried again.
+pub(crate) fn after_connect(error: &Error, context: &mut Context) -> bool {
+    if overload::retry::after_connect(error, context) {
+        return true;
+    }
+    let turns = shard::turn(context);
+    if turns {
+        context.fault = None;
+    }
+    turns
+}
+
+/// How many addresses of this machine the upstream is reached from.
+pub(crate) fn sources(context: &Context) -> usize {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    upstream.map_or(0, |upstream| upstream.plan.overload.sources.len())
 }
 
 /// Whom a request is sent to after a try that failed.

@@ -127,9 +127,9 @@ async fn connect(
             Err(mut error) => {
                 error.as_up();
                 context.resident.metrics.upstream_connect_failures.add();
-                outcome::not_connected(&error, context);
-                if !select::may_try_again(context) && !shard::turn(context) {
-                    return Err(shard::judge(fail::judge(&error), context));
+                if !select::after_connect(&error, context) {
+                    let fault = context.fault.take().unwrap_or_else(|| fail::judge(&error));
+                    return Err(shard::judge(fault, context));
                 }
                 tracing::warn!(request = &*context.request.id, endpoint = %peer, "no answer, trying next: {error}");
             }

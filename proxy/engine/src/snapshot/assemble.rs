@@ -27,6 +27,7 @@ use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, sticky,
 };
 use crate::http::concurrency::Limit;
+use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
@@ -259,7 +260,9 @@ fn assemble_upstream(
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
     let maker = Maker { upstream, resident, ca: ca.as_ref(), now };
+    let service = resident.service(&upstream.name, &upstream.overload);
     Upstream {
+        guard: Guard::new(service, &upstream.overload),
         plan: upstream.clone(),
         part: maker.part(&upstream.endpoints),
         sharding: maker.sharding(key, found),

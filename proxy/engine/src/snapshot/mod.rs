@@ -29,6 +29,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteTable};
 use switchback_upstream::{Endpoint, Pool};
 
 use crate::http::concurrency::Limit;
+use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
@@ -166,6 +167,8 @@ pub(crate) struct Upstream {
     pub(crate) sharding: Option<Box<Sharding>>,
     /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
     pub(crate) sticky: Option<Box<Sticky>>,
+    /// What keeps it from being asked for more than it can do.
+    pub(crate) guard: Arc<Guard>,
 }
 
 impl Upstream {

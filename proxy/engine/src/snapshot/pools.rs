@@ -28,7 +28,8 @@ pub(super) fn assemble(
             plan.weight,
         )
     };
-    Pool::new(settings, endpoints.iter().map(member).collect())
+    let pool = Pool::new(settings, endpoints.iter().map(member).collect());
+    if upstream.overload.breaker.is_some() { pool.with_breakers() } else { pool }
 }
 
 fn balance(plan: &BalancePlan) -> Balance {

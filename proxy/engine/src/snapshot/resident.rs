@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use parking_lot::Mutex;
-use switchback_conf::plan::{ListenAddress, LogTarget};
+use switchback_conf::plan::{ListenAddress, LogTarget, OverloadPlan};
 use switchback_upstream::{Address, Endpoint};
 
 use super::shards::Epochs;
@@ -18,6 +18,7 @@ use crate::http::cache::Fills;
 use crate::http::cache::dictionaries::Dictionaries;
 use crate::http::cache::origins::Origins;
 use crate::http::concurrency::Gate;
+use crate::http::overload::Service;
 use crate::listen::admit::Counts;
 use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
@@ -60,6 +61,7 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
+    services: Mutex<HashMap<Box<str>, Arc<Service>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.
@@ -127,6 +129,13 @@ impl Resident {
         Arc::clone(self.shards.lock().entry((upstream.into(), name.into())).or_default())
     }
 
+    /// What is known of the service of this name as a whole, new or known already.
+    pub(crate) fn service(&self, name: &str, plan: &OverloadPlan) -> Arc<Service> {
+        let mut services = self.services.lock();
+        let service = services.entry(name.into());
+        Arc::clone(service.or_insert_with(|| Arc::new(Service::new(plan))))
+    }
+
     /// The writer of `target`, new or open already.
     ///
     /// # Errors
@@ -145,6 +154,7 @@ impl Resident {
     pub(crate) fn forget_unused(&self) {
         self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
         self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
+        self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -334,3 +334,29 @@ fn whoever_stays_with_an_endpoint_has_it_while_it_can_be_had() {
         assert_eq!(pool.choose(&mut Attempt::default(), &nobody).unwrap().endpoint, 2);
     }
 }
+
+#[test]
+fn who_has_an_open_breaker_is_passed_over_until_one_request_probes() {
+    use crate::limit::{BreakerRules, Pass};
+    let second = std::time::Duration::from_secs(1);
+    let rules = BreakerRules { percent: 50, least: 1, open: second, longest: second };
+    let pool = pool(&[1, 2], 3).with_breakers();
+    let now = std::time::Instant::now();
+    let broken = &pool.endpoints()[0];
+    assert!(broken.breaker().tell(Pass::Usual, true, &rules, now));
+    for _ in 0..4 {
+        let choice = pool.choose(&mut Attempt::default(), &Ask::at(now, 7)).unwrap();
+        assert_eq!(choice.endpoint, 1);
+    }
+    assert_eq!(pool.closed_for(now), None, "another is well");
+    assert!(pool.endpoints()[1].breaker().tell(Pass::Usual, true, &rules, now));
+    assert_eq!(pool.closed_for(now), Some(second));
+    assert!(pool.choose(&mut Attempt::default(), &Ask::at(now, 7)).is_err());
+    let then = now + second;
+    let probes: Vec<Choice> =
+        std::iter::from_fn(|| pool.choose(&mut Attempt::default(), &Ask::at(then, 7)).ok())
+            .collect();
+    assert_eq!(probes.len(), 2, "one for each endpoint");
+    drop(probes);
+    assert!(pool.choose(&mut Attempt::default(), &Ask::at(then, 7)).is_ok(), "they told nothing");
+}

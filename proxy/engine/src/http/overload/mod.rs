@@ -1,0 +1,226 @@
+//! Between route and endpoint: whether the service may have one request more, who waits for that, and what is sent again.
+//!
+//! The decisions are those of `switchback_upstream::limit`; here are the waiting and the telling.
+
+pub(crate) mod counters;
+pub(crate) mod retry;
+mod wait;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use pingora_proxy::Session;
+use switchback_conf::plan::{AtOncePlan, OverloadPlan};
+use switchback_upstream::limit::{
+    BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget,
+};
+use switchback_upstream::{InFlight, Outcome};
+use tokio::sync::oneshot;
+
+use super::context::Context;
+use super::facts::RequestFacts;
+use super::fault::{Fault, Kind};
+use counters::Counters;
+
+/// What is known of a service as a whole. Outlives snapshots.
+pub(crate) struct Service {
+    gate: Gate<oneshot::Sender<Permit>>,
+    budget: RetryBudget,
+    pub(crate) counters: Counters,
+    /// From where the next connection is made.
+    source: AtomicUsize,
+}
+
+/// A service under the rules of one snapshot.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    pub(crate) service: Arc<Service>,
+    ceiling: Ceiling,
+    queue: QueueRules,
+    budget: BudgetRules,
+    breaker: Option<BreakerRules>,
+}
+
+/// One request at a service, until it is dropped: whichever way the request ends.
+pub(crate) struct Permit(Arc<Guard>);
+
+impl Service {
+    /// Of which nothing is known yet.
+    pub(crate) fn new(plan: &OverloadPlan) -> Self {
+        Self {
+            gate: Gate::default(),
+            budget: RetryBudget::new(budget(plan), Instant::now()),
+            counters: Counters::default(),
+            source: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("in_flight", &self.gate.in_flight()).finish_non_exhaustive()
+    }
+}
+
+fn budget(plan: &OverloadPlan) -> BudgetRules {
+    BudgetRules { percent: plan.retry.percent, least: plan.retry.least }
+}
+
+impl Guard {
+    /// `service` under the rules of `plan`.
+    pub(crate) fn new(service: Arc<Service>, plan: &OverloadPlan) -> Arc<Self> {
+        Arc::new(Self {
+            service,
+            ceiling: match plan.at_once {
+                AtOncePlan::Adaptive => Ceiling::Adaptive,
+                AtOncePlan::Fixed(most) => Ceiling::Fixed(most),
+                AtOncePlan::Off => Ceiling::Off,
+            },
+            queue: QueueRules { most: plan.queue, wait: plan.wait },
+            budget: budget(plan),
+            breaker: plan.breaker.as_ref().map(|breaker| BreakerRules {
+                percent: breaker.percent,
+                least: breaker.least,
+                open: breaker.open,
+                longest: breaker.longest,
+            }),
+        })
+    }
+
+    /// How many it may have at once; `None` is as many as come.
+    pub(crate) fn limit(&self) -> Option<u32> {
+        self.service.gate.limit(self.ceiling)
+    }
+
+    /// How many it has.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.service.gate.in_flight()
+    }
+
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> u32 {
+        self.service.gate.waiting()
+    }
+
+    /// Whose turn it is among the addresses to connect from.
+    pub(crate) fn next_source(&self) -> usize {
+        self.service.source.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn admitted(self: &Arc<Self>) -> Permit {
+        self.service.budget.earn(self.budget, self.service.gate.in_flight());
+        Permit(Arc::clone(self))
+    }
+
+    /// Lets in who may come in now.
+    fn let_in(self: &Arc<Self>) {
+        let gate = &self.service.gate;
+        while let Some(next) = gate.next(self.ceiling, Instant::now(), drop) {
+            // Whoever is not there any more gives its place back.
+            drop(next.send(self.admitted()));
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.service.gate.leave();
+        self.0.let_in();
+    }
+}
+
+impl fmt::Debug for Permit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Permit")
+    }
+}
+
+/// Lets the request in to its service; if that has enough to do, after a while, or not at all. Once is enough for all its tries.
+pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Result<(), Fault> {
+    if context.permit.is_some() {
+        return Ok(());
+    }
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
+    context.permit = Some(match guard.service.gate.enter(guard.ceiling) {
+        true => guard.admitted(),
+        false => wait::wait(session, &guard, context).await?,
+    });
+    Ok(())
+}
+
+/// What a try has come to. A service whose limit is found by watching it has done its part when the head is here: how long a
+/// client takes for a body is nothing of its.
+pub(super) fn told(outcome: Outcome, now: Instant, context: &mut Context) {
+    let Some(guard) = guard(context) else { return };
+    if let Some(trying) = &context.trying {
+        judge(outcome, &trying.in_flight, &guard, now);
+    }
+    let Outcome::Answered { first_byte, .. } = outcome else { return };
+    if context.permit.is_none() || guard.ceiling == Ceiling::Off {
+        return;
+    }
+    if failed(outcome) == Some(false) {
+        guard.service.gate.learn(first_byte, now);
+    }
+    if guard.ceiling == Ceiling::Adaptive && !is_repeated(outcome, context) {
+        context.permit = None;
+    }
+}
+
+/// What the endpoint's breaker learns.
+fn judge(outcome: Outcome, endpoint: &InFlight, guard: &Guard, now: Instant) {
+    if let (Some(rules), Some(pass)) = (&guard.breaker, endpoint.pass())
+        && let Some(failed) = failed(outcome)
+        && endpoint.endpoint().breaker().tell(pass, failed, rules, now)
+    {
+        guard.service.counters.breaker_opened.add();
+        let endpoint = endpoint.endpoint().address();
+        tracing::warn!(%endpoint, "fails too often: it is not asked for a while");
+    }
+}
+
+/// Whether the answer is one that may be followed by another try.
+fn is_repeated(outcome: Outcome, context: &Context) -> bool {
+    let Outcome::Answered { status, .. } = outcome else { return false };
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    upstream.is_some_and(|upstream| {
+        upstream.plan.overload.retry.statuses.iter().any(|known| known.as_u16() == status)
+    })
+}
+
+/// Whether an endpoint has failed; `None` where it tells nothing of it.
+fn failed(outcome: Outcome) -> Option<bool> {
+    match outcome {
+        Outcome::Answered { status, .. } => Some(matches!(status, 502..=504)),
+        Outcome::ConnectFailed
+        | Outcome::ConnectTimedOut
+        | Outcome::TimedOut
+        | Outcome::Reset
+        | Outcome::Cut => Some(true),
+        Outcome::Refused | Outcome::Stale => None,
+    }
+}
+
+fn guard(context: &Context) -> Option<Arc<Guard>> {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    upstream.map(|upstream| Arc::clone(&upstream.guard))
+}
+
+/// The answer where nobody may be asked for a while.
+pub(super) fn later(reason: String, after: Duration) -> Fault {
+    Fault::upstream(Kind::Overloaded, reason).retrying_after(after)
+}
+
+/// How important the request is.
+fn class(session: &Session, context: &Context) -> Class {
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let template = upstream.and_then(|upstream| upstream.plan.overload.priority.as_ref());
+    template.map_or_else(Class::default, |template| {
+        let mut text = Vec::new();
+        template.render(&RequestFacts::new(session.req_header(), context), &mut text);
+        Class::of_text(&text)
+    })
+}

@@ -1,0 +1,202 @@
+//! How many are let in to a service at once, and who waits for that.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
+
+use super::adaptive::{Adaptive, Sample};
+use super::queue::{Class, Patience, Queue};
+
+/// How many may be in flight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ceiling {
+    /// As many as come.
+    Off,
+    /// So many.
+    Fixed(u32),
+    /// As many as the service can work at.
+    Adaptive,
+}
+
+/// Who may wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueRules {
+    /// So many at once.
+    pub most: usize,
+    /// So long.
+    pub wait: Duration,
+}
+
+/// One service, or one shard of it. `T` is how those who wait are told.
+#[derive(Debug)]
+pub struct Gate<T> {
+    in_flight: AtomicU32,
+    /// The adaptive limit in force.
+    limit: AtomicU32,
+    waiting: AtomicU32,
+    is_settled: AtomicBool,
+    /// How long an answer usually takes, in microseconds.
+    usual: AtomicU64,
+    queue: Mutex<Queue<T>>,
+    adaptive: Mutex<Adaptive>,
+}
+
+/// Somebody who would wait.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    /// How important it is.
+    pub class: Class,
+    /// How it is told.
+    pub who: T,
+    /// Since now.
+    pub now: Instant,
+    /// Not longer than this.
+    pub deadline: Instant,
+}
+
+/// What became of somebody who would wait.
+#[derive(Debug)]
+pub enum Left<T> {
+    /// It waits, under this number; somebody else may have to go instead.
+    Waits(u64, Option<T>),
+    /// There is no room.
+    Shed(T),
+}
+
+/// CoDel's numbers, where answers are quick; where they are slow, waiting is measured by them.
+const TARGET: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+impl<T> Default for Gate<T> {
+    fn default() -> Self {
+        Self {
+            in_flight: AtomicU32::new(0),
+            limit: AtomicU32::new(u32::MAX),
+            waiting: AtomicU32::new(0),
+            is_settled: AtomicBool::new(true),
+            usual: AtomicU64::new(0),
+            queue: Mutex::new(Queue::new()),
+            adaptive: Mutex::default(),
+        }
+    }
+}
+
+impl<T> Gate<T> {
+    /// Those that are in.
+    #[must_use]
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Those who wait.
+    #[must_use]
+    pub fn waiting(&self) -> u32 {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
+    /// How many may be in; `None` is as many as come.
+    #[must_use]
+    pub fn limit(&self, ceiling: Ceiling) -> Option<u32> {
+        Some(self.most(ceiling)).filter(|most| *most != u32::MAX)
+    }
+
+    /// How long an answer takes that need not wait, once known.
+    #[must_use]
+    pub fn usual(&self) -> Option<Duration> {
+        let micros = self.usual.load(Ordering::Relaxed);
+        (micros > 0).then(|| Duration::from_micros(micros))
+    }
+
+    /// Lets one in, if there is room and nobody waits. No lock.
+    pub fn enter(&self, ceiling: Ceiling) -> bool {
+        if self.waiting.load(Ordering::SeqCst) > 0 && ceiling != Ceiling::Off {
+            return false;
+        }
+        self.admit(ceiling)
+    }
+
+    fn admit(&self, ceiling: Ceiling) -> bool {
+        if self.in_flight.fetch_add(1, Ordering::SeqCst) < self.most(ceiling) {
+            return true;
+        }
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        false
+    }
+
+    fn most(&self, ceiling: Ceiling) -> u32 {
+        match ceiling {
+            Ceiling::Off => u32::MAX,
+            Ceiling::Fixed(most) => most,
+            Ceiling::Adaptive => self.limit.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Waits to be let in. Whoever comes out of here alive calls [`Gate::next`]: room may have been made meanwhile.
+    pub fn wait(&self, waiting: Waiting<T>, rules: QueueRules) -> Left<T> {
+        let Waiting { class, who, now, deadline } = waiting;
+        let mut queue = self.queue.lock();
+        let (ticket, gone) =
+            queue.push((class, who), (now, deadline), (rules.most, self.patience()));
+        self.count(&queue);
+        match (ticket, gone) {
+            (Some(ticket), gone) => Left::Waits(ticket, gone),
+            (None, Some(who)) => Left::Shed(who),
+            // A queue gives back whom it does not take.
+            (None, None) => Left::Waits(0, None),
+        }
+    }
+
+    /// Who is let in now, in the place that it makes for it; `shed` are told that they are not.
+    pub fn next(&self, ceiling: Ceiling, now: Instant, shed: impl FnMut(T)) -> Option<T> {
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            return None;
+        }
+        let mut queue = self.queue.lock();
+        if !self.admit(ceiling) {
+            return None;
+        }
+        let next = queue.pop(now, self.patience(), shed);
+        self.count(&queue);
+        if next.is_none() {
+            self.in_flight.fetch_sub(1, Ordering::SeqCst);
+        }
+        next
+    }
+
+    /// Somebody who waited has gone.
+    pub fn remove(&self, ticket: u64) {
+        let mut queue = self.queue.lock();
+        queue.remove(ticket);
+        self.count(&queue);
+    }
+
+    /// One has come out. Whoever tells this calls [`Gate::next`] until it gives nobody.
+    pub fn leave(&self) {
+        self.in_flight.fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// An answer took so long. Two that tell at once need not wait for each other: one is not heard.
+    pub fn learn(&self, took: Duration, now: Instant) {
+        let Some(mut adaptive) = self.adaptive.try_lock() else { return };
+        let limit = adaptive.learn(Sample { took, in_flight: self.in_flight() }, now);
+        self.limit.store(limit, Ordering::SeqCst);
+        self.is_settled.store(adaptive.is_settled(), Ordering::Relaxed);
+        let usual = adaptive.usual().unwrap_or_default().as_micros();
+        self.usual.store(u64::try_from(usual).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn count(&self, queue: &Queue<T>) {
+        self.waiting.store(u32::try_from(queue.length()).unwrap_or(u32::MAX), Ordering::SeqCst);
+    }
+
+    fn patience(&self) -> Patience {
+        let usual = self.usual().unwrap_or_default();
+        let interval = match self.is_settled.load(Ordering::Relaxed) {
+            true => INTERVAL.max(usual * 4),
+            // The limit is a trial: nobody is sent away for what it may show.
+            false => Duration::MAX,
+        };
+        Patience { interval, target: TARGET.max(usual / 4) }
+    }
+}

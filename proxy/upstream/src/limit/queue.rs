@@ -1,0 +1,267 @@
+//! Who waits to be let in, and who waits in vain.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// How important a request is: 0 comes first, as in RFC 9218.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Class(u8);
+
+/// Classes there are.
+pub const CLASSES: usize = 8;
+
+impl Class {
+    /// The class by number; beyond the last there is none.
+    #[must_use]
+    pub fn new(number: u8) -> Option<Self> {
+        (usize::from(number) < CLASSES).then_some(Self(number))
+    }
+
+    /// What a request said of itself: a digit, `high`, `normal` or `low`, or a `Priority` field with its `u=`; whatever else
+    /// is normal.
+    #[must_use]
+    pub fn of_text(text: &[u8]) -> Self {
+        let digit = |byte: &u8| byte.checked_sub(b'0').and_then(Self::new);
+        match text.trim_ascii() {
+            [byte] => digit(byte).unwrap_or_default(),
+            b"high" => Self(1),
+            b"low" => Self(5),
+            field => {
+                let mut members = field.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+                let urgency = members.find_map(|member| member.strip_prefix(b"u="));
+                urgency.and_then(|value| digit(value.first()?)).unwrap_or_default()
+            }
+        }
+    }
+}
+
+impl Default for Class {
+    fn default() -> Self {
+        Self(3)
+    }
+}
+
+/// One that waits.
+#[derive(Debug)]
+struct Entry<T> {
+    ticket: u64,
+    came: Instant,
+    deadline: Instant,
+    who: T,
+}
+
+/// Those who wait, by class. Bounded by what is passed to [`Queue::push`].
+#[derive(Debug)]
+pub(super) struct Queue<T> {
+    classes: [VecDeque<Entry<T>>; CLASSES],
+    length: usize,
+    tickets: u64,
+    /// Since when there has always been somebody.
+    since: Option<Instant>,
+}
+
+/// When waiting is standing, and what then is too long (CoDel's interval and target).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Patience {
+    pub(super) interval: Duration,
+    pub(super) target: Duration,
+}
+
+impl<T> Queue<T> {
+    pub(super) fn new() -> Self {
+        Self { classes: Default::default(), length: 0, tickets: 0, since: None }
+    }
+
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
+    /// Somebody more. Where `most` wait already, one of those less important goes, or among equals the one who came first if
+    /// the queue stands, else the newcomer.
+    pub(super) fn push(
+        &mut self,
+        (class, who): (Class, T),
+        (now, deadline): (Instant, Instant),
+        (most, patience): (usize, Patience),
+    ) -> (Option<u64>, Option<T>) {
+        let mut gone = None;
+        if self.length >= most {
+            let own = usize::from(class.0);
+            let last = (0..CLASSES).rev().find(|class| !self.is_empty(*class));
+            match last.filter(|last| *last > own || (*last == own && self.stands(now, patience))) {
+                Some(last) => gone = self.take(last, 0).map(|entry| entry.who),
+                None => return (None, Some(who)),
+            }
+        }
+        self.tickets += 1;
+        self.since.get_or_insert(now);
+        if let Some(queue) = self.classes.get_mut(usize::from(class.0)) {
+            queue.push_back(Entry { ticket: self.tickets, came: now, deadline, who });
+            self.length += 1;
+        }
+        (Some(self.tickets), gone)
+    }
+
+    /// Who is next; `shed` are told that they are not. In a queue that stands the last to come is the first, and who has waited
+    /// longer than the target is not served any more: those behind would wait as long.
+    pub(super) fn pop(
+        &mut self,
+        now: Instant,
+        patience: Patience,
+        mut shed: impl FnMut(T),
+    ) -> Option<T> {
+        let stands = self.stands(now, patience);
+        for class in 0..CLASSES {
+            while !self.is_empty(class) {
+                // Those in front came first.
+                let is_late = |entry: &Entry<T>| {
+                    entry.deadline <= now
+                        || (stands && now.saturating_duration_since(entry.came) > patience.target)
+                };
+                let front = self.classes.get(class).and_then(VecDeque::front);
+                let position = match front {
+                    Some(front) if is_late(front) => {
+                        self.take(class, 0).into_iter().for_each(|entry| shed(entry.who));
+                        continue;
+                    }
+                    _ if stands => self.classes.get(class).map_or(0, VecDeque::len) - 1,
+                    _ => 0,
+                };
+                return self.take(class, position).map(|entry| entry.who);
+            }
+        }
+        None
+    }
+
+    /// Somebody has gone by itself.
+    pub(super) fn remove(&mut self, ticket: u64) {
+        let place = self.classes.iter().enumerate().find_map(|(class, queue)| {
+            Some((class, queue.iter().position(|entry| entry.ticket == ticket)?))
+        });
+        if let Some((class, position)) = place {
+            self.take(class, position);
+        }
+    }
+
+    fn stands(&self, now: Instant, patience: Patience) -> bool {
+        self.since.is_some_and(|since| now.saturating_duration_since(since) >= patience.interval)
+    }
+
+    fn is_empty(&self, class: usize) -> bool {
+        self.classes.get(class).is_none_or(VecDeque::is_empty)
+    }
+
+    fn take(&mut self, class: usize, position: usize) -> Option<Entry<T>> {
+        let entry = self.classes.get_mut(class)?.remove(position)?;
+        self.length -= 1;
+        if self.length == 0 {
+            self.since = None;
+        }
+        Some(entry)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Patience =
+        Patience { interval: Duration::from_millis(100), target: Duration::from_millis(5) };
+
+    struct Line {
+        queue: Queue<&'static str>,
+        start: Instant,
+    }
+
+    impl Line {
+        fn new() -> Self {
+            Self { queue: Queue::new(), start: Instant::now() }
+        }
+
+        fn at(&self, millis: u64) -> Instant {
+            self.start + Duration::from_millis(millis)
+        }
+
+        fn push(&mut self, class: u8, who: &'static str, at: u64) -> Option<&'static str> {
+            let times = (self.at(at), self.at(at + 1000));
+            self.queue.push((Class::new(class).unwrap(), who), times, (3, PATIENCE)).1
+        }
+
+        fn pop(&mut self, at: u64) -> (Option<&'static str>, Vec<&'static str>) {
+            let mut shed = Vec::new();
+            let now = self.at(at);
+            (self.queue.pop(now, PATIENCE, |who| shed.push(who)), shed)
+        }
+    }
+
+    #[test]
+    fn a_short_queue_serves_in_order() {
+        let mut line = Line::new();
+        line.push(3, "a", 0);
+        line.push(3, "b", 1);
+        assert_eq!(line.pop(50), (Some("a"), vec![]));
+        assert_eq!(line.pop(51), (Some("b"), vec![]));
+        assert_eq!(line.pop(52), (None, vec![]));
+    }
+
+    #[test]
+    fn a_standing_queue_serves_the_newest_and_sheds_those_who_waited_too_long() {
+        let mut line = Line::new();
+        line.push(3, "a", 0);
+        line.push(3, "b", 98);
+        line.push(3, "c", 99);
+        assert_eq!(line.pop(100), (Some("c"), vec!["a"]));
+        assert_eq!(line.pop(101), (Some("b"), vec![]));
+        line.push(3, "d", 102);
+        line.push(3, "e", 103);
+        assert_eq!(line.pop(150), (Some("d"), vec![]), "an empty queue does not stand any more");
+    }
+
+    #[test]
+    fn the_more_important_come_first_and_push_others_out() {
+        let mut line = Line::new();
+        assert_eq!(line.push(3, "a", 0), None);
+        assert_eq!(line.push(5, "low", 0), None);
+        assert_eq!(line.push(1, "high", 0), None);
+        assert_eq!(line.push(3, "b", 0), Some("low"));
+        assert_eq!(line.push(3, "c", 0), Some("c"), "nobody less important is left");
+        assert_eq!(line.push(3, "d", 100), Some("a"), "in a standing queue the newest is served");
+        assert_eq!(line.queue.length(), 3);
+        let (next, shed) = line.pop(100);
+        assert_eq!((next, shed), (Some("d"), vec!["high", "b"]));
+        line.push(3, "e", 200);
+        line.push(1, "f", 201);
+        assert_eq!(line.pop(202).0, Some("f"));
+    }
+
+    #[test]
+    fn who_is_past_its_deadline_or_has_gone_is_passed_over() {
+        let mut line = Line::new();
+        line.push(3, "a", 0);
+        let times = (line.at(0), line.at(10));
+        let (ticket, _) = line.queue.push((Class::default(), "gone"), times, (9, PATIENCE));
+        line.queue.push((Class::default(), "late"), times, (9, PATIENCE));
+        line.queue.remove(ticket.unwrap());
+        assert_eq!(line.pop(20), (Some("a"), vec![]));
+        assert_eq!(line.pop(20), (None, vec!["late"]));
+        assert_eq!(line.queue.length(), 0);
+    }
+
+    #[test]
+    fn a_class_is_a_digit_a_word_or_a_priority_field() {
+        let cases: [(&[u8], u8); 9] = [
+            (b"0", 0),
+            (b" 7 ", 7),
+            (b"8", 3),
+            (b"high", 1),
+            (b"low", 5),
+            (b"normal", 3),
+            (b"u=1, i", 1),
+            (b"i, u=6", 6),
+            (b"", 3),
+        ];
+        for (text, class) in cases {
+            assert_eq!(Class::of_text(text), Class(class), "{text:?}");
+        }
+    }
+}

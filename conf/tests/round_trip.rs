@@ -772,22 +772,6 @@ fn tolerance() -> impl Strategy<Value = Tolerance> {
 }
 
 fn upstream() -> impl Strategy<Value = Upstream> {
-    let address = prop_oneof![
-        socket().prop_map(EndpointAddress::Ip),
-        ("[a-z][a-z0-9-]{0,5}", 1_u16..)
-            .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
-        path().prop_map(EndpointAddress::Unix),
-    ];
-    let limits = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
-    let flags = (any::<bool>(), any::<bool>());
-    let names = (option::of(at(name())), option::of(at(name())));
-    let role = at(select(vec![EndpointRole::Primary, EndpointRole::Replica]));
-    let endpoint = (at(address), limits, flags, names, role).prop_map(
-        |(address, (weight, max_connections), (backup, drain), (zone, id), role)| {
-            let weight = Count::clamped(weight % 4);
-            OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id, role })
-        },
-    );
     let hot_keys = prop_oneof![
         Just(OrOff::Off),
         at(any::<u32>().prop_map(|most| OrOn(HotKeys { most: Count::clamped(most % 20) })))
@@ -808,7 +792,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
     let times = (timeouts, timeout());
-    let endpoints = vec(endpoint, 0..3).boxed();
+    let endpoints = vec(endpoint(), 0..3).boxed();
     let merged = (sharding(endpoints.clone()), overload());
     let rest = (any::<u32>(), choosing, merged);
     (endpoints, protocol, tls, times, rest).prop_map(
@@ -836,6 +820,25 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 source,
                 ..sharding
             }
+        },
+    )
+}
+
+fn endpoint() -> impl Strategy<Value = OrText<Endpoint>> {
+    let address = prop_oneof![
+        socket().prop_map(EndpointAddress::Ip),
+        ("[a-z][a-z0-9-]{0,5}", 1_u16..)
+            .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
+        path().prop_map(EndpointAddress::Unix),
+    ];
+    let limits = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
+    let flags = (any::<bool>(), any::<bool>());
+    let names = (option::of(at(name())), option::of(at(name())));
+    let role = at(select(vec![EndpointRole::Primary, EndpointRole::Replica]));
+    (at(address), limits, flags, names, role).prop_map(
+        |(address, (weight, max_connections), (backup, drain), (zone, id), role)| {
+            let weight = Count::clamped(weight % 4);
+            OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id, role })
         },
     )
 }

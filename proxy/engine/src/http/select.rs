@@ -7,8 +7,7 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_error::Error;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
-use switchback_conf::plan::UpstreamId;
-use switchback_upstream::{Ask, Nobody};
+use switchback_upstream::{Ask, Nobody, Target};
 
 use super::context::{Context, Try};
 use super::facts::RequestFacts;
@@ -16,19 +15,38 @@ use super::fault::{Fault, Kind};
 use super::shard::Chosen;
 use super::{announce, outcome, overload, shard, sticky};
 use crate::adapt;
+use crate::snapshot::Upstream;
 
 /// The next endpoint for this request, as a peer to dial.
 pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
     let snapshot = Arc::clone(&context.snapshot);
-    let upstream = context.proxy().and_then(|proxy| snapshot.upstream(proxy.upstream));
-    let upstream =
+    let id = context.proxy().map(|proxy| proxy.upstream);
+    let upstream = id.and_then(|id| Some((id, snapshot.upstream(id)?)));
+    let (id, upstream) =
         upstream.ok_or_else(|| Fault::ours(Kind::Internal, "the route has no upstream"))?;
-    let name = &upstream.plan.name;
     // Whoever had it before has it no more.
     outcome::end(context);
-    let now = Instant::now();
-    let id = context.proxy().map_or(UpstreamId(0), |proxy| proxy.upstream);
     shard::choose(head, (id, upstream), context)?;
+    let choice = match choose(head, upstream, context) {
+        Ok(choice) => choice,
+        // Whoever owns the key is asked at once.
+        Err(_) if shard::turn(context) => {
+            shard::takes_turn(context);
+            return select(head, context);
+        }
+        Err(fault) => return Err(shard::judge(fault, context)),
+    };
+    peer(head, upstream, &choice, context)
+}
+
+/// Whom the part of the upstream that has the request gives it to; the try has begun.
+fn choose(
+    head: &RequestHeader,
+    upstream: &Upstream,
+    context: &mut Context,
+) -> Result<Chose, Fault> {
+    let now = Instant::now();
+    let name = &upstream.plan.name;
     let among = shard::among(head, upstream, context);
     let key = upstream.plan.balance.key.as_ref().map(|template| {
         let mut key = Vec::new();
@@ -44,37 +62,42 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
         among,
         ..Ask::at(now, outcome::chance())
     };
-    let chosen = context.chosen.clone();
-    let group = shard::group(upstream, chosen.as_ref());
-    let choice = match group.pool.choose(&mut context.attempt, &ask) {
-        Ok(choice) => choice,
-        // Whoever owns the key is asked at once.
-        Err(_) if shard::turn(context) => {
-            shard::takes_turn(context);
-            return select(head, context);
-        }
-        Err(why) => {
-            let fault = match group.pool.closed_for(now) {
-                Some(time) => {
-                    overload::later(format!("every endpoint of upstream `{name}` fails"), time)
-                }
-                None => nobody(why, name),
-            };
-            return Err(shard::judge(fault, context));
-        }
-    };
+    let pool = &shard::group(upstream, context.chosen.as_ref()).pool;
+    let choice =
+        pool.choose(&mut context.attempt, &ask).map_err(|why| match pool.closed_for(now) {
+            Some(time) => {
+                overload::later(format!("every endpoint of upstream `{name}` fails"), time)
+            }
+            None => nobody(why, name),
+        })?;
     context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
-    outcome::begin(choice.in_flight, now, context);
     context.resident.metrics.upstream_tries.add();
     {
         let mut asked = context.asked.lock();
         asked.upstream = Some(name.clone());
-        let place = chosen.as_ref().and_then(Chosen::shard);
+        let place = context.chosen.as_ref().and_then(Chosen::shard);
         asked.epoch = place.map(|(_, epoch)| epoch);
         let shard = place.map(|(shard, _)| Arc::clone(&shard.name));
         asked.tries.push(Try { shard, ..Try::at(choice.target.to_string(), now) });
     }
-    let template = group.peers.get(choice.endpoint);
+    outcome::begin(choice.in_flight, now, context);
+    Ok(Chose { endpoint: choice.endpoint, target: choice.target })
+}
+
+/// An endpoint of the part that has the request.
+struct Chose {
+    endpoint: usize,
+    target: Target,
+}
+
+/// How it is dialled.
+fn peer(
+    head: &RequestHeader,
+    upstream: &Upstream,
+    choice: &Chose,
+    context: &Context,
+) -> Result<Box<HttpPeer>, Fault> {
+    let template = shard::group(upstream, context.chosen.as_ref()).peers.get(choice.endpoint);
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;

@@ -191,7 +191,7 @@ fn shares(now: &Epoch, next: Option<&Epoch>, told: &mut ReshardStatus) {
                 .shard(key.as_bytes())
                 .and_then(|shard| epoch.map.name(shard).map(str::to_owned))
         };
-        let (old, new) = (name(now), next.map(|next| name(next)));
+        let (old, new) = (name(now), next.map(name));
         for (epoch, index, found) in [(Some(now), 0, Some(&old)), (next, 1, new.as_ref())] {
             let Some(shard) = epoch.and_then(|epoch| {
                 let name = found?.as_deref()?;

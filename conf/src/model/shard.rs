@@ -33,6 +33,7 @@ model! {
     pub struct ShardBy {
         /// The key: a template such as `"{id}"`, `"$arg_user"`, `"$http_x_tenant"`, `"$cookie_session"`, `"$jwt_claim_sub"`, `"$remote_addr"`
         /// or `"$host"`. Of several variables, each value is escaped, so that no two requests with different values have one key.
+        /// What a cache stores is found by it, too.
         pub key: At<TemplateText>,
         /// Whether upper and lower case of ASCII letters are alike.
         pub lowercase: bool = false,

@@ -11,7 +11,7 @@ use super::rules::{self, RulesPlan};
 use super::texts::Captures;
 use super::{
     CachePlan, ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, VariantsPlan, access, actions,
-    cache, errors, matchers, variants,
+    cache, errors, matchers, shard_keys, variants,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
@@ -99,6 +99,7 @@ fn plan(
     let variants = variants::of_route(route, (of.site, of.variants), cache.as_deref(), findings);
     let scope = actions::Scope { names: of.names, routes: route_names, captures: &captures };
     let action = actions::action(route, scope, findings)?;
+    let cache = cache.map(|cache| shard_keys::in_cache_key(cache, &action, &route.at, findings));
     Some(RoutePlan {
         name: plan_name(route, &paths),
         site: of.id,

@@ -1,10 +1,13 @@
 //! The keys of upstreams: what tells shards and tenants.
 
-use switchback_value::Template;
+use std::sync::Arc;
+
+use switchback_value::{Template, Variable};
 
 use super::build::Findings;
 use super::matchers::is_of_answer;
 use super::texts::Captures;
+use super::{ActionPlan, CachePlan, KeyPlan, ProxyPlan};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{TemplateText, Upstream};
@@ -47,6 +50,38 @@ pub(super) fn plan_shuffle(
         return None;
     }
     Some(ShufflePlan { take, key: shuffle.key.value.as_ref().into() })
+}
+
+/// What one shard has answered is for requests with the same key alone: the key of what is stored holds it, too. Captures are of the
+/// path, which is part of it anyway.
+pub(super) fn in_cache_key(
+    mut cache: Arc<CachePlan>,
+    action: &ActionPlan,
+    at: &Location,
+    findings: &mut Findings<'_>,
+) -> Arc<CachePlan> {
+    let ActionPlan::Proxy(ProxyPlan { shard_key: Some(shard_key), .. }) = action else {
+        return cache;
+    };
+    let is_of_path = |variable: &Variable| matches!(variable, Variable::Capture(_));
+    if shard_key.variables().all(is_of_path) {
+        return cache;
+    }
+    match &mut Arc::make_mut(&mut cache).key {
+        KeyPlan::Parts(parts) => parts.parts.push(shard_key.clone()),
+        KeyPlan::Whole(whole) => {
+            let lacks = |variable: &&Variable| !whole.variables().any(|other| other == *variable);
+            if let Some(lacking) = shard_key.variables().find(lacks) {
+                let message = format!(
+                    "the cache's key lacks `{lacking}`, by which the upstream is divided: what one shard answers \
+                     would be sent to clients of others"
+                );
+                let found = Diagnostic::error(Code::CacheUnfit, at.clone(), message);
+                findings.report(found.hint(format!("add {lacking} to `key` of the cache")));
+            }
+        }
+    }
+    cache
 }
 
 /// The key of an upstream in the words of a route: the same text, with what its path captures.

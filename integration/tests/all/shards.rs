@@ -104,6 +104,26 @@ fn keys_come_from_headers_cookies_claims_and_several_of_them() {
 }
 
 #[test]
+fn what_is_stored_of_one_shard_is_for_its_keys_alone() {
+    let fresh = |name: &str| Reply::ok(name).header("Cache-Control", "max-age=600");
+    let origins = ["a", "b"].map(|name| Origin::start().serve("*", fresh(name)));
+    let config = site()
+        .route("/*", "proxy = \"app\"\ncache = \"main\"")
+        .toml("[zones.main]\nmemory = \"8MiB\"")
+        .toml(format_args!(
+            "[upstreams.app]\nshard_by = \"$http_x_tenant\"\npins = {{ one = \"a\", two = \"b\" }}\n{}",
+            shards(&origins)
+        ));
+    let proxy = Proxy::start(&config);
+    for _ in 0..2 {
+        for (tenant, shard) in [("one", "a"), ("two", "b")] {
+            proxy.ask(&get("/page").header("X-Tenant", tenant)).expect_body(shard);
+        }
+    }
+    assert_eq!(origins.map(|origin| origin.heads()), [1, 1], "the second time they are stored");
+}
+
+#[test]
 fn case_and_percent_signs_are_alike_where_that_is_asked_for() {
     let origins = origins(["a", "b"]);
     let lines = "shard_by = { key = \"$arg_u\", lowercase = true, decode = true, missing = \"b\" }\n\

@@ -13,5 +13,6 @@ mod memory;
 mod output;
 
 fn main() -> ExitCode {
+    memory::in_small_pages();
     commands::obey(cli::Cli::parse()).into()
 }

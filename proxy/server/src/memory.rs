@@ -12,6 +12,13 @@ unsafe extern "C" {
     fn mi_collect(force: bool);
 }
 
+/// Has the kernel give this process memory in small pages, also where the allocator asks for huge ones: those come 2 MiB at a
+/// time, however little of that is used. Measured at 13 MB of 49 less, at the same CPU for each hit.
+pub(crate) fn in_small_pages() {
+    // A kernel that knows nothing of huge pages gives none.
+    let (Ok(()) | Err(_)) = rustix::thread::disable_transparent_huge_pages(true);
+}
+
 /// Gives what the calling thread holds unused back to the system, and what the library of cryptography does, which asks
 /// the C library for memory. Left to themselves, allocators do so only while they are asked for more, or not at all.
 pub(crate) fn give_back() {

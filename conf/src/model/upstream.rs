@@ -73,8 +73,9 @@ model! {
         pub breaker: Option<At<OrOn<Breaker>>> = None,
         /// How many requests it may have at once: a number; `"adaptive"`, as many as it can work at, which is found by watching
         /// how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts until its answer is
-        /// over, or for `"adaptive"`, until it begins.
-        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
+        /// over, or for `"adaptive"`, until it begins. `"adaptive"` is for services whose limit nobody knows: while it still learns,
+        /// it may send away more than it must.
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Off),
         /// Who waits where it has as many as it may have.
         pub queue: Option<At<Queue>> = None,
         /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
@@ -113,7 +114,7 @@ impl Upstream {
             sticky: None,
             retry: Retry::default(),
             breaker: None,
-            concurrency: At::from(AtOnce::Adaptive),
+            concurrency: At::from(AtOnce::Off),
             queue: None,
             priority: None,
             source: Vec::new(),

@@ -298,7 +298,7 @@ fn check_tells_where_a_map_is_wrong() {
 fn replicated(origins: &[Origin; 2], lines: &str) -> Config {
     let [primary, replica] = origins;
     site().route("/*", "proxy = \"app\"").toml(format_args!(
-        "[upstreams.app]\nendpoints = [\"{}\", {{ address = \"{}\", role = \"replica\" }}]\n{lines}",
+        "[upstreams.app]\nbalance = \"round_robin\"\nendpoints = [\"{}\", {{ address = \"{}\", role = \"replica\" }}]\n{lines}",
         primary.endpoint(),
         replica.endpoint()
     ))
@@ -344,7 +344,10 @@ fn a_shard_has_replicas_of_its_own() {
         )
     };
     let all = shard("a", 0) + &shard("b", 2);
-    let proxy = Proxy::start(&divided("shard_by = \"{id}\"\nmapping = \"remainder\"", &all));
+    let proxy = Proxy::start(&divided(
+        "balance = \"round_robin\"\nshard_by = \"{id}\"\nmapping = \"remainder\"",
+        &all,
+    ));
     for id in 0..2 {
         let name = names[id * 2];
         let read: BTreeSet<String> = (0..20).map(|_| proxy.get(&user(id)).text()).collect();
@@ -363,7 +366,7 @@ fn a_tenant_has_some_of_the_endpoints() {
     let config = site().route("/*", "proxy = \"app\"").upstream(
         "app",
         &all,
-        "shuffle = { take = 2, key = \"$http_x_tenant\" }",
+        "balance = \"round_robin\"\nshuffle = { take = 2, key = \"$http_x_tenant\" }",
     );
     let proxy = Proxy::start(&config);
     let mut tenants = BTreeSet::new();

@@ -71,6 +71,9 @@ pub(super) fn plan(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Bala
         let diagnostic = Diagnostic::error(Code::MissingKey, balance.by.at.clone(), message);
         findings.report(diagnostic.hint("as in { by = \"hash\", key = \"$uri\" }"));
     }
+    if is_hash {
+        check_weights(upstream, is_consistent, findings);
+    }
     let key = balance.key.as_ref().filter(|_| is_hash);
     BalancePlan {
         by: balance.by.value,
@@ -79,6 +82,23 @@ pub(super) fn plan(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Bala
         bound: balance.bound.as_ref().filter(|_| is_hash && is_consistent).map(|one| one.value()),
         hot_keys: upstream.hot_keys.on().filter(|_| is_hash).map(|hot| hot.most.value()),
         slow_start: upstream.slow_start.as_ref().map_or(Duration::ZERO, |time| time.std()),
+    }
+}
+
+/// The most that weights may come to together: a consistent hash has 160 points for each of them, and nginx's plain one has fifteen bits.
+const CONSISTENT_WEIGHT: u32 = 10_000;
+const PLAIN_WEIGHT: u32 = 1 << 15;
+
+fn check_weights(upstream: &At<Upstream>, is_consistent: bool, findings: &mut Findings<'_>) {
+    let most = if is_consistent { CONSISTENT_WEIGHT } else { PLAIN_WEIGHT };
+    let shards = upstream.shards.iter().map(|shard| &shard.endpoints);
+    for endpoints in std::iter::once(&upstream.endpoints).chain(shards) {
+        let total: u32 = endpoints.iter().map(|endpoint| endpoint.weight.value()).sum();
+        if total > most {
+            let message = format!("the weights come to {total}: for a hash, to {most} at most");
+            let found = Diagnostic::error(Code::BadValue, upstream.balance.by.at.clone(), message);
+            findings.report(found.hint("smaller weights in the same proportion do the same"));
+        }
     }
 }
 

@@ -1,7 +1,9 @@
 //! Whom requests go to inside a pool.
 
+use std::collections::BTreeSet;
+
 use switchback_integration::{
-    Answer, Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, site,
+    Answer, Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, post, site,
 };
 
 /// Origins that say their number, and answer `/slow` when the gate lets them.
@@ -245,4 +247,21 @@ fn a_variable_may_name_the_endpoint() {
     for (path, origin) in [("/?to=a", "0"), ("/?to=b", "1"), ("/?to=c", "0"), ("/", "0")] {
         proxy.get(path).expect_body(origin).expect_no_header("set-cookie");
     }
+}
+
+#[test]
+fn a_key_that_is_asked_for_very_often_has_several_endpoints_for_what_is_read() {
+    let (origins, _gate) = numbered::<4>();
+    let lines = "balance = { by = \"hash\", key = \"$uri\" }\nhot_keys = \"on\"";
+    let proxy = Proxy::start(&pool(&origins, &["", "", "", ""], lines));
+    let mut found = BTreeSet::new();
+    eventually("others have the key, too", Deadline::soon(), || {
+        found.insert(asked(&proxy, "/hot"));
+        (found.len() > 1).then_some(())
+    });
+    let written: BTreeSet<String> =
+        (0..20).map(|_| proxy.ask(&post("/hot", "x")).expect_status(200).text()).collect();
+    assert_eq!(written.len(), 1, "{written:?}");
+    let rare = asked(&proxy, "/rare");
+    assert!((0..3).all(|_| asked(&proxy, "/rare") == rare));
 }

@@ -16,9 +16,9 @@ use switchback_conf::model::{
     Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
     Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
     Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2,
-    ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
-    ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff,
-    OrOn, OrText, Owner, Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect,
+    ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Learn, Limits,
+    Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany,
+    OrOff, OrOn, OrText, Owner, Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect,
     Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle,
     Site, SiteTls, SocketOptions, StaleOn, Sticky, Syslog, Table, TemplateText, Text, Tickets,
     Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
@@ -27,8 +27,8 @@ use switchback_conf::model::{
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
     ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
-    MessageFormat, OtherPeers, ProxyVersion, RangeOf, SameSite, Sample, Symlinks, SyslogAddress,
-    SyslogSeverity, TlsVersion, UpstreamProtocol,
+    MessageFormat, OtherPeers, ProxyVersion, RangeOf, SameSite, Sample, StickyTo, Symlinks,
+    SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -844,20 +844,34 @@ fn endpoint() -> impl Strategy<Value = OrText<Endpoint>> {
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {
-    let secret = option::of(at(template().prop_map(Text::Template)));
+    let secrets = vec(at(template().prop_map(Text::Template)), 0..3).prop_map(OneOrMany);
+    let secret = option::of(at(secrets));
     let cookie = (option::of(at(text())), secret, option::of(at(milliseconds())), at(text()));
     let same_site = select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
     let flags = (same_site, any::<bool>(), option::of(any::<bool>()));
-    (cookie, flags, option::of(at(template()))).prop_map(
-        |((cookie, secret, max_age, path), (same_site, http_only, secure), route)| Sticky {
-            cookie,
-            secret,
-            max_age,
-            path,
-            same_site,
-            http_only,
-            secure,
-            route,
+    let to = option::of(at(select(vec![StickyTo::Endpoint, StickyTo::Shard])));
+    let templates = || at(vec(at(template()), 0..3).prop_map(OneOrMany));
+    let learn =
+        (templates(), templates(), any::<u32>(), timeout()).prop_map(|(from, by, most, forget)| {
+            Learn { from, by, most: Count::clamped(most), forget }
+        });
+    let others = (option::of(at(template())), option::of(at(learn)));
+    (cookie, flags, (to, option::of(at(any::<bool>()))), others).prop_map(
+        |(own, (same_site, http_only, secure), (to, before_key), (route, learn))| {
+            let (cookie, secret, max_age, path) = own;
+            Sticky {
+                cookie,
+                secret,
+                max_age,
+                path,
+                same_site,
+                http_only,
+                secure,
+                to,
+                before_key,
+                route,
+                learn,
+            }
         },
     )
 }

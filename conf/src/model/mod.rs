@@ -73,7 +73,7 @@ pub use rules::{CookieRule, CookieText, HeaderRules};
 pub use shard::{Mapping, MissingKey, Shard, ShardBy, Shuffle};
 pub use site::Site;
 pub use socket::{Keepalive, Owner, SocketOptions};
-pub use sticky::Sticky;
+pub use sticky::{Learn, Sticky};
 pub use switch::OrOn;
 pub use table::{OneOrMany, Table};
 pub use text::{Count, FolderText, FromFile, Name, OrOff, OrText, TemplateText, Text};

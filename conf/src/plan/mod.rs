@@ -80,7 +80,7 @@ pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;
 pub use shards::{MappingBy, MappingPlan, MissingPlan, RangeOf, ShardPlan, ShardsPlan};
 pub use sockets::{KeepalivePlan, SocketPlan};
-pub use sticky::{StickyCookiePlan, StickyPlan};
+pub use sticky::{LearnPlan, StickyCookiePlan, StickyPlan, StickyTo};
 pub use tolerate::Tolerances;
 pub use variants::VariantsPlan;
 pub use zones::{ZoneDiskPlan, ZonePlan};

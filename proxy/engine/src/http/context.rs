@@ -59,8 +59,8 @@ pub(crate) struct Context {
     pub(crate) trying: Option<Trying>,
     /// The part of the upstream in hand that has it, once it is chosen.
     pub(crate) chosen: Option<Chosen>,
-    /// The endpoint that its client is told to have from now on.
-    pub(crate) stays_with: Option<usize>,
+    /// What its client is told to say from now on, so that it stays where it is.
+    pub(crate) stays_with: Option<Box<str>>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.

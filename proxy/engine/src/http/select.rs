@@ -53,16 +53,17 @@ fn choose(
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
-    let stuck = sticky::asked_for(upstream.sticky.as_deref(), head, context);
+    let group = shard::group(upstream, context.chosen.as_ref());
+    let stuck = sticky::asked_for(upstream, group, head, context);
     let ask = Ask {
-        stuck,
+        stuck: stuck.endpoint,
         key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
         among,
         ..Ask::at(now, outcome::chance())
     };
-    let pool = &shard::group(upstream, context.chosen.as_ref()).pool;
+    let pool = &group.pool;
     let choice =
         pool.choose(&mut context.attempt, &ask).map_err(|why| match pool.closed_for(now) {
             Some(time) => {
@@ -70,7 +71,8 @@ fn choose(
             }
             None => nobody(why, name),
         })?;
-    context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
+    let news = sticky::news((upstream, group), choice.endpoint, &stuck, context);
+    context.stays_with = news;
     context.resident.metrics.upstream_tries.add();
     {
         let mut asked = context.asked.lock();

@@ -259,14 +259,15 @@ fn assemble_upstream(
     let ca = authorities_of(upstream, found);
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
-    let maker = Maker { upstream, resident, ca: ca.as_ref(), now };
+    let sticky = sticky::assemble(upstream, resident);
+    let maker = Maker { upstream, resident, ca: ca.as_ref(), now, sticky: sticky.as_ref() };
     let service = resident.service(&upstream.name, &upstream.overload);
     Upstream {
         guard: Guard::new(service, &upstream.overload),
         plan: upstream.clone(),
-        part: maker.part(&upstream.endpoints),
+        part: maker.part(None, &upstream.endpoints),
         sharding: maker.sharding(key, found),
-        sticky: sticky::assemble(upstream, resident),
+        sticky,
     }
 }
 
@@ -351,5 +352,5 @@ fn is_sent_header(variable: &Variable) -> bool {
 
 /// Whether `variable` can only be told while the upstream's head is at hand.
 fn is_upstream_header(variable: &Variable) -> bool {
-    matches!(variable, Variable::UpstreamHeader(_))
+    matches!(variable, Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_))
 }

@@ -165,8 +165,8 @@ pub(crate) struct Upstream {
     pub(crate) part: Part,
     /// Its shards, where it has them.
     pub(crate) sharding: Option<Box<Sharding>>,
-    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
-    pub(crate) sticky: Option<Box<Sticky>>,
+    /// By what requests stay with an endpoint, if they do.
+    pub(crate) sticky: Option<Sticky>,
     /// What keeps it from being asked for more than it can do.
     pub(crate) guard: Arc<Guard>,
 }

@@ -24,6 +24,7 @@ use switchback_value::{Piece, Template};
 
 use super::pools;
 use super::resident::Resident;
+use super::sticky::{Places, Stays, Sticky};
 use crate::adapt;
 use crate::metrics::ShardCounters;
 pub(crate) use made::Made;
@@ -42,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) peers: Box<[HttpPeer]>,
     /// Which of them a tenant has, where that is not all.
     pub(crate) shuffle: Option<Shuffle>,
+    /// What stands for each of them, where that is said.
+    pub(crate) stays: Option<Stays>,
 }
 
 /// The endpoints of an upstream, or of one of its shards.
@@ -101,6 +104,8 @@ pub(crate) struct Epoch {
     pub(crate) moving: Option<Arc<Moving>>,
     map: ShardMap,
     made: Arc<Made>,
+    /// What stands for each of the shards, where clients may say which.
+    places: Option<Arc<Places>>,
 }
 
 /// A part of an upstream that owns some of its keys.
@@ -112,6 +117,8 @@ pub(crate) struct Shard {
     pub(crate) part: Part,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
+    /// What stands for it, where clients stay in it.
+    pub(crate) token: Option<Box<str>>,
 }
 
 /// With what parts are made.
@@ -122,6 +129,8 @@ pub(super) struct Maker<'a> {
     pub(super) ca: Option<&'a Arc<CaType>>,
     /// When endpoints that are new begin; those that are there from the beginning are not.
     pub(super) now: Option<Instant>,
+    /// By what requests stay.
+    pub(super) sticky: Option<&'a Sticky>,
 }
 
 impl Part {
@@ -147,16 +156,17 @@ impl Part {
 }
 
 impl Maker<'_> {
-    pub(super) fn part(self, endpoints: &[EndpointPlan]) -> Part {
+    /// The endpoints of the upstream, or of a shard of it.
+    pub(super) fn part(self, shard: Option<&str>, endpoints: &[EndpointPlan]) -> Part {
         let is_primary = |endpoint: &&EndpointPlan| endpoint.role == EndpointRole::Primary;
         let all: Vec<_> = endpoints.iter().collect();
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
-        let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
-        Part { all: self.group(&all), primaries }
+        let primaries = (primaries.len() < all.len()).then(|| self.group(shard, &primaries));
+        Part { all: self.group(shard, &all), primaries }
     }
 
-    fn group(self, endpoints: &[&EndpointPlan]) -> Group {
-        let Self { upstream, resident, ca, now } = self;
+    fn group(self, shard: Option<&str>, endpoints: &[&EndpointPlan]) -> Group {
+        let Self { upstream, resident, ca, now, sticky } = self;
         let peer =
             |endpoint: &&EndpointPlan| adapt::peer::template(upstream, endpoint, ca.cloned());
         let peers = endpoints.iter().map(peer).collect();
@@ -168,7 +178,12 @@ impl Maker<'_> {
         // Of fewer, everybody has all.
         let shuffle =
             take.and_then(|take| Shuffle::new(names.iter().map(|name| &**name), take).ok());
-        Group { pool: pools::assemble(upstream, endpoints, (resident, now)), peers, shuffle }
+        Group {
+            pool: pools::assemble(upstream, endpoints, (resident, now)),
+            peers,
+            shuffle,
+            stays: sticky.and_then(|sticky| sticky.stays(shard, endpoints)),
+        }
     }
 
     /// The shards of an upstream that has them.
@@ -226,13 +241,15 @@ impl Maker<'_> {
         let shard = |shard: &ShardPlan| {
             Arc::new(Shard {
                 name: Arc::from(&*shard.name),
-                part: self.part(&shard.endpoints),
+                part: self.part(Some(&shard.name), &shard.endpoints),
                 counters: self.resident.shard(&self.upstream.name, &shard.name),
+                token: self.sticky.and_then(|sticky| sticky.of_shard(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
         let number = self.resident.epochs.number(&self.upstream.name, &made);
-        Some((Epoch { number, shards, moving: None, map, made }, file))
+        let places = self.sticky.and_then(|sticky| sticky.places(&shards)).map(Arc::new);
+        Some((Epoch { number, shards, moving: None, map, made, places }, file))
     }
 }
 
@@ -240,7 +257,13 @@ impl Epoch {
     /// The same mapping while keys move to another, or do not.
     fn with(&self, moving: Option<Arc<Moving>>) -> Self {
         let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
-        Self { number: self.number, shards, moving, map: self.map.clone(), made }
+        let (map, places) = (self.map.clone(), self.places.clone());
+        Self { number: self.number, shards, moving, map, made, places }
+    }
+
+    /// The shard that this stands for, or an endpoint of which.
+    pub(crate) fn named(&self, token: &[u8]) -> Option<&Arc<Shard>> {
+        self.shards.get(*self.places.as_ref()?.get(token)?)
     }
 
     /// All its pools, those of shards to be included.
@@ -285,7 +308,8 @@ impl Sharding {
         });
         match map {
             Ok((map, made)) => {
-                let shards = Arc::clone(&self.epoch.load().shards);
+                let now = self.epoch.load();
+                let (shards, places) = (Arc::clone(&now.shards), now.places.clone());
                 let number = resident.epochs.number(&self.upstream, &made);
                 resident.epochs.begin(&self.upstream, number, &made);
                 tracing::info!(
@@ -293,7 +317,8 @@ impl Sharding {
                     epoch = number,
                     "the table of shards was read again"
                 );
-                self.epoch.store(Arc::new(Epoch { number, shards, moving: None, map, made }));
+                let epoch = Epoch { number, shards, moving: None, map, made, places };
+                self.epoch.store(Arc::new(epoch));
             }
             Err(wrong) => {
                 let Some(first) = wrong.first() else { return };

@@ -289,6 +289,29 @@ fn a_visitor_reads_from_its_replica_and_writes_to_the_primary() {
 }
 
 #[test]
+fn a_visitor_whose_endpoint_goes_stays_in_its_shard() {
+    let origins = origins(["a0", "a1", "b0", "b1"]);
+    let lines = BY_USER.to_owned() + &signed("");
+    let all = shards(&["a", "b"], 2, &origins);
+    let proxy = Proxy::start(&config(&lines, &all));
+    // Whoever comes from elsewhere is mapped elsewhere without a cookie.
+    let (was, own, elsewhere) = (0..40)
+        .find_map(|client| {
+            let (cookie, own) = visitor(&proxy, client);
+            let other = proxy.ask(&from(99)).text();
+            (own.ends_with('0') && other[..1] != own[..1]).then_some((cookie, own, other))
+        })
+        .unwrap();
+    let gone = if own == "a0" { &origins[0] } else { &origins[2] };
+    let without = all.replace(&format!("\"{}\", ", gone.endpoint()), "");
+    proxy.reload(&config(&lines, &without)).expect_accepted();
+    let answer = proxy.ask(&with(&was, 99));
+    answer.expect_body(own.replace('0', "1"));
+    assert!(!cookie(&answer).is_empty(), "{own} and not {elsewhere}");
+    proxy.ask(&with(&cookie(&answer), 98)).expect_body(own.replace('0', "1"));
+}
+
+#[test]
 fn a_variable_names_an_endpoint_of_the_shard_that_has_the_key() {
     let origins = origins(["a0", "a1", "b0", "b1"]);
     let mut text = shards(&["a", "b"], 2, &origins);

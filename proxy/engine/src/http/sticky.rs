@@ -35,7 +35,7 @@ pub(super) fn shard<'e>(
     if cookie.is_before_key != before_key {
         return None;
     }
-    epoch.named(said(cookie, head, context)?.token)
+    epoch.named(said(cookie, head, context)?.shard()?)
 }
 
 /// The endpoint that the request is to stay with, if it says one.
@@ -50,7 +50,7 @@ pub(super) fn asked_for<'h>(
     match sticky {
         Sticky::Cookie(cookie) => {
             let said = said(cookie, head, context);
-            let endpoint = said.and_then(|said| stays?.endpoint(said.token));
+            let endpoint = said.and_then(|said| stays?.endpoint(said.endpoint()));
             Stuck { endpoint, said }
         }
         Sticky::Route(template) => {
@@ -85,10 +85,12 @@ pub(super) fn news(
     if !by_cookie || !shard::settles(context) {
         return None;
     }
-    let of_shard = || shard::placed(context)?.shard.token.as_deref();
-    let token = group.stays.as_ref().and_then(|stays| stays.token(endpoint)).or_else(of_shard)?;
-    let knows = |said: Said<'_>| said.token == token.as_bytes() && !said.is_due;
-    (!stuck.said.is_some_and(knows)).then(|| token.into())
+    let of_shard = || shard::placed(context)?.shard.tokens.first();
+    let of_endpoint = || group.stays.as_ref()?.token(endpoint);
+    let token = [of_shard().map(|token| &**token), of_endpoint()].into_iter().flatten();
+    let token: String = token.collect();
+    let will_do = stuck.said.is_some_and(|said| said.will_do(&token));
+    (!will_do).then(|| token.into())
 }
 
 /// Tells the client where it stays from now on, unless it knows.

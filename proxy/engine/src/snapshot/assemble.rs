@@ -265,7 +265,7 @@ fn assemble_upstream(
     Upstream {
         guard: Guard::new(service, &upstream.overload),
         plan: upstream.clone(),
-        part: maker.part(None, &upstream.endpoints),
+        part: maker.part(&upstream.endpoints),
         sharding: maker.sharding(key, found),
         sticky,
     }

@@ -22,9 +22,9 @@ use switchback_upstream::shard::{KeyForm, KeyPart, MapError, Normal, ShardMap, S
 use switchback_upstream::{Endpoint, Pool};
 use switchback_value::{Piece, Template};
 
-use super::pools;
 use super::resident::Resident;
 use super::sticky::{Places, Stays, Sticky};
+use super::{pools, sticky};
 use crate::adapt;
 use crate::metrics::ShardCounters;
 pub(crate) use made::Made;
@@ -104,8 +104,8 @@ pub(crate) struct Epoch {
     pub(crate) moving: Option<Arc<Moving>>,
     map: ShardMap,
     made: Arc<Made>,
-    /// What stands for each of the shards, where clients may say which.
-    places: Option<Arc<Places>>,
+    /// What stands for each of the shards, where clients say where they stay.
+    places: Arc<Places>,
 }
 
 /// A part of an upstream that owns some of its keys.
@@ -117,8 +117,8 @@ pub(crate) struct Shard {
     pub(crate) part: Part,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
-    /// What stands for it, where clients stay in it.
-    pub(crate) token: Option<Box<str>>,
+    /// What stands for it, where clients say where they stay. The first is what they are told.
+    pub(crate) tokens: Vec<Box<str>>,
 }
 
 /// With what parts are made.
@@ -156,16 +156,15 @@ impl Part {
 }
 
 impl Maker<'_> {
-    /// The endpoints of the upstream, or of a shard of it.
-    pub(super) fn part(self, shard: Option<&str>, endpoints: &[EndpointPlan]) -> Part {
+    pub(super) fn part(self, endpoints: &[EndpointPlan]) -> Part {
         let is_primary = |endpoint: &&EndpointPlan| endpoint.role == EndpointRole::Primary;
         let all: Vec<_> = endpoints.iter().collect();
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
-        let primaries = (primaries.len() < all.len()).then(|| self.group(shard, &primaries));
-        Part { all: self.group(shard, &all), primaries }
+        let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
+        Part { all: self.group(&all), primaries }
     }
 
-    fn group(self, shard: Option<&str>, endpoints: &[&EndpointPlan]) -> Group {
+    fn group(self, endpoints: &[&EndpointPlan]) -> Group {
         let Self { upstream, resident, ca, now, sticky } = self;
         let peer =
             |endpoint: &&EndpointPlan| adapt::peer::template(upstream, endpoint, ca.cloned());
@@ -182,7 +181,7 @@ impl Maker<'_> {
             pool: pools::assemble(upstream, endpoints, (resident, now)),
             peers,
             shuffle,
-            stays: sticky.and_then(|sticky| sticky.stays(shard, endpoints)),
+            stays: sticky.and_then(|sticky| sticky.stays(endpoints)),
         }
     }
 
@@ -241,14 +240,14 @@ impl Maker<'_> {
         let shard = |shard: &ShardPlan| {
             Arc::new(Shard {
                 name: Arc::from(&*shard.name),
-                part: self.part(Some(&shard.name), &shard.endpoints),
+                part: self.part(&shard.endpoints),
                 counters: self.resident.shard(&self.upstream.name, &shard.name),
-                token: self.sticky.and_then(|sticky| sticky.of_shard(&shard.name)),
+                tokens: self.sticky.map_or_else(Vec::new, |sticky| sticky.of_shard(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
         let number = self.resident.epochs.number(&self.upstream.name, &made);
-        let places = self.sticky.and_then(|sticky| sticky.places(&shards)).map(Arc::new);
+        let places = Arc::new(sticky::places(&shards));
         Some((Epoch { number, shards, moving: None, map, made, places }, file))
     }
 }
@@ -257,13 +256,13 @@ impl Epoch {
     /// The same mapping while keys move to another, or do not.
     fn with(&self, moving: Option<Arc<Moving>>) -> Self {
         let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
-        let (map, places) = (self.map.clone(), self.places.clone());
+        let (map, places) = (self.map.clone(), Arc::clone(&self.places));
         Self { number: self.number, shards, moving, map, made, places }
     }
 
-    /// The shard that this stands for, or an endpoint of which.
+    /// The shard that this stands for.
     pub(crate) fn named(&self, token: &[u8]) -> Option<&Arc<Shard>> {
-        self.shards.get(*self.places.as_ref()?.get(token)?)
+        self.shards.get(*self.places.get(token)?)
     }
 
     /// All its pools, those of shards to be included.
@@ -309,7 +308,7 @@ impl Sharding {
         match map {
             Ok((map, made)) => {
                 let now = self.epoch.load();
-                let (shards, places) = (Arc::clone(&now.shards), now.places.clone());
+                let (shards, places) = (Arc::clone(&now.shards), Arc::clone(&now.places));
                 let number = resident.epochs.number(&self.upstream, &made);
                 resident.epochs.begin(&self.upstream, number, &made);
                 tracing::info!(

@@ -28,9 +28,9 @@ pub(crate) enum Sticky {
 
 /// A cookie of ours.
 ///
-/// Its value stands for an endpoint of a shard, or for a shard, by their names: nobody who lacks the secret can make it, or tell
-/// them from it. What it stands for is looked up: values are worked out when a snapshot is made. One that is believed for a while
-/// says until when, too, and is signed once more.
+/// Its value stands for a shard, an endpoint, or both, by their names: nobody who lacks the secret can make it, or tell them from it.
+/// What it stands for is looked up: values are worked out when a snapshot is made. One that is believed for a while says until when,
+/// too, and is signed once more.
 #[derive(Debug)]
 pub(crate) struct Cookie {
     /// Its name.
@@ -42,6 +42,7 @@ pub(crate) struct Cookie {
     /// Whether its shard is asked before that of the key.
     pub(crate) is_before_key: bool,
     to: StickyTo,
+    has_shards: bool,
     upstream: Box<str>,
     /// The first one signs.
     keys: Box<[hmac::Key]>,
@@ -51,10 +52,11 @@ pub(crate) struct Cookie {
 /// What a cookie says that is to be believed.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said<'h> {
-    /// What stands for an endpoint or a shard, if that is there.
-    pub(crate) token: &'h [u8],
+    /// What stands for a shard, for an endpoint, or for both in this order, if they are there.
+    token: &'h [u8],
+    has_shards: bool,
     /// Whether it is time for a new one.
-    pub(crate) is_due: bool,
+    is_due: bool,
 }
 
 /// What stands for each endpoint of some that are chosen from.
@@ -98,41 +100,35 @@ pub(super) fn assemble(upstream: &UpstreamPlan, resident: &Resident) -> Option<S
 }
 
 impl Sticky {
-    /// What stands for each of these endpoints, which are those of a shard where there is one.
-    pub(super) fn stays(&self, shard: Option<&str>, endpoints: &[&EndpointPlan]) -> Option<Stays> {
+    /// What stands for each of these endpoints.
+    pub(super) fn stays(&self, endpoints: &[&EndpointPlan]) -> Option<Stays> {
         let ids = endpoints.iter().map(|endpoint| &*endpoint.id);
         match self {
             Self::Cookie(cookie) if cookie.to == StickyTo::Endpoint => {
-                Some(Stays::of(ids.map(|id| cookie.tokens(shard, Some(id)))))
+                Some(Stays::of(ids.map(|id| cookie.tokens(&[id]))))
             }
             Self::Route(_) => Some(Stays::of(ids.map(|id| vec![id.into()]))),
             Self::Cookie(_) | Self::Learned(_) => None,
         }
     }
 
-    /// What stands for a shard as a whole.
-    pub(super) fn of_shard(&self, name: &str) -> Option<Box<str>> {
+    /// What stands for the shard of this name: the first is what clients are told.
+    pub(super) fn of_shard(&self, name: &str) -> Vec<Box<str>> {
         match self {
-            Self::Cookie(cookie) if cookie.to == StickyTo::Shard => {
-                cookie.tokens(Some(name), None).into_iter().next()
-            }
-            _ => None,
+            Self::Cookie(cookie) => cookie.tokens(&["", "shard", name]),
+            _ => Vec::new(),
         }
     }
+}
 
-    /// What stands for each of these shards, or for an endpoint of it.
-    pub(super) fn places(&self, shards: &[Arc<Shard>]) -> Option<Places> {
-        let Self::Cookie(cookie) = self else { return None };
-        let mut places = Places::new();
-        for (shard, index) in shards.iter().zip(0..) {
-            let stays = shard.part.group(false).stays.as_ref();
-            let endpoints = stays.into_iter().flat_map(|stays| stays.endpoints.keys().cloned());
-            let whole =
-                cookie.tokens(Some(&shard.name), None).into_iter().map(str::into_boxed_bytes);
-            places.extend(endpoints.chain(whole).map(|token| (token, index)));
-        }
-        Some(places)
-    }
+/// What stands for each of these shards.
+pub(super) fn places(shards: &[Arc<Shard>]) -> Places {
+    let tokens = |shard: &Shard| shard.tokens.iter().map(|token| token.as_bytes().into()).collect();
+    let all = shards.iter().zip(0..).flat_map(|(shard, index)| {
+        let tokens: Vec<_> = tokens(shard);
+        tokens.into_iter().map(move |token| (token, index))
+    });
+    all.collect()
 }
 
 impl Stays {
@@ -173,26 +169,23 @@ impl Cookie {
             secure: plan.secure,
             is_before_key: plan.is_before_key,
             to: plan.to,
+            has_shards: upstream.shards.is_some(),
             upstream: upstream.name.clone(),
             keys,
             max_age: plan.max_age,
         }
     }
 
-    /// What stands for an endpoint of a shard, or for either, by each of the secrets.
-    fn tokens(&self, shard: Option<&str>, id: Option<&str>) -> Vec<Box<str>> {
-        let parts: Vec<&str> = match (shard, id) {
-            (None, id) => [&*self.upstream, &*self.name].into_iter().chain(id).collect(),
-            // The fourth says what the third is, which may be empty.
-            (Some(shard), None) => vec![&self.upstream, &self.name, "", "shard", shard],
-            (Some(shard), Some(id)) => vec![&self.upstream, &self.name, id, shard],
-        };
+    /// What stands for something of the upstream, by each of the secrets. An endpoint is called by one name.
+    fn tokens(&self, names: &[&str]) -> Vec<Box<str>> {
+        let parts = [&[&*self.upstream, &*self.name], names].concat();
         self.keys.iter().map(|key| sign(key, &parts).into()).collect()
     }
 
     /// What a cookie with this value says, if that is to be believed `now`, in seconds.
     pub(crate) fn read<'h>(&self, value: &'h [u8], now: u64) -> Option<Said<'h>> {
-        let Some(age) = self.max_age else { return Some(Said { token: value, is_due: false }) };
+        let said = |token, is_due| Said { token, has_shards: self.has_shards, is_due };
+        let Some(age) = self.max_age else { return Some(said(value, false)) };
         let mut parts = value.split(|byte| *byte == b'.');
         let (token, end, mark) = (parts.next()?, parts.next()?, parts.next()?);
         let (told, end) = (token, std::str::from_utf8(end).ok()?);
@@ -206,7 +199,7 @@ impl Cookie {
             return None;
         }
         let left = u64::from_str_radix(end, 16).ok()?.checked_sub(now).filter(|left| *left > 0)?;
-        Some(Said { token, is_due: left <= age.as_secs() / 2 })
+        Some(said(token, left <= age.as_secs() / 2))
     }
 
     /// The value of a cookie that says `token` from `now` on.
@@ -216,6 +209,24 @@ impl Cookie {
         };
         let end = format!("{:x}", now.saturating_add(age.as_secs()));
         format!("{token}.{end}.{}", sign(key, &[ENDS, token, &end]))
+    }
+}
+
+impl Said<'_> {
+    /// What stands for a shard.
+    pub(crate) fn shard(&self) -> Option<&[u8]> {
+        self.token.get(..TOKEN).filter(|_| self.has_shards)
+    }
+
+    /// What stands for an endpoint.
+    pub(crate) fn endpoint(&self) -> &[u8] {
+        let begins = if self.has_shards { TOKEN } else { 0 };
+        self.token.get(begins..).unwrap_or_default()
+    }
+
+    /// Whether this is what it is to say, for a while longer.
+    pub(crate) fn will_do(&self, token: &str) -> bool {
+        self.token == token.as_bytes() && !self.is_due
     }
 }
 
@@ -251,6 +262,9 @@ fn sign(key: &hmac::Key, parts: &[&str]) -> String {
 /// Bytes of a tag that are sent: half of it cannot be guessed either.
 const TAG: usize = 16;
 
+/// The characters that these are sent as.
+const TOKEN: usize = 22;
+
 /// What the signature of the time of a cookie begins with.
 const ENDS: &str = "ends";
 
@@ -266,6 +280,7 @@ mod tests {
             secure: None,
             is_before_key: false,
             to: StickyTo::Endpoint,
+            has_shards: true,
             upstream: "app".into(),
             keys: secrets.iter().map(key).collect(),
             max_age: max_age.map(Duration::from_secs),
@@ -279,7 +294,9 @@ mod tests {
         let read = |now| cookie.read(value.as_bytes(), now).map(|said| said.is_due);
         assert_eq!([1_000, 1_049, 1_050, 1_099].map(read), [false, false, true, true].map(Some));
         assert_eq!([1_100, 5_000].map(read), [None; 2]);
-        assert_eq!(cookie.read(value.as_bytes(), 1_000).unwrap().token, b"token");
+        let said = cookie.read(value.as_bytes(), 1_000).unwrap();
+        assert!(said.will_do("token") && !said.will_do("other"));
+        assert!(!cookie.read(value.as_bytes(), 1_050).unwrap().will_do("token"));
     }
 
     #[test]
@@ -307,24 +324,22 @@ mod tests {
         assert!(new.read(value.as_bytes(), 1_000).is_some());
         let value = new.write("token", 1_000);
         assert!(old.read(value.as_bytes(), 1_000).is_none());
-        let tokens = new.tokens(Some("a"), Some("b"));
+        let tokens = new.tokens(&["a"]);
         assert_eq!(tokens.len(), 2);
-        assert_eq!(tokens[1..], old.tokens(Some("a"), Some("b")));
+        assert_eq!(tokens[1..], old.tokens(&["a"]));
     }
 
     #[test]
-    fn what_stands_for_one_thing_stands_for_no_other() {
+    fn what_stands_for_a_shard_stands_before_what_stands_for_its_endpoint() {
         let cookie = cookie(&["one"], None);
-        let pairs = [
-            (None, Some("a")),
-            (Some("a"), None),
-            (Some("a"), Some("a")),
-            (Some("b"), Some("a")),
-            (Some("shard"), Some("")),
-            (Some("a"), Some("b")),
-        ];
-        let all: std::collections::BTreeSet<_> =
-            pairs.iter().flat_map(|(shard, id)| cookie.tokens(*shard, *id)).collect();
-        assert_eq!(all.len(), pairs.len());
+        let token = |names: &[&str]| cookie.tokens(names).remove(0);
+        let (shard, endpoint) = (token(&["", "shard", "a"]), token(&["a"]));
+        assert_ne!(shard, endpoint);
+        assert_eq!(shard.len(), TOKEN);
+        let both = format!("{shard}{endpoint}");
+        let said = cookie.read(both.as_bytes(), 0).unwrap();
+        assert_eq!((said.shard(), said.endpoint()), (Some(shard.as_bytes()), endpoint.as_bytes()));
+        let said = cookie.read(b"short", 0).unwrap();
+        assert_eq!((said.shard(), said.endpoint()), (None, &b""[..]));
     }
 }

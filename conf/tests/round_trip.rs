@@ -20,9 +20,9 @@ use switchback_conf::model::{
     Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany,
     OrOff, OrOn, OrText, Owner, Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect,
     Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle,
-    Site, SiteTls, SocketOptions, StaleOn, Sticky, Syslog, Table, TemplateText, Text, Tickets,
-    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers, Zone, ZoneDisk, ZonePurge,
+    Site, SiteTls, SocketOptions, Spill, StaleOn, Sticky, Syslog, Table, TemplateText, Text,
+    Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts,
+    UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
@@ -783,6 +783,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         option::of(at(name())),
         hot_keys,
         option::of(at(sticky())),
+        option::of(spill()),
     );
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
@@ -797,7 +798,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let rest = (any::<u32>(), choosing, merged);
     (endpoints, protocol, tls, times, rest).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), rest)| {
-            let (tries, (balance, slow_start, zone, hot_keys, sticky), (sharding, overload)) = rest;
+            let (tries, (balance, slow_start, zone, hot_keys, sticky, spill), (sharding, overload)) = rest;
             let Upstream { retry, breaker, concurrency, queue, priority, source, .. } = overload;
             Upstream {
                 endpoints,
@@ -812,6 +813,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 zone,
                 hot_keys,
                 sticky,
+                spill,
                 retry,
                 breaker,
                 concurrency,
@@ -841,6 +843,12 @@ fn endpoint() -> impl Strategy<Value = OrText<Endpoint>> {
             OrText(Endpoint { address, weight, backup, max_connections, drain, zone, id, role })
         },
     )
+}
+
+fn spill() -> impl Strategy<Value = OrText<Spill>> {
+    let at_most = option::of(at(any::<u32>().prop_map(Count::clamped)));
+    (at(name()), at_most, any::<bool>())
+        .prop_map(|(to, at, unavailable)| OrText(Spill { to, at, unavailable }))
 }
 
 fn sticky() -> impl Strategy<Value = Sticky> {

@@ -10,6 +10,7 @@ use super::define::model;
 use super::overload::{AtOnce, Breaker, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
+use super::spill::Spill;
 use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::table::Table;
@@ -84,6 +85,8 @@ model! {
         pub priority: Option<At<TemplateText>> = None,
         /// Addresses of this machine to connect from, in turn; where one has no port left, the next.
         pub source: Vec<At<IpAddr>> = Vec::new(),
+        /// Where requests go that it has no room for: the name of another upstream, or a table.
+        pub spill: Option<OrText<Spill>> = None,
     }
 }
 
@@ -118,6 +121,7 @@ impl Upstream {
             queue: None,
             priority: None,
             source: Vec::new(),
+            spill: None,
         }
     }
 }

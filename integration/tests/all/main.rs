@@ -181,6 +181,8 @@ mod smuggling;
 #[cfg(test)]
 mod socket_activation;
 #[cfg(test)]
+mod spill;
+#[cfg(test)]
 mod sticky;
 #[cfg(test)]
 mod timeouts;

@@ -148,6 +148,12 @@ impl Pool {
         &self.endpoints
     }
 
+    /// How many requests are at its endpoints, more or less: they come and go meanwhile.
+    #[must_use]
+    pub fn busy(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| u64::from(endpoint.load().in_flight())).sum()
+    }
+
     /// An endpoint that this request has not tried.
     ///
     /// When it has tried all of them, those with several addresses are tried again at the next one. The choice counts as in

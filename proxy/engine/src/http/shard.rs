@@ -188,7 +188,7 @@ pub(super) fn tell(
     request: &RequestHeader,
     context: &Context,
 ) -> Result<(), Fault> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let Some(upstream) = upstream else { return Ok(()) };
     writes::tell(head, request, upstream)?;
     if !upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header) {

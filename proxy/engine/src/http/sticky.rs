@@ -96,7 +96,7 @@ pub(super) fn news(
 /// Tells the client where it stays from now on, unless it knows.
 pub(super) fn tell(head: &mut ResponseHeader, context: &Context) -> Result<(), Fault> {
     let Some(token) = &context.stays_with else { return Ok(()) };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let sticky = upstream.and_then(|upstream| upstream.sticky.as_ref());
     let Some(Sticky::Cookie(cookie)) = sticky else { return Ok(()) };
     let Cookie { name, attributes, secure, .. } = &**cookie;
@@ -110,7 +110,7 @@ pub(super) fn tell(head: &mut ResponseHeader, context: &Context) -> Result<(), F
 /// Learns which endpoint has a session: the one that begins it, or goes on with it.
 pub(super) fn learn(head: &ResponseHeader, request: &RequestHeader, context: &Context) {
     let Some(trying) = &context.trying else { return };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let sticky = upstream.and_then(|upstream| upstream.sticky.as_ref());
     let Some(Sticky::Learned(sessions)) = sticky else { return };
     // That is no answer of a service.

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::health::Health;
+
 /// Where an endpoint is, as the operator said it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Address {
@@ -57,6 +59,7 @@ pub struct Endpoint {
     address: Address,
     targets: ArcSwap<Vec<Target>>,
     next: AtomicUsize,
+    health: Health,
 }
 
 impl Endpoint {
@@ -68,7 +71,18 @@ impl Endpoint {
             Address::Unix(path) => vec![Target::Unix(path.clone())],
             Address::Name { .. } => Vec::new(),
         };
-        Self { address, targets: ArcSwap::from_pointee(targets), next: AtomicUsize::new(0) }
+        Self {
+            address,
+            targets: ArcSwap::from_pointee(targets),
+            next: AtomicUsize::new(0),
+            health: Health::default(),
+        }
+    }
+
+    /// Whether it may be asked.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Where it is, as the operator said it.

@@ -4,6 +4,7 @@
 //! dials or knows Pingora.
 
 mod endpoint;
+pub mod health;
 mod pool;
 mod rotation;
 

@@ -15,17 +15,18 @@ use switchback_conf::model::{
     Certificate, ClientCertificates, ClientVerify, Concurrency, Connections, Control, CookieRule,
     CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff, Encode, EncodeLevels,
     EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus,
-    Files, FolderText, Forwarding, HeaderRules, Heuristic, Http2, ImageMode, Images, ImagesOrOff,
-    Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log, Map, Matcher,
-    MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Owner, Proxy, ProxyProtocol, ProxySource,
-    Rate, Redirect, Respond, Rotate, Route, RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions,
-    StaleOn, Syslog, Table, TemplateText, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName,
-    Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Files, FolderText, Forwarding, HeaderRules, Health, Heuristic, Http2, ImageMode, Images,
+    ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log,
+    Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent,
+    Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
+    SendProxy, Site, SiteTls, SocketOptions, StaleOn, StatusRanges, Syslog, Table, TemplateText,
+    Tenths, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream,
+    UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
-    KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProxyVersion, SameSite,
-    Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    KeyGroup, LogEscape, LogLevel, LogTarget, MessageFormat, OtherPeers, ProbeKind, ProxyVersion,
+    SameSite, Sample, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -785,17 +786,79 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
-    (vec(endpoint, 0..3), protocol, tls, timeouts, any::<u32>(), timeout()).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), timeouts, tries, resolve_every)| Upstream {
-            endpoints,
-            protocol,
-            tls,
-            send_proxy,
-            timeouts,
-            tries: Count::clamped(tries),
-            resolve_every,
+    let times = (timeouts, timeout());
+    (vec(endpoint, 0..3), protocol, tls, times, any::<u32>(), watched()).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), tries, watched)| {
+            Upstream {
+                endpoints,
+                protocol,
+                tls,
+                send_proxy,
+                timeouts,
+                tries: Count::clamped(tries),
+                resolve_every,
+                health: watched.0,
+                outliers: watched.1,
+                panic: watched.2,
+            }
         },
     )
+}
+
+type Watched = (Option<At<OrText<Health>>>, OrOff<Outliers>, Percent);
+
+fn watched() -> impl Strategy<Value = Watched> {
+    let percent = || (0_u32..=100).prop_map(Percent::clamped);
+    (option::of(at(health())), outliers(percent()), percent())
+}
+
+fn health() -> impl Strategy<Value = OrText<Health>> {
+    let kinds = vec![ProbeKind::Http, ProbeKind::Tcp, ProbeKind::Tls, ProbeKind::Grpc];
+    let method = select(vec![Method::GET, Method::HEAD]);
+    let status = vec((100_u16..300, 300_u16..600), 1..3)
+        .prop_map(|ranges| StatusRanges::new(ranges).unwrap());
+    let text = || option::of(at(text()));
+    let asked = (text(), at(select(kinds)), option::of(at(method)), option::of(at(status)));
+    let times = (timeout(), timeout(), any::<u32>(), any::<u32>(), option::of(any::<u32>()));
+    (asked, (text(), text(), text()), times).prop_map(|(asked, texts, times)| {
+        let (path, kind, method, status) = asked;
+        let (host, body, service) = texts;
+        let (every, timeout, rise, fall, port) = times;
+        let port = port.map(|port| At::from(Count::clamped(port)));
+        let (rise, fall) = (Count::clamped(rise), Count::clamped(fall));
+        OrText(Health {
+            path,
+            kind,
+            method,
+            host,
+            status,
+            body,
+            service,
+            every,
+            timeout,
+            rise,
+            fall,
+            port,
+        })
+    })
+}
+
+fn outliers(share: impl Strategy<Value = Percent>) -> impl Strategy<Value = OrOff<Outliers>> {
+    let tenths = || (0_u32..=1000).prop_map(Tenths::new);
+    let times = (timeout(), at(timeout()), at(timeout()));
+    let on = (any::<u32>(), tenths(), tenths(), any::<u32>(), times, share).prop_map(
+        |(errors, success_rate, latency, requests, (window, base, longest), share)| Outliers {
+            errors: Count::clamped(errors % 20_000),
+            success_rate,
+            latency,
+            requests: Count::clamped(requests),
+            window,
+            base,
+            longest,
+            share,
+        },
+    );
+    prop_oneof![Just(OrOff::Off), on.prop_map(OrOff::On)]
 }
 
 fn log() -> impl Strategy<Value = Log> {

@@ -4,8 +4,9 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::define::model;
+use super::health::{HealthOrPath, Outliers, OutliersOrOff, Percent};
 use super::proxy_protocol::SendProxy;
-use super::text::{Count, OrText, Short};
+use super::text::{Count, OrOff, OrText, Short};
 use super::tls::UpstreamTls;
 use crate::at::At;
 use crate::native::{Decoder, Node, Problem, Setting};
@@ -30,6 +31,12 @@ model! {
         pub tries: Count<1, 100> = Count::clamped(3),
         /// How often host names are looked up again.
         pub resolve_every: Timeout = Timeout::seconds(30),
+        /// Probes of its endpoints: a path such as `"/healthz"`, or a table. Without it, only what they answer counts.
+        pub health: Option<At<HealthOrPath>> = None,
+        /// Which endpoints are not asked for a while because of what they answered. `"off"` is none.
+        pub outliers: OutliersOrOff = OrOff::On(Outliers::default()),
+        /// When fewer endpoints than that can be asked, all are, as if nothing was known of them. `"0%"` is never.
+        pub panic: Percent = Percent::clamped(50),
     }
 }
 
@@ -46,6 +53,9 @@ impl Upstream {
             timeouts: UpstreamTimeouts::default(),
             tries: Count::clamped(3),
             resolve_every: Timeout::seconds(30),
+            health: None,
+            outliers: OrOff::On(Outliers::default()),
+            panic: Percent::clamped(50),
         }
     }
 }

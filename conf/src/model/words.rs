@@ -14,8 +14,8 @@ use crate::model::{ClientVerify, ImageMode, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, Facility, ImageFormat, KeyGroup, LogEscape,
-    LogLevel, MessageFormat, OtherPeers, ProxyVersion, SameSite, Symlinks, SyslogSeverity,
-    TlsVersion, UpstreamProtocol,
+    LogLevel, MessageFormat, OtherPeers, ProbeKind, ProxyVersion, SameSite, Symlinks,
+    SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -63,6 +63,7 @@ words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" 
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
 words!(OtherPeers, "what to do with other connections": "close" = Close, "plain" = Plain);
 words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
+words!(ProbeKind, "a kind of probe": "http" = Http, "tcp" = Tcp, "tls" = Tls, "grpc" = Grpc);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 
 words!(TlsVersion, "a version of TLS": "1.2" = Tls12, "1.3" = Tls13);

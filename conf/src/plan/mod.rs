@@ -16,6 +16,7 @@ mod encode;
 mod encoders;
 mod errors;
 mod files;
+mod health;
 mod images;
 mod listeners;
 mod log;
@@ -61,6 +62,7 @@ pub use encoders::{DictionariesPlan, EncodersPlan};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
 };
+pub use health::{HealthPlan, OutliersPlan, ProbeKind, ProbePlan};
 pub use images::{ImageFormat, ImageModePlan, ImagesPlan, missing_image_formats};
 pub use log::{
     AccessLogPlan, Facility, LogEscape, LogFormat, LogLevel, LogPlan, LogTarget, MessageFormat,
@@ -509,6 +511,12 @@ pub struct UpstreamPlan {
     pub tries: u32,
     /// How often host names are resolved again.
     pub resolve_every: Duration,
+    /// Probes of its endpoints, if there are.
+    pub health: Option<HealthPlan>,
+    /// Which endpoints are ejected for what they answer.
+    pub outliers: Option<OutliersPlan>,
+    /// With fewer available of a hundred, all are used; 0 is never.
+    pub panic: u32,
     /// Where it stands in the configuration.
     pub at: Location,
 }

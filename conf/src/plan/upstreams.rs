@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use super::build::Findings;
-use super::proxy_protocol;
 use super::{
     EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
+use super::{health, proxy_protocol};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
@@ -35,6 +35,9 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
         resolve_every: upstream.resolve_every.std(),
+        health: upstream.health.as_ref().map(|probes| health::health(probes, upstream, findings)),
+        outliers: health::outliers(&upstream.outliers, findings),
+        panic: upstream.panic.value(),
         at: upstream.at.clone(),
     }
 }

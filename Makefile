@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache show-variants
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache show-variants show-upstreams
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -65,3 +65,8 @@ show-cache:
 show-variants:
 	@integration/setup.sh show
 	@integration/show/variants.sh
+
+# Upstreams: which shard has a key, and what becomes of requests when endpoints fail. PART=mapping plays that part alone.
+show-upstreams:
+	@integration/setup.sh test
+	@integration/show/upstreams.sh $(PART)

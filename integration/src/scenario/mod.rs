@@ -12,6 +12,7 @@ mod mutated;
 mod reloads;
 mod sites;
 mod slow_logs;
+mod upstreams;
 mod variants;
 
 pub use cache::{

@@ -9,12 +9,14 @@ mod clock;
 pub mod control;
 mod encoders;
 pub mod h2;
+mod health;
 mod http;
 mod listen;
 mod listeners;
 pub mod log;
 mod metrics;
 mod pictures;
+mod probes;
 pub mod purge;
 mod request_id;
 mod resolve;
@@ -38,6 +40,9 @@ pub use listen::judge;
 /// For the fuzzer alone.
 #[doc(hidden)]
 pub use listen::proxy_protocol::check as check_proxy_header;
+/// Likewise.
+#[doc(hidden)]
+pub use probes::check_grpc_answer;
 
 use listen::connection::{Connection, Ends};
 pub use listen::handover::{Inheritance, ListeningSocket, listening_socket};
@@ -45,6 +50,7 @@ pub use listen::prepared::Prepared;
 use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use metrics::Gauge;
+use probes::Probes;
 use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
 use resolve::Resolver;
 use snapshot::assemble::assemble;
@@ -60,6 +66,7 @@ pub struct Engine {
     listeners: Arc<Listeners>,
     control: Option<tokio::runtime::Runtime>,
     resolve_now: Arc<Notify>,
+    probe_now: Arc<Notify>,
 }
 
 /// Counts and addresses of a running engine.
@@ -148,6 +155,7 @@ impl Engine {
             let old = self.shared.cell.swap(snapshot);
             self.let_go(old);
             self.resolve_now.notify_one();
+            self.probe_now.notify_one();
         })?;
         Ok(warnings)
     }
@@ -271,6 +279,7 @@ impl Engine {
     pub fn metrics(&self, out: &mut String) {
         let resident = &self.shared.resident;
         resident.metrics.render(out);
+        health::render(out, &self.shared.cell.load());
         resident.encoders.render(out);
         resident.dictionaries.render(out);
         resident.pictures.render(out);
@@ -326,6 +335,10 @@ impl Engine {
         control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
         control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
+        control.spawn(health::run(Arc::clone(&cell), Arc::clone(&resident)));
+        let probe_now = Arc::new(Notify::new());
+        let nudge = Arc::clone(&probe_now);
+        control.spawn(Probes::new(Arc::clone(&cell), Arc::clone(&resident), nudge).run());
         let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {
             cell,
@@ -336,7 +349,8 @@ impl Engine {
             accepting: Gauge::default(),
             burst_over: OnceLock::new(),
         });
-        Ok(Self { shared, workers: Arc::default(), listeners, control: Some(control), resolve_now })
+        let (workers, control) = (Arc::default(), Some(control));
+        Ok(Self { shared, workers, listeners, control, resolve_now, probe_now })
     }
 
     fn state(&self, connections: u64) -> State {

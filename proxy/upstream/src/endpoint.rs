@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use arc_swap::ArcSwap;
 
+use crate::balance::Load;
 use crate::health::Health;
 
 /// Where an endpoint is, as the operator said it.
@@ -59,6 +60,7 @@ pub struct Endpoint {
     address: Address,
     targets: ArcSwap<Vec<Target>>,
     next: AtomicUsize,
+    load: Load,
     health: Health,
 }
 
@@ -75,8 +77,15 @@ impl Endpoint {
             address,
             targets: ArcSwap::from_pointee(targets),
             next: AtomicUsize::new(0),
+            load: Load::default(),
             health: Health::default(),
         }
+    }
+
+    /// What it has to do, and how fast it does it.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     /// Whether it may be asked.

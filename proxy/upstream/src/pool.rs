@@ -1,16 +1,20 @@
 //! Interchangeable endpoints, and the tries of one request over them.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use crate::balance::{Ask, Balance, Member, Outcome, Tier};
 use crate::endpoint::{Endpoint, Target};
-use crate::rotation::Rotation;
+use crate::health::{Ejected, Guard, Now, Sign};
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
 pub struct Pool {
     endpoints: Box<[Arc<Endpoint>]>,
-    rotation: Rotation,
+    members: Box<[Member]>,
+    tiers: Box<[Tier]>,
     tries: usize,
+    guard: Guard,
 }
 
 /// The tries of one request. Lives on the stack: choosing does not allocate.
@@ -24,22 +28,79 @@ pub struct Attempt {
 const MOST_TRIES: usize = 16;
 
 /// Whom one try goes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Choice {
     /// Position of the endpoint in its pool.
     pub endpoint: usize,
     /// What to dial.
     pub target: Target,
+    /// What counts the request at the endpoint.
+    pub in_flight: InFlight,
+}
+
+/// One request at an endpoint, until it is dropped: whichever way the try ends.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    /// Where.
+    #[must_use]
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.load().leave();
+    }
+}
+
+/// Why there is no choice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Nobody {
+    /// The request has had all its tries.
+    TriesUsed,
+    /// Every address was tried, or no name has been resolved yet.
+    NoneLeft,
+}
+
+/// Which endpoints one look at a tier considers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Round {
+    /// Those that the request has not tried.
+    Untried,
+    /// Those that have further addresses, too.
+    Again,
 }
 
 impl Pool {
     /// A pool that gives at most `tries` choices to one request, and never more than 16.
     #[must_use]
-    pub fn new(endpoints: Vec<(Arc<Endpoint>, u32)>, tries: u32) -> Self {
+    pub fn new(balance: Balance, endpoints: Vec<(Arc<Endpoint>, u32)>, tries: u32) -> Self {
         let tries = usize::try_from(tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES));
-        let weights: Vec<u32> = endpoints.iter().map(|(_, weight)| *weight).collect();
-        let endpoints = endpoints.into_iter().map(|(endpoint, _)| endpoint).collect();
-        Self { endpoints, rotation: Rotation::new(&weights), tries }
+        let member = |(endpoint, weight)| Member { endpoint, weight };
+        let members: Box<[Member]> = endpoints.into_iter().map(member).collect();
+        let endpoints = members.iter().map(|member| Arc::clone(&member.endpoint)).collect();
+        let indexes: Vec<u32> = (0..).zip(&members).map(|(index, _)| index).collect();
+        let tiers = Box::new([Tier::new(balance, &members, &indexes)]);
+        Self { endpoints, members, tiers, tries, guard: Guard::default() }
+    }
+
+    /// The same, passing over whom `guard` says.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Takes in what became of a try at one of its endpoints. `Some` when that is ejected for it.
+    pub fn told(&self, endpoint: &Arc<Endpoint>, outcome: Outcome, now: Now) -> Option<Ejected> {
+        self.guard.told(&self.endpoints, (endpoint, Sign::of(outcome)?), now)
+    }
+
+    /// Compares what its endpoints have answered lately, and ejects outliers. To be called about every second.
+    pub fn judge(&self, now: Now) -> Vec<Ejected> {
+        self.guard.judge(&self.endpoints, now)
     }
 
     /// Its endpoints.
@@ -48,40 +109,61 @@ impl Pool {
         &self.endpoints
     }
 
-    /// The next endpoint in turn that this request has not tried.
+    /// An endpoint that this request has not tried.
     ///
-    /// When it has tried all of them, those with several addresses are tried again at the next one. `None` when its tries
-    /// are used up, every address was tried, or no name has been resolved yet.
-    pub fn choose(&self, attempt: &mut Attempt) -> Option<Choice> {
+    /// When it has tried all of them, those with several addresses are tried again at the next one. The choice counts as in
+    /// flight until its guard is dropped.
+    ///
+    /// # Errors
+    /// There is nobody to choose.
+    pub fn choose(&self, attempt: &mut Attempt, ask: &Ask<'_>) -> Result<Choice, Nobody> {
         if attempt.made >= self.tries {
-            return None;
+            return Err(Nobody::TriesUsed);
         }
-        let choice = self.rotation.turn().find_map(|endpoint| self.untried(endpoint, attempt))?;
-        *attempt.tried.get_mut(attempt.made)? = u32::try_from(choice.endpoint).ok()?;
+        let rounds = [Round::Untried, Round::Again];
+        let found = rounds.into_iter().find_map(|round| {
+            self.tiers.iter().find_map(|tier| self.choose_in(tier, round, attempt, ask))
+        });
+        let choice = found.ok_or(Nobody::NoneLeft)?;
+        if let Some(tried) = attempt.tried.get_mut(attempt.made) {
+            *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
+        }
         attempt.made += 1;
-        Some(choice)
+        Ok(choice)
     }
 
     /// Whether [`Pool::choose`] may give this request another choice.
     #[must_use]
-    pub fn has_more(&self, attempt: &Attempt) -> bool {
-        attempt.made < self.tries
-            && self
-                .endpoints
-                .iter()
-                .enumerate()
-                .any(|(index, endpoint)| attempt.times(index) < endpoint.width())
+    pub fn has_more(&self, attempt: &Attempt, now: Instant) -> bool {
+        let is_left = |(index, member): (usize, &Member)| {
+            member.weight > 0
+                && attempt.times(index) < member.endpoint.width()
+                && self.guard.admits(&self.endpoints, index, now)
+        };
+        attempt.made < self.tries && self.members.iter().enumerate().any(is_left)
     }
 
-    fn untried(&self, endpoint: usize, attempt: &Attempt) -> Option<Choice> {
-        let candidate = self.endpoints.get(endpoint)?;
-        let times = attempt.times(endpoint);
-        // Others first: a second address of this one only when every endpoint had its turn.
-        let everyone_tried = || (0..self.endpoints.len()).all(|index| attempt.times(index) > 0);
-        if times >= candidate.width() || (times > 0 && !everyone_tried()) {
-            return None;
-        }
-        candidate.target().map(|target| Choice { endpoint, target })
+    fn choose_in(
+        &self,
+        tier: &Tier,
+        round: Round,
+        attempt: &Attempt,
+        ask: &Ask<'_>,
+    ) -> Option<Choice> {
+        let index = tier.pick(&self.members, ask, |index| {
+            self.may(index, round, attempt) && self.guard.admits(&self.endpoints, index, ask.now)
+        })?;
+        let endpoint = &self.members.get(index)?.endpoint;
+        let target = endpoint.target()?;
+        endpoint.load().enter(u32::MAX);
+        Some(Choice { endpoint: index, target, in_flight: InFlight(Arc::clone(endpoint)) })
+    }
+
+    /// Whether an endpoint may be chosen.
+    fn may(&self, index: usize, round: Round, attempt: &Attempt) -> bool {
+        let Some(member) = self.members.get(index) else { return false };
+        let times = attempt.times(index);
+        times < member.endpoint.width() && (times == 0 || round == Round::Again)
     }
 }
 
@@ -104,76 +186,14 @@ impl Attempt {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::endpoint::Address;
-
-    fn endpoint(port: u16) -> Arc<Endpoint> {
-        Arc::new(Endpoint::new(Address::Ip(([127, 0, 0, 1], port).into())))
-    }
-
-    fn pool(ports: &[u16], tries: u32) -> Pool {
-        Pool::new(ports.iter().map(|port| (endpoint(*port), 1)).collect(), tries)
-    }
-
-    #[test]
-    fn a_request_tries_each_endpoint_once() {
-        let pool = pool(&[1, 2, 3], 10);
-        let mut attempt = Attempt::default();
-        let mut seen = HashSet::new();
-        while let Some(choice) = pool.choose(&mut attempt) {
-            assert!(pool.has_more(&attempt) || seen.len() == 2);
-            assert!(seen.insert(choice.endpoint));
-        }
-        assert_eq!(seen.len(), 3);
-        assert_eq!(attempt.made(), 3);
-        assert!(!pool.has_more(&attempt));
-    }
-
-    #[test]
-    fn tries_are_bounded() {
-        let pool = pool(&[1, 2, 3], 2);
-        let mut attempt = Attempt::default();
-        assert!(pool.choose(&mut attempt).is_some());
-        assert!(pool.has_more(&attempt));
-        assert!(pool.choose(&mut attempt).is_some());
-        assert!(!pool.has_more(&attempt));
-        assert_eq!(pool.choose(&mut attempt), None);
-    }
-
-    #[test]
-    fn a_choice_that_was_taken_back_may_be_given_again() {
-        let pool = pool(&[1], 1);
-        let mut attempt = Attempt::default();
-        attempt.take_back();
-        let choice = pool.choose(&mut attempt);
-        assert!(choice.is_some());
-        attempt.take_back();
-        assert!(pool.has_more(&attempt));
-        assert_eq!(pool.choose(&mut attempt), choice);
-    }
-
-    #[test]
-    fn a_second_address_of_a_name_is_tried_after_every_other_endpoint() {
-        let name = Arc::new(Endpoint::new(Address::Name { host: "two".into(), port: 80 }));
-        name.resolved(["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()]);
-        let pool = Pool::new(vec![(name, 5), (endpoint(9), 1)], 10);
-        let mut attempt = Attempt::default();
-        let order: Vec<usize> = std::iter::from_fn(|| pool.choose(&mut attempt))
-            .map(|choice| choice.endpoint)
-            .collect();
-        assert_eq!(order, [0, 1, 0]);
-    }
-
-    #[test]
-    fn an_unresolved_name_is_passed_over() {
-        let name = Arc::new(Endpoint::new(Address::Name { host: "unknown".into(), port: 80 }));
-        let pool = Pool::new(vec![(name, 1), (endpoint(9), 1)], 3);
-        let mut attempt = Attempt::default();
-        assert_eq!(pool.choose(&mut attempt).map(|choice| choice.endpoint), Some(1));
-        assert_eq!(pool.choose(&mut attempt), None);
-        assert_eq!(pool.endpoints().len(), 2);
+impl Pool {
+    /// A request at this endpoint.
+    fn in_flight(&self, index: usize) -> InFlight {
+        let endpoint = Arc::clone(&self.endpoints[index]);
+        endpoint.load().enter(u32::MAX);
+        InFlight(endpoint)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,6 +13,13 @@ pub struct Rotation {
 }
 
 impl Rotation {
+    /// The rotation over those of these indexes; a weight of 0 is never chosen.
+    pub(crate) fn of(indexes: &[u32], weights: &[u32]) -> Self {
+        let Self { order, next } = Self::new(weights);
+        let order = order.iter().filter_map(|at| indexes.get(*at as usize).copied()).collect();
+        Self { order, next }
+    }
+
     /// The rotation over `weights`; a weight of 0 is never chosen.
     #[must_use]
     pub fn new(weights: &[u32]) -> Self {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::tls::CaType;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Scheme};
 use switchback_conf::plan::{
     EndpointAddress, EndpointPlan, RouteTimeouts, UpstreamPlan, UpstreamProtocol,
 };
@@ -67,6 +67,11 @@ pub(crate) fn dial(
         }
     };
     Ok(peer)
+}
+
+/// Has connections to `peer` be in the clear.
+pub(crate) fn without_tls(peer: &mut HttpPeer) {
+    peer.scheme = Scheme::HTTP;
 }
 
 /// The name to verify and to send as SNI.

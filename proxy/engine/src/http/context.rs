@@ -25,6 +25,7 @@ use super::encode::Encoding;
 use super::encode::pictures::Shown;
 use super::fault::Fault;
 use super::map_memos::MapMemos;
+use super::outcome::Trying;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Site, Snapshot};
@@ -52,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) asked: Arc<Mutex<Asked>>,
     /// The tries at the upstream in hand.
     pub(crate) attempt: Attempt,
+    /// The try in hand, until it is over.
+    pub(crate) trying: Option<Trying>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.
@@ -216,6 +219,7 @@ impl Context {
             memos: Memos::default(),
             asked: Arc::default(),
             attempt: Attempt::default(),
+            trying: None,
             inner: false,
             cache: None,
             fetch: None,
@@ -291,11 +295,11 @@ impl Default for Request {
 }
 
 impl Try {
-    /// A try that begins now.
-    pub(crate) fn at(address: impl Into<Box<str>>) -> Self {
+    /// A try that begins.
+    pub(crate) fn at(address: impl Into<Box<str>>, began: Instant) -> Self {
         Self {
             address: address.into(),
-            began: Instant::now(),
+            began,
             connected: None,
             answered: None,
             ended: None,

@@ -7,9 +7,11 @@ use pingora_proxy::Session;
 use super::context::{Context, Sent};
 use super::facts::RequestFacts;
 use super::fault::Kind;
+use super::outcome;
 
 /// Closes the books on a request that went through Pingora.
 pub(crate) fn finish(session: &Session, context: &mut Context) {
+    outcome::end(context);
     context.asked.lock().current(|tried| {
         tried.ended.get_or_insert_with(|| tried.began.elapsed());
     });

@@ -28,6 +28,7 @@ pub(crate) mod host;
 mod inner;
 pub(crate) mod local;
 mod map_memos;
+mod outcome;
 pub(crate) mod percent;
 mod pieces;
 pub(crate) mod receive;
@@ -257,7 +258,11 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         deadlines::is_asked(session, context);
-        context.body_received += body.as_ref().map_or(0, Bytes::len) as u64;
+        let length = body.as_ref().map_or(0, Bytes::len);
+        if length > 0 {
+            outcome::was_sent_more(context);
+        }
+        context.body_received += length as u64;
         let limit = context.route().and_then(|route| route.body_limit).filter(|_| !context.inner);
         if limit.is_some_and(|limit| context.body_received > limit) {
             return Err(context
@@ -277,6 +282,9 @@ impl ProxyHttp for Phases {
         let length = body.as_ref().map_or(0, Bytes::len);
         as_get::take(&mut context.keeping, body.as_ref(), end);
         context.asked.lock().current(|tried| tried.received += length as u64);
+        if end {
+            outcome::end(context);
+        }
         if context.fetch.is_some() {
             // Its readers have paces of their own.
             return Ok(None);
@@ -330,6 +338,7 @@ impl ProxyHttp for Phases {
         mut error: Box<Error>,
     ) -> Box<Error> {
         context.resident.metrics.upstream_connect_failures.add();
+        outcome::not_connected(&error, context);
         context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
         error.set_retry(select::may_try_again(context));
         error.as_up();
@@ -346,6 +355,7 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
+        outcome::broke(&error, reused, context);
         // The endpoint said that it has not begun: even a POST may go again.
         let is_refused = *error.etype() == h2::REFUSED_STREAM;
         let mut error = error.more_context(format!("peer: {peer}"));

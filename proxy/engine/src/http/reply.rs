@@ -1,5 +1,7 @@
 //! Phase 9: what the client is told.
 
+use std::time::Instant;
+
 use http::{HeaderName, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 
@@ -7,7 +9,7 @@ use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::{cookies, hints, rules};
+use super::{cookies, hints, outcome, rules};
 
 /// Makes the head of an upstream's answer into what the client receives.
 pub(crate) fn proxied(
@@ -112,11 +114,13 @@ fn apply(
 }
 
 /// Notes status and time of the upstream's answer.
-fn record(head: &ResponseHeader, context: &Context) {
+fn record(head: &ResponseHeader, context: &mut Context) {
+    let now = Instant::now();
+    outcome::answered(head.status.as_u16(), now, context);
     let mut asked = context.asked.lock();
     asked.current(|tried| {
         tried.status = Some(head.status);
-        tried.answered = Some(tried.began.elapsed());
+        tried.answered = Some(now.saturating_duration_since(tried.began));
     });
     if context.snapshot.logs_upstream_headers {
         asked.headers = Some(head.headers.clone());

@@ -21,7 +21,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
-use super::{access, answer, concurrency, fail, finish, forward, receive, reply, route, select};
+use super::{
+    access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
+};
 use crate::listen::head::has_token;
 
 pub(crate) use client::Client;
@@ -73,8 +75,10 @@ pub(crate) async fn run(
     connector: &TransportConnector,
 ) {
     if let Err(fault) = exchange(&mut handshake, context, connector).await {
+        outcome::broke_by(&fault, context);
         refuse(&mut handshake, fault, context).await;
     }
+    outcome::end(context);
     finish::record(&handshake.head, None, context);
 }
 
@@ -122,6 +126,7 @@ async fn connect(
             Err(mut error) => {
                 error.as_up();
                 context.resident.metrics.upstream_connect_failures.add();
+                outcome::not_connected(&error, context);
                 if !select::may_try_again(context) {
                     return Err(fail::judge(&error));
                 }

@@ -177,8 +177,7 @@ mod tests {
     use super::*;
 
     fn tried(began: Instant, connected: Option<u64>, answered: Option<u64>) -> Try {
-        let mut tried = Try::at("10.0.0.1:80");
-        tried.began = began;
+        let mut tried = Try::at("10.0.0.1:80", began);
         tried.connected = connected.map(Duration::from_millis);
         tried.answered = answered.map(Duration::from_millis);
         tried

@@ -28,10 +28,7 @@ const AGENT: &str = "switchback-health";
 pub(super) type Unwell = String;
 
 /// Asks as the plan says. The caller has a deadline.
-pub(super) async fn ask(
-    subject: &Subject,
-    connector: &TransportConnector,
-) -> Result<(), Unwell> {
+pub(super) async fn ask(subject: &Subject, connector: &TransportConnector) -> Result<(), Unwell> {
     let peer = peer(subject)?;
     let is_http2 = matches!(subject.plan.probe, ProbePlan::Grpc { .. })
         || subject.protocol == UpstreamProtocol::H2;
@@ -171,8 +168,7 @@ async fn exchange(
     let wrong = |error: h2::Error| error.to_string();
     let (request, content) = request(subject, peer)?;
     let mut sender = sender.ready().await.map_err(wrong)?;
-    let (answer, mut sending) =
-        sender.send_request(request, content.is_none()).map_err(wrong)?;
+    let (answer, mut sending) = sender.send_request(request, content.is_none()).map_err(wrong)?;
     if let Some(content) = content {
         sending.send_data(content, true).map_err(wrong)?;
     }

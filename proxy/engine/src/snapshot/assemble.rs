@@ -15,7 +15,7 @@ use switchback_conf::plan::{
 use switchback_conf::{Code, Diagnostic, Location, Severity};
 use switchback_files::{Autoindex, Coding, Settings, Symlinks, Types};
 use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
-use switchback_upstream::{Address, Endpoint, Pool};
+use switchback_upstream::{Address, Balance, Endpoint, Pool};
 use switchback_value::Variable;
 
 use super::map::LiveMap;
@@ -25,6 +25,7 @@ use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
 use crate::adapt;
+use crate::health;
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
@@ -263,7 +264,9 @@ fn assemble_upstream(
         |address: &EndpointAddress| resident.endpoint(&upstream.name, address_of(address));
     let endpoints: Vec<(Arc<Endpoint>, u32)> =
         upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
-    Upstream { plan: upstream.clone(), pool: Pool::new(endpoints, upstream.tries), peers }
+    let pool = Pool::new(Balance::RoundRobin, endpoints, upstream.tries);
+    let pool = pool.guarded(health::guard(upstream));
+    Upstream { plan: upstream.clone(), pool, peers }
 }
 
 fn address_of(address: &EndpointAddress) -> Address {

@@ -57,15 +57,16 @@ impl Guard {
         available * 100 < endpoints.len() * self.panic as usize
     }
 
-    /// Takes in what a try at the endpoint at `index` told.
+    /// Takes in what a try at one of the endpoints told.
     pub fn told(
         &self,
         endpoints: &[Arc<Endpoint>],
-        (index, sign): (usize, Sign),
+        (endpoint, sign): (&Arc<Endpoint>, Sign),
         now: Now,
     ) -> Option<Ejected> {
         let outliers = self.outliers.as_ref()?;
-        let cause = endpoints.get(index)?.health().told(sign, outliers, now.at)?;
+        let cause = endpoint.health().told(sign, outliers, now.at)?;
+        let index = endpoints.iter().position(|one| Arc::ptr_eq(one, endpoint))?;
         self.eject(endpoints, (index, cause), now)
     }
 
@@ -128,7 +129,9 @@ mod tests {
     fn gone(count: u16, share: u32) -> usize {
         let (endpoints, guard, now) = (endpoints(count), guard(share), now());
         let fail = |index| {
-            (0..9).any(|_| guard.told(&endpoints, (index, Sign::GatewayError), now).is_some())
+            (0..9).any(|_| {
+                guard.told(&endpoints, (&endpoints[index], Sign::GatewayError), now).is_some()
+            })
         };
         (0..endpoints.len()).filter(|index| fail(*index)).count()
     }
@@ -158,7 +161,7 @@ mod tests {
     fn without_outliers_answers_are_no_reason() {
         let (endpoints, guard) = (endpoints(4), Guard::default());
         for _ in 0..20 {
-            assert_eq!(guard.told(&endpoints, (0, Sign::GatewayError), now()), None);
+            assert_eq!(guard.told(&endpoints, (&endpoints[0], Sign::GatewayError), now()), None);
         }
         assert!(guard.judge(&endpoints, now()).is_empty());
     }

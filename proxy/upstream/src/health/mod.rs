@@ -17,6 +17,7 @@ pub use guard::{Ejected, Guard, Now};
 pub use outliers::{Cause, Outliers};
 pub use probed::{Thresholds, Turn};
 
+use crate::balance::Outcome;
 use probed::Probed;
 use window::Window;
 
@@ -52,6 +53,23 @@ pub enum Sign {
     ServerError,
     /// No connection, a connection that broke before the answer, a time-out, or 502, 503 or 504.
     GatewayError,
+}
+
+impl Sign {
+    /// What an outcome tells of an endpoint's health; `None` is nothing.
+    #[must_use]
+    pub fn of(outcome: Outcome) -> Option<Self> {
+        match outcome {
+            Outcome::Answered { status: 502..=504, .. }
+            | Outcome::ConnectFailed
+            | Outcome::ConnectTimedOut
+            | Outcome::Reset
+            | Outcome::TimedOut => Some(Self::GatewayError),
+            Outcome::Answered { status: 500.., .. } | Outcome::Cut => Some(Self::ServerError),
+            Outcome::Answered { first_byte, .. } => Some(Self::Good(first_byte)),
+            Outcome::Refused | Outcome::Stale => None,
+        }
+    }
 }
 
 /// How an endpoint stands.

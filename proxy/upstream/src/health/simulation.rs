@@ -57,7 +57,7 @@ fn run(
         turn = chosen + 1;
         run.asked[chosen] += 1;
         let sign = answers(chosen, elapsed, &mut dice);
-        let ejected = run.guard.told(&run.endpoints, (chosen, sign), now);
+        let ejected = run.guard.told(&run.endpoints, (&run.endpoints[chosen], sign), now);
         run.ejected.extend(ejected.map(|one| (elapsed, one)));
         if request % 1000 == 999 {
             let judged = run.guard.judge(&run.endpoints, now);

@@ -108,6 +108,8 @@ mod harness;
 #[cfg(test)]
 mod header_rules;
 #[cfg(test)]
+mod health;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod http2_conformance;

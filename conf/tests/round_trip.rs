@@ -17,11 +17,11 @@ use switchback_conf::model::{
     EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget, Errors, FaultStatus,
     Files, FolderText, Forwarding, HeaderRules, Health, Heuristic, Http2, ImageMode, Images,
     ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener, ListenerTls, Log,
-    Map, Matcher, MinRate, Mode, Name, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent,
-    Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Respond, Rotate, Route, RouteTimeouts,
-    SendProxy, Site, SiteTls, SocketOptions, StaleOn, StatusRanges, Syslog, Table, TemplateText,
-    Tenths, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream,
-    UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
+    Map, Matcher, MinRate, Mode, Name, NameServer, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner,
+    Percent, Proxy, ProxyProtocol, ProxySource, Rate, Redirect, Resolve, Respond, Rotate, Route,
+    RouteTimeouts, SendProxy, Site, SiteTls, SocketOptions, StaleOn, StatusRanges, Syslog, Table,
+    TemplateText, Tenths, Text, Tickets, Timeouts, Tolerance, TtlKey, UnknownName, Upgrade,
+    Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, CipherSuite, Coding, EncodedSlash, EndpointAddress, ErrorKey, Facility, ImageFormat,
@@ -786,7 +786,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
-    let times = (timeouts, timeout());
+    let times = (timeouts, option::of(timeout()));
     (vec(endpoint, 0..3), protocol, tls, times, any::<u32>(), watched()).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), tries, watched)| {
             Upstream {
@@ -800,16 +800,21 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 health: watched.0,
                 outliers: watched.1,
                 panic: watched.2,
+                resolve: watched.3,
+                endpoints_file: watched.4,
             }
         },
     )
 }
 
-type Watched = (Option<At<OrText<Health>>>, OrOff<Outliers>, Percent);
+type Watched =
+    (Option<At<OrText<Health>>>, OrOff<Outliers>, Percent, Resolve, Option<At<std::path::PathBuf>>);
 
 fn watched() -> impl Strategy<Value = Watched> {
     let percent = || (0_u32..=100).prop_map(Percent::clamped);
-    (option::of(at(health())), outliers(percent()), percent())
+    let resolve = (at(timeout()), at(timeout())).prop_map(|(min, max)| Resolve { min, max });
+    let file = option::of(at(path()));
+    (option::of(at(health())), outliers(percent()), percent(), resolve, file)
 }
 
 fn health() -> impl Strategy<Value = OrText<Health>> {
@@ -928,6 +933,7 @@ fn forwarding() -> impl Strategy<Value = Forwarding> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
+    let resolvers = vec(socket().prop_map(NameServer), 0..3);
     let workers = prop_oneof![
         Just(Workers::Auto),
         any::<u32>().prop_map(|count| Workers::Count(Count::clamped(count)))
@@ -939,7 +945,7 @@ fn config() -> impl Strategy<Value = Config> {
     let duration = |ms| Duration::from(std::time::Duration::from_millis(ms));
     let upgrade = (0_u64..100_000).prop_map(move |ms| Upgrade { timeout: duration(ms) });
     let spread = option::of(at((0_u64..100_000).prop_map(duration)));
-    let ends = (shutdown, spread, upgrade);
+    let ends = (shutdown, spread, upgrade, resolvers);
     let variants = (option::of(count()), option::of(count()), at(size())).prop_map(
         |(threads, queue, memory)| (Encoders { threads, queue }, Dictionaries { memory }),
     );
@@ -950,7 +956,7 @@ fn config() -> impl Strategy<Value = Config> {
         |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps, zones)))| {
             let (zones, (encoders, dictionaries)) = zones;
             let (workers, pid_file, socket, trusted_proxies, connections) = process;
-            let (shutdown_timeout, drain_spread, upgrade) = ends;
+            let (shutdown_timeout, drain_spread, upgrade, resolvers) = ends;
             let control = Control { socket };
             Config {
                 workers,
@@ -958,6 +964,7 @@ fn config() -> impl Strategy<Value = Config> {
                 shutdown_timeout,
                 drain_spread,
                 upgrade,
+                resolvers,
                 trusted_proxies,
                 connections,
                 control,

@@ -12,6 +12,7 @@ mod certificates;
 mod connections;
 mod cookies;
 mod dictionary;
+mod discovery;
 mod encode;
 mod encoders;
 mod errors;
@@ -57,6 +58,7 @@ pub use certificates::CertificatePlan;
 pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use dictionary::DictionaryPlan;
+pub use discovery::{EndpointsFilePlan, EndpointsRead, ResolvePlan};
 pub use encode::{CodingLevels, EncodePlan};
 pub use encoders::{DictionariesPlan, EncodersPlan};
 pub use errors::{
@@ -127,6 +129,8 @@ pub struct Plan {
     pub zones: Vec<ZonePlan>,
     /// The threads that encode in the background.
     pub encoders: EncodersPlan,
+    /// Where host names are looked up; empty is where the system does.
+    pub resolvers: Vec<SocketAddr>,
     /// What is kept to encode against.
     pub dictionaries: DictionariesPlan,
 }
@@ -509,8 +513,10 @@ pub struct UpstreamPlan {
     pub timeouts: UpstreamTimeouts,
     /// The most attempts for one request.
     pub tries: u32,
-    /// How often host names are resolved again.
-    pub resolve_every: Duration,
+    /// How long what names stand for is believed.
+    pub resolve: ResolvePlan,
+    /// A file with more endpoints, and the state in which it was read: those are among [`endpoints`](Self::endpoints).
+    pub endpoints_file: Option<(EndpointsFilePlan, Option<FileStamp>)>,
     /// Probes of its endpoints, if there are.
     pub health: Option<HealthPlan>,
     /// Which endpoints are ejected for what they answer.
@@ -526,6 +532,8 @@ pub struct UpstreamPlan {
 pub struct EndpointPlan {
     /// Where it is.
     pub address: EndpointAddress,
+    /// The host name that it was found by, if its address was not written.
+    pub host: Option<Box<str>>,
     /// Its share of the requests, 1 to 1,000.
     pub weight: u32,
     /// Where it stands in the configuration.
@@ -544,6 +552,8 @@ pub enum EndpointAddress {
         /// Port.
         port: u16,
     },
+    /// The name of a service, whose SRV records tell hosts and ports.
+    Srv(Box<str>),
     /// A Unix stream socket.
     Unix(PathBuf),
 }
@@ -554,7 +564,7 @@ impl EndpointAddress {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(address) => Some(address.ip()),
-            Self::Name { .. } | Self::Unix(_) => None,
+            Self::Name { .. } | Self::Srv(_) | Self::Unix(_) => None,
         }
     }
 }

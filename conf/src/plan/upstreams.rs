@@ -5,9 +5,10 @@ use std::net::IpAddr;
 
 use super::build::Findings;
 use super::{
-    EndpointAddress, EndpointPlan, UpstreamId, UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
+    EndpointAddress, EndpointPlan, EndpointsFilePlan, FileStamp, UpstreamId, UpstreamPlan,
+    UpstreamTimeouts, UpstreamTlsPlan,
 };
-use super::{health, proxy_protocol};
+use super::{discovery, health, proxy_protocol};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Name, Upstream, UpstreamTls, is_host_name};
@@ -26,15 +27,17 @@ pub(super) fn upstreams<'a>(
 }
 
 fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> UpstreamPlan {
+    let (endpoints, endpoints_file) = listed(upstream, findings);
     UpstreamPlan {
         name: (**name).into(),
-        endpoints: plan_endpoints(upstream, findings),
+        endpoints,
         protocol: upstream.protocol,
         tls: upstream.tls.as_ref().map(|tls| plan_tls(tls, upstream, findings)),
         send_proxy: upstream.send_proxy.as_ref().map(|send| proxy_protocol::sent(send, findings)),
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
-        resolve_every: upstream.resolve_every.std(),
+        resolve: discovery::resolve(upstream, findings),
+        endpoints_file,
         health: upstream.health.as_ref().map(|probes| health::health(probes, upstream, findings)),
         outliers: health::outliers(&upstream.outliers, findings),
         panic: upstream.panic.value(),
@@ -42,9 +45,26 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
     }
 }
 
-fn plan_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Vec<EndpointPlan> {
+type File = Option<(EndpointsFilePlan, Option<FileStamp>)>;
+
+/// The endpoints that the configuration and perhaps a file list.
+fn listed(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> (Vec<EndpointPlan>, File) {
+    let Some(path) = &upstream.endpoints_file else {
+        return (plan_endpoints(upstream, &upstream.at, findings), None);
+    };
+    let file = EndpointsFilePlan::new(path, upstream);
+    let read = file.read();
+    read.diagnostics.into_iter().for_each(|found| findings.report(found));
+    (read.endpoints.unwrap_or_default(), Some((file, read.stamp)))
+}
+
+pub(super) fn plan_endpoints(
+    upstream: &Upstream,
+    at: &Location,
+    findings: &mut Findings<'_>,
+) -> Vec<EndpointPlan> {
     if upstream.endpoints.is_empty() {
-        findings.error(Code::Empty, &upstream.at, "an upstream needs at least one endpoint");
+        findings.error(Code::Empty, at, "an upstream needs at least one endpoint");
     }
     let mut seen: HashMap<&EndpointAddress, &Location> = HashMap::new();
     let mut plans = Vec::with_capacity(upstream.endpoints.len());
@@ -65,6 +85,7 @@ fn plan_endpoints(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Vec<E
         }
         plans.push(EndpointPlan {
             address: address.clone(),
+            host: None,
             weight: endpoint.weight.value(),
             at: at.clone(),
         });
@@ -104,7 +125,9 @@ fn plan_tls(
 
 /// An empty name must never switch verification off.
 fn check_names(tls: &At<UpstreamTls>, upstream: &Upstream, findings: &mut Findings<'_>) {
-    let is_named = |address: &EndpointAddress| matches!(address, EndpointAddress::Name { .. });
+    let is_named = |address: &EndpointAddress| {
+        matches!(address, EndpointAddress::Name { .. } | EndpointAddress::Srv(_))
+    };
     let Some(nameless) = upstream.endpoints.iter().find(|endpoint| !is_named(&endpoint.address))
     else {
         return;

@@ -40,6 +40,7 @@ pub use mutated::{Mutated, mutated};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
+pub use upstreams::{Balancer, Failure, FailureCost, one_of_ten};
 pub use variants::{
     Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PACKED, PICTURES,
     Passed, Saved, Unpacked, browse, giant_through_proxy, gzip, hit_path, matrix, next_bundle,

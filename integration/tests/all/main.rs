@@ -73,6 +73,8 @@ mod dictionary;
 #[cfg(test)]
 mod dictionary_browser;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod edge_changes;

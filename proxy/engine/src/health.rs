@@ -11,6 +11,7 @@ use switchback_upstream::{Address, Pool};
 
 use crate::metrics::{Counter, header};
 use crate::probes::dice;
+use crate::snapshot::live::LiveUpstream;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Snapshot, SnapshotCell};
 
@@ -80,7 +81,7 @@ pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
         tokio::time::sleep(TICK).await;
         let snapshot = cell.load();
         let now = Now { at: Instant::now(), dice: dice() };
-        for upstream in &snapshot.upstreams {
+        for upstream in snapshot.upstreams.iter().map(LiveUpstream::load) {
             for ejected in upstream.pool.judge(now) {
                 tell_ejected(&upstream.plan.name, &upstream.pool, ejected, &resident);
             }
@@ -94,7 +95,7 @@ type Away = HashMap<(Box<str>, Address), Standing>;
 
 fn tell_returns(snapshot: &Snapshot, now: Instant, before: &Away) -> Away {
     let mut away = Away::new();
-    for upstream in &snapshot.upstreams {
+    for upstream in snapshot.upstreams.iter().map(LiveUpstream::load) {
         for endpoint in upstream.pool.endpoints() {
             let standing = endpoint.health().standing(now);
             if standing == Standing::Ready && before.is_empty() {
@@ -124,7 +125,7 @@ pub(crate) fn render(out: &mut String, snapshot: &Snapshot) {
     let name = "upstream_endpoints";
     header(out, (name, "Endpoints of each upstream, by how they stand.", "gauge"));
     let now = Instant::now();
-    for upstream in &snapshot.upstreams {
+    for upstream in snapshot.upstreams.iter().map(LiveUpstream::load) {
         for state in [Standing::Ready, Standing::Returning, Standing::Ejected, Standing::Down] {
             let standings = upstream.pool.endpoints().iter();
             let count = standings.filter(|one| one.health().standing(now) == state).count();

@@ -66,7 +66,6 @@ pub struct Engine {
     listeners: Arc<Listeners>,
     control: Option<tokio::runtime::Runtime>,
     resolve_now: Arc<Notify>,
-    probe_now: Arc<Notify>,
 }
 
 /// Counts and addresses of a running engine.
@@ -155,7 +154,7 @@ impl Engine {
             let old = self.shared.cell.swap(snapshot);
             self.let_go(old);
             self.resolve_now.notify_one();
-            self.probe_now.notify_one();
+            self.shared.resident.probe_now.notify_one();
         })?;
         Ok(warnings)
     }
@@ -214,13 +213,14 @@ impl Engine {
     fn resolve_new(&self, snapshot: &Snapshot) {
         let Some(control) = &self.control else { return };
         let (done, resolved) = std::sync::mpsc::sync_channel::<()>(1);
-        let resolve = resolve::resolve_new(snapshot, RESOLVE_PATIENCE);
+        let resolve = resolve::resolve_new(snapshot, &self.shared.resident, RESOLVE_PATIENCE);
         control.spawn(async move {
             resolve.await;
             drop(done);
         });
         // Not `block_on`: the caller may be inside a runtime. It ends when `done` is dropped.
         let _ = resolved.recv_timeout(RESOLVE_PATIENCE);
+        snapshot.refresh(&self.shared.resident);
     }
 
     /// Counts and addresses.
@@ -332,13 +332,13 @@ impl Engine {
             .build()?;
         let cell = Arc::new(SnapshotCell::new(snapshot));
         let resolve_now = Arc::new(Notify::new());
-        control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
-        control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
+        control.block_on(resolve::resolve_new(&cell.load(), &resident, RESOLVE_PATIENCE));
+        cell.load().refresh(&resident);
+        let nudge = Arc::clone(&resolve_now);
+        control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resident), nudge).run());
         control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
         control.spawn(health::run(Arc::clone(&cell), Arc::clone(&resident)));
-        let probe_now = Arc::new(Notify::new());
-        let nudge = Arc::clone(&probe_now);
-        control.spawn(Probes::new(Arc::clone(&cell), Arc::clone(&resident), nudge).run());
+        control.spawn(Probes::new(Arc::clone(&cell), Arc::clone(&resident)).run());
         let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {
             cell,
@@ -350,7 +350,7 @@ impl Engine {
             burst_over: OnceLock::new(),
         });
         let (workers, control) = (Arc::default(), Some(control));
-        Ok(Self { shared, workers, listeners, control, resolve_now, probe_now })
+        Ok(Self { shared, workers, listeners, control, resolve_now })
     }
 
     fn state(&self, connections: u64) -> State {

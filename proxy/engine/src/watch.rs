@@ -1,8 +1,9 @@
-//! Watches the files of maps and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
+//! Watches the files of maps, of endpoints and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::snapshot::live::LiveUpstream;
 use crate::snapshot::map::LiveMap;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Snapshot, SnapshotCell};
@@ -29,13 +30,18 @@ pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
         }
         tend(&snapshot, ticks.is_multiple_of(SWEEP_TICKS));
         let has_tls = snapshot.listeners.values().any(|listener| listener.tls.is_some());
-        if !has_tls && !snapshot.maps.iter().any(LiveMap::is_watched) {
+        let is_watched = snapshot.maps.iter().any(LiveMap::is_watched)
+            || snapshot.upstreams.iter().any(LiveUpstream::is_watched);
+        if !has_tls && !is_watched {
             continue;
         }
         let resident = Arc::clone(&resident);
         let look = move || {
             for map in &snapshot.maps {
                 map.look();
+            }
+            for upstream in &snapshot.upstreams {
+                upstream.look(&resident);
             }
             resident.tls.look();
             for tls in snapshot.listeners.values().filter_map(|listener| listener.tls.as_ref()) {

@@ -22,6 +22,8 @@ pub enum Address {
         /// Port.
         port: u16,
     },
+    /// The name of a service, to resolve to hosts and ports.
+    Srv(Box<str>),
     /// A Unix stream socket.
     Unix(PathBuf),
 }
@@ -31,6 +33,7 @@ impl std::fmt::Display for Address {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Srv(name) => write!(f, "srv:{name}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -71,7 +74,7 @@ impl Endpoint {
         let targets = match &address {
             Address::Ip(address) => vec![Target::Tcp(*address)],
             Address::Unix(path) => vec![Target::Unix(path.clone())],
-            Address::Name { .. } => Vec::new(),
+            Address::Name { .. } | Address::Srv(_) => Vec::new(),
         };
         Self {
             address,

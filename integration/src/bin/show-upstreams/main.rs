@@ -3,6 +3,7 @@
 //! A line that falls short is marked so, and the exit code says whether any does. `--quick` plays less of what takes long; the
 //! name of a part plays that part alone. Each part is a module.
 
+mod failures;
 mod mapping;
 
 use std::process::ExitCode;
@@ -12,7 +13,7 @@ use switchback_integration::Show;
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
 
-const PARTS: &[Part] = &[("mapping", mapping::all)];
+const PARTS: &[Part] = &[("mapping", mapping::all), ("failures", failures::all)];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -79,6 +79,10 @@ fn server_name(upstream: &UpstreamPlan, endpoint: &EndpointPlan) -> String {
     let Some(tls) = &upstream.tls else { return String::new() };
     match (&tls.server_name, &endpoint.address) {
         (Some(name), _) => name.to_string(),
+        (None, _) if endpoint.host.is_some() => {
+            endpoint.host.as_deref().unwrap_or_default().trim_end_matches('.').to_owned()
+        }
+        (None, EndpointAddress::Srv(name)) => name.to_string(),
         (None, EndpointAddress::Name { host, .. }) => host.to_string(),
         // Only reached with verification off. Not empty all the same: empty switches more off than was asked for.
         (None, EndpointAddress::Ip(address)) => address.ip().to_string(),

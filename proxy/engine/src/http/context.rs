@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use pingora_error::{Error, ErrorType};
 use pingora_http::RequestHeader;
-use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId};
+use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId, UpstreamId};
 use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
@@ -28,7 +28,7 @@ use super::map_memos::MapMemos;
 use super::outcome::Trying;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
-use crate::snapshot::{Site, Snapshot};
+use crate::snapshot::{Site, Snapshot, Upstream};
 
 /// The state of one request; Pingora calls it `CTX`.
 #[derive(Debug)]
@@ -53,6 +53,8 @@ pub(crate) struct Context {
     pub(crate) asked: Arc<Mutex<Asked>>,
     /// The tries at the upstream in hand.
     pub(crate) attempt: Attempt,
+    /// The upstream that they are at, as it was at the first of them.
+    pub(crate) upstream: Option<(UpstreamId, Arc<Upstream>)>,
     /// The try in hand, until it is over.
     pub(crate) trying: Option<Trying>,
     /// Whether it stands in for part of another request.
@@ -219,6 +221,7 @@ impl Context {
             memos: Memos::default(),
             asked: Arc::default(),
             attempt: Attempt::default(),
+            upstream: None,
             trying: None,
             inner: false,
             cache: None,
@@ -259,6 +262,22 @@ impl Context {
             ActionPlan::Proxy(plan) => Some(plan),
             _ => None,
         }
+    }
+
+    /// The upstream that it is passed on to: as it was at the first try, if there was one.
+    pub(crate) fn upstream(&self) -> Option<Arc<Upstream>> {
+        let id = self.proxy()?.upstream;
+        match &self.upstream {
+            Some((known, upstream)) if *known == id => Some(Arc::clone(upstream)),
+            _ => self.snapshot.upstream(id),
+        }
+    }
+
+    /// The same, from now on without changes.
+    pub(crate) fn settle_upstream(&mut self) -> Option<Arc<Upstream>> {
+        let (id, upstream) = (self.proxy()?.upstream, self.upstream()?);
+        self.upstream = Some((id, Arc::clone(&upstream)));
+        Some(upstream)
     }
 
     /// Whether its answer comes from the cache of its route.

@@ -96,7 +96,7 @@ fn tell(outcome: Outcome, now: Instant, context: &Context) {
     let Some(trying) = &context.trying else { return };
     let endpoint = trying.in_flight.endpoint();
     endpoint.load().told(outcome, now);
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let Some(upstream) = upstream else { return };
     let now = Now { at: now, dice: (chance() >> 32) as u32 };
     if let Some(ejected) = upstream.pool.told(endpoint, outcome, now) {

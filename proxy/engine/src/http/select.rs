@@ -13,8 +13,7 @@ use crate::adapt;
 
 /// The next endpoint for this request, as a peer to dial.
 pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
-    let snapshot = std::sync::Arc::clone(&context.snapshot);
-    let upstream = context.proxy().and_then(|proxy| snapshot.upstream(proxy.upstream));
+    let upstream = context.settle_upstream();
     let upstream =
         upstream.ok_or_else(|| Fault::ours(Kind::Internal, "the route has no upstream"))?;
     let name = &upstream.plan.name;
@@ -59,8 +58,9 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
 
 /// Whether a try that failed before anything was sent may be followed by another.
 pub(crate) fn may_try_again(context: &Context) -> bool {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    upstream.is_some_and(|upstream| upstream.pool.has_more(&context.attempt, Instant::now()))
+    context
+        .upstream()
+        .is_some_and(|upstream| upstream.pool.has_more(&context.attempt, Instant::now()))
 }
 
 /// Whom a request is sent to after a try that failed.

@@ -64,7 +64,7 @@ pub(crate) fn admit(head: &mut RequestHeader, context: &mut Context) -> Result<(
 
 /// Whether the request in `context` can be tunnelled; others go the usual way.
 pub(crate) fn is_tunnel(context: &Context) -> bool {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.is_some_and(|upstream| upstream.plan.protocol == UpstreamProtocol::Http1)
 }
 
@@ -111,7 +111,7 @@ async fn connect(
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
-    let proxy = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let proxy = context.upstream();
     let own = context.route().map(|route| route.timeouts).unwrap_or_default();
     let timeouts = proxy.map(|upstream| own.over(upstream.plan.timeouts));
     let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");

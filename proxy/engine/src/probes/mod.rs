@@ -15,9 +15,10 @@ use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{HealthPlan, ProxyVersion, UpstreamProtocol};
 use switchback_upstream::health::{Thresholds, Turn};
 use switchback_upstream::{Address, Endpoint};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
+use crate::snapshot::live::LiveUpstream;
 use crate::snapshot::resident::Resident;
 use crate::snapshot::{Snapshot, SnapshotCell, Upstream};
 
@@ -31,7 +32,6 @@ const FIRST_WITHIN: Duration = Duration::from_millis(500);
 /// Has every endpoint of the snapshot in force probed that is to be.
 pub(crate) struct Probes {
     cell: Arc<SnapshotCell>,
-    nudge: Arc<Notify>,
     shared: Arc<Shared>,
     running: HashMap<Key, Running>,
 }
@@ -93,25 +93,21 @@ impl Subject {
 }
 
 impl Probes {
-    /// Probes of the snapshot in force; `nudge` tells that there is another.
-    pub(crate) fn new(
-        cell: Arc<SnapshotCell>,
-        resident: Arc<Resident>,
-        nudge: Arc<Notify>,
-    ) -> Self {
+    /// Probes of the snapshot in force; the resident state tells that there is another, or that it has other endpoints.
+    pub(crate) fn new(cell: Arc<SnapshotCell>, resident: Arc<Resident>) -> Self {
         let shared = Shared {
             resident,
             connector: std::sync::OnceLock::new(),
             permits: Semaphore::new(AT_ONCE),
         };
-        Self { cell, nudge, shared: Arc::new(shared), running: HashMap::new() }
+        Self { cell, shared: Arc::new(shared), running: HashMap::new() }
     }
 
     /// Until the runtime ends.
     pub(crate) async fn run(mut self) {
         loop {
             self.follow();
-            self.nudge.notified().await;
+            self.shared.resident.probe_now.notified().await;
         }
     }
 
@@ -141,11 +137,13 @@ impl Probes {
 }
 
 fn subjects(snapshot: &Snapshot) -> Vec<Subject> {
-    let probed = snapshot.upstreams.iter().filter_map(|upstream| {
-        let plan = upstream.plan.health.as_ref()?;
-        Some((upstream, plan))
-    });
-    probed.flat_map(|(upstream, plan)| of_upstream(upstream, plan)).collect()
+    let mut subjects = Vec::new();
+    for upstream in snapshot.upstreams.iter().map(LiveUpstream::load) {
+        if let Some(plan) = &upstream.plan.health {
+            subjects.extend(of_upstream(&upstream, plan));
+        }
+    }
+    subjects
 }
 
 fn of_upstream<'u>(

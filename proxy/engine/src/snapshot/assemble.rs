@@ -18,6 +18,7 @@ use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
 use switchback_upstream::{Address, Balance, Endpoint, Pool};
 use switchback_value::Variable;
 
+use super::live::LiveUpstream;
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::zones::NamedZone;
@@ -80,6 +81,7 @@ pub(crate) fn assemble(
         routes: plan.routes.into_boxed_slice(),
         route_limits: limits.routes.into_boxed_slice(),
         upstreams,
+        resolvers: plan.resolvers.into(),
         logs_upstream_headers: is_asked_for(is_upstream_header),
         asks_for_sent_headers: is_asked_for(is_sent_header),
         maps,
@@ -250,29 +252,39 @@ fn assemble_upstream(
     upstream: &UpstreamPlan,
     resident: &Resident,
     found: &mut Vec<Diagnostic>,
-) -> Upstream {
+) -> LiveUpstream {
     let ca = upstream.tls.as_ref().and_then(|tls| tls.ca.as_deref());
     let ca = ca.and_then(|path| {
         authorities(path, &upstream.at).map_err(|diagnostic| found.push(diagnostic)).ok()
     });
+    LiveUpstream::new(upstream.clone(), ca, resident)
+}
+
+/// The upstream with the endpoints of `plan`, known ones and new ones.
+pub(super) fn upstream_of(
+    upstream: UpstreamPlan,
+    ca: Option<&Arc<CaType>>,
+    resident: &Resident,
+) -> Upstream {
     let peers = upstream
         .endpoints
         .iter()
-        .map(|endpoint| adapt::peer::template(upstream, endpoint, ca.clone()));
+        .map(|endpoint| adapt::peer::template(&upstream, endpoint, ca.cloned()));
     let peers = peers.collect();
     let endpoint =
         |address: &EndpointAddress| resident.endpoint(&upstream.name, address_of(address));
     let endpoints: Vec<(Arc<Endpoint>, u32)> =
         upstream.endpoints.iter().map(|plan| (endpoint(&plan.address), plan.weight)).collect();
     let pool = Pool::new(Balance::RoundRobin, endpoints, upstream.tries);
-    let pool = pool.guarded(health::guard(upstream));
-    Upstream { plan: upstream.clone(), pool, peers }
+    let pool = pool.guarded(health::guard(&upstream));
+    Upstream { plan: upstream, pool, peers }
 }
 
 fn address_of(address: &EndpointAddress) -> Address {
     match address {
         EndpointAddress::Ip(address) => Address::Ip(*address),
         EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },
+        EndpointAddress::Srv(name) => Address::Srv(name.clone()),
         EndpointAddress::Unix(path) => Address::Unix(path.clone()),
     }
 }

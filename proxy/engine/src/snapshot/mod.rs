@@ -7,6 +7,7 @@ pub(crate) mod dictionaries;
 pub(crate) mod encodes;
 pub(crate) mod images;
 mod limits;
+pub(crate) mod live;
 pub(crate) mod map;
 pub(crate) mod own_actions;
 pub(crate) mod resident;
@@ -33,6 +34,7 @@ use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use caches::CacheSettings;
 use encodes::EncodeSettings;
+use live::LiveUpstream;
 use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
@@ -61,7 +63,9 @@ pub(crate) struct Snapshot {
     /// How many requests may be in progress at once, indexed by [`RouteId`].
     pub(crate) route_limits: Box<[Option<Limit>]>,
     /// Indexed by [`UpstreamId`].
-    pub(crate) upstreams: Box<[Upstream]>,
+    pub(crate) upstreams: Box<[LiveUpstream]>,
+    /// Where host names are looked up; empty is where the system does.
+    pub(crate) resolvers: Arc<[SocketAddr]>,
     /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
     pub(crate) maps: Box<[LiveMap]>,
     /// The caches, indexed by [`ZoneId`](switchback_conf::plan::ZoneId).
@@ -256,9 +260,18 @@ impl Snapshot {
             .or_else(|| find(Ipv6Addr::UNSPECIFIED.into(), ip.is_ipv4()))
     }
 
-    /// The upstream of that id.
-    pub(crate) fn upstream(&self, id: UpstreamId) -> Option<&Upstream> {
-        self.upstreams.get(id.0 as usize)
+    /// The upstream of that id, as it is now.
+    pub(crate) fn upstream(&self, id: UpstreamId) -> Option<Arc<Upstream>> {
+        self.upstreams.get(id.0 as usize).map(LiveUpstream::load)
+    }
+
+    /// Has upstreams have the endpoints that their names stand for by now.
+    pub(crate) fn refresh(&self, resident: &Resident) {
+        let changed = self.upstreams.iter().filter(|upstream| upstream.refresh(resident)).count();
+        if changed > 0 {
+            resident.forget_endpoints();
+            resident.probe_now.notify_one();
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget};
 use switchback_upstream::{Address, Endpoint};
+use tokio::sync::Notify;
 
 use super::zones::Zones;
 use crate::action::Actions;
@@ -21,6 +22,7 @@ use crate::metrics::Metrics;
 use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
+use crate::resolve::names::Names;
 
 /// The one owner of everything that survives a reload.
 #[derive(Debug, Default)]
@@ -47,6 +49,10 @@ pub(crate) struct Resident {
     pub(crate) dictionaries: Dictionaries,
     /// Which origins are dead, where caches are always online.
     pub(crate) origins: Origins,
+    /// What the names of endpoints stand for.
+    pub(crate) names: Names,
+    /// There are other endpoints to probe.
+    pub(crate) probe_now: Notify,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
@@ -117,12 +123,17 @@ impl Resident {
 
     /// Lets go of what no snapshot refers to any more.
     pub(crate) fn forget_unused(&self) {
-        self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.forget_endpoints();
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);
         self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
+    }
+
+    /// Lets go of endpoints that no snapshot refers to any more.
+    pub(crate) fn forget_endpoints(&self) {
+        self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
     }
 
     /// Opens all log files again; nothing more goes to the old ones.

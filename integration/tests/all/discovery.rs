@@ -236,3 +236,17 @@ fn a_visitor_stays_with_one_of_the_addresses_of_a_name() {
         }
     }
 }
+
+#[test]
+fn a_hash_takes_whatever_weights_a_file_lists() {
+    let origins: Vec<Origin> =
+        (0..12).map(|name| Origin::start().serve("*", Reply::ok(format!("{name}")))).collect();
+    let line = |origin: &Origin| format!("{} weight=1000\n", origin.endpoint());
+    let lines: String = origins.iter().map(line).collect();
+    let hash = "balance = { by = \"hash\", key = \"$arg_k\", consistent = true }";
+    let proxy = Proxy::start(&listed(&lines).toml(hash));
+    for key in 0..5 {
+        let bodies: Vec<String> = (0..8).map(|_| proxy.get(&format!("/?k={key}")).text()).collect();
+        assert!(bodies.iter().all(|body| *body == bodies[0]), "{bodies:?}");
+    }
+}

@@ -160,6 +160,33 @@ fn those_whose_breakers_are_open_are_not_there() {
 }
 
 #[test]
+fn those_that_probes_find_unwell_are_not_there_and_not_asked_all_the_same() {
+    let base = Origin::start().serve("*", Reply::ok("base"));
+    let burst = Origin::start().serve("*", Reply::ok("burst"));
+    let of = |more: &str| {
+        config(&format!(
+            "[upstreams.base]\n{}\nhealth = {{ path = \"/well\", every = \"100ms\" }}\n\
+             spill = {{ to = \"burst\", at = 100{more} }}\n[upstreams.burst]\n{}",
+            endpoints(&[&base], ""),
+            endpoints(&[&burst], "")
+        ))
+    };
+    let proxy = Proxy::start(&of(", unavailable = true"));
+    let has = |name: &str| {
+        eventually(name, Deadline::soon(), || (proxy.get("/").text() == name).then_some(()));
+    };
+    has("base");
+    base.now_serve("/well", Reply::ok("no").status(500));
+    has("burst");
+    proxy.reload(&of("")).expect_accepted();
+    has("base");
+    proxy.reload(&of(", unavailable = true")).expect_accepted();
+    has("burst");
+    base.now_serve("/well", Reply::ok("yes"));
+    has("base");
+}
+
+#[test]
 fn a_request_of_which_something_was_sent_stays_where_it_is() {
     for broken in [[Step::ReadBody, Step::Reset], [Step::ReadBody, Step::Fin]] {
         let base = Origin::start().serve("*", Answer::from(broken));

@@ -52,13 +52,15 @@ fn choose(
 ) -> Result<Chose, (Why, Fault)> {
     let now = Instant::now();
     let name = &upstream.plan.name;
-    let among = shard::among(head, upstream, context);
+    let among = shard::among(head, context);
     let key = upstream.plan.balance.key.as_ref().map(|template| {
         let mut key = Vec::new();
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
-    let group = shard::group(upstream, context.chosen.as_ref());
+    let group = shard::group(context.chosen.as_ref());
+    let no_part = || Fault::ours(Kind::Internal, "no part was chosen");
+    let group = group.ok_or_else(|| (Why::Full, no_part()))?;
     let stuck = sticky::asked_for(upstream, group, head, context);
     let ask = Ask {
         stuck: stuck.endpoint,
@@ -69,9 +71,9 @@ fn choose(
         ..Ask::at(now, outcome::chance())
     };
     let pool = &group.pool;
-    let chosen = match spill::is_enough(context, || pool.busy()) {
-        true => Err(Nobody::Full),
-        false => pool.choose(&mut context.attempt, &ask),
+    let chosen = match spill::instead(pool, now, context) {
+        Some(why) => Err(why),
+        None => pool.choose(&mut context.attempt, &ask),
     };
     let choice = chosen.map_err(|why| {
         let elsewhere = if why == Nobody::Full { Why::Full } else { Why::Unavailable };
@@ -111,7 +113,8 @@ fn peer(
     choice: &Chose,
     context: &Context,
 ) -> Result<Box<HttpPeer>, Fault> {
-    let template = shard::group(upstream, context.chosen.as_ref()).peers.get(choice.endpoint);
+    let group = shard::group(context.chosen.as_ref());
+    let template = group.and_then(|group| group.peers.get(choice.endpoint));
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
@@ -140,7 +143,7 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
             return overload::later(reason, Duration::from_secs(1));
         }
         Nobody::NoneLeft => format!(
-            "upstream `{upstream}` has no endpoint to try: no name of its endpoints could be resolved"
+            "upstream `{upstream}` has no endpoint to try: none is well, or no name could be resolved"
         ),
     };
     Fault::upstream(Kind::NoEndpoint, reason)
@@ -154,10 +157,8 @@ pub(crate) fn reads_elsewhere(session: &Session, context: &mut Context) -> bool 
 
 /// Whether a try that failed before anything was sent may be followed by another.
 pub(crate) fn may_try_again(context: &Context) -> bool {
-    let upstream = context.upstream();
-    upstream.is_some_and(|upstream| {
-        shard::group(upstream, context.chosen.as_ref()).pool.has_more(&context.attempt)
-    })
+    let group = shard::group(context.chosen.as_ref());
+    group.is_some_and(|group| group.pool.has_more(&context.attempt, Instant::now()))
 }
 
 /// Whether a request without a connection is tried again.

@@ -1,10 +1,12 @@
 //! Requests that go to another service because theirs has no room, or is not there.
 
+use std::time::Instant;
+
 use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use switchback_conf::plan::UpstreamId;
-use switchback_upstream::Attempt;
+use switchback_upstream::{Attempt, Nobody, Pool};
 
 use super::context::Context;
 use super::fault::Fault;
@@ -70,11 +72,16 @@ pub(super) fn select_uncounted(
     }
 }
 
-/// Whether the endpoints of a part, of which so many requests are at, are to have no more.
-pub(super) fn is_enough(context: &Context, in_flight: impl FnOnce() -> u64) -> bool {
-    let plan = context.upstream().and_then(|upstream| upstream.plan.spill);
-    let most = plan.and_then(|plan| plan.at);
-    context.attempt.made() == 0 && most.is_some_and(|most| in_flight() >= u64::from(most))
+/// Why none of these endpoints is asked, although one might be: they have as many requests as is said, or none of them is well.
+pub(super) fn instead(pool: &Pool, now: Instant, context: &Context) -> Option<Nobody> {
+    let plan = context.upstream()?.plan.spill?;
+    if context.attempt.made() > 0 || context.spilt.was_connected {
+        return None;
+    }
+    if plan.at.is_some_and(|most| pool.busy() >= u64::from(most)) {
+        return Some(Nobody::Full);
+    }
+    (plan.unavailable && !pool.is_well(now)).then_some(Nobody::NoneLeft)
 }
 
 /// Has the next service have the request, if there is one: not when something of it was sent.

@@ -31,7 +31,7 @@ pub(super) fn shard<'e>(
     head: &RequestHeader,
     context: &Context,
 ) -> Option<&'e Arc<Shard>> {
-    let Some(Sticky::Cookie(cookie)) = &upstream.sticky else { return None };
+    let Some(Sticky::Cookie(cookie)) = upstream.sticky() else { return None };
     if cookie.is_before_key != before_key {
         return None;
     }
@@ -45,7 +45,7 @@ pub(super) fn asked_for<'h>(
     head: &'h RequestHeader,
     context: &Context,
 ) -> Stuck<'h> {
-    let Some(sticky) = &upstream.sticky else { return Stuck::default() };
+    let Some(sticky) = upstream.sticky() else { return Stuck::default() };
     let stays = group.stays.as_ref();
     match sticky {
         Sticky::Cookie(cookie) => {
@@ -81,7 +81,7 @@ pub(super) fn news(
     stuck: &Stuck<'_>,
     context: &Context,
 ) -> Option<Box<str>> {
-    let by_cookie = matches!(upstream.sticky, Some(Sticky::Cookie(_)));
+    let by_cookie = matches!(upstream.sticky(), Some(Sticky::Cookie(_)));
     if !by_cookie || !shard::settles(context) {
         return None;
     }
@@ -97,7 +97,7 @@ pub(super) fn news(
 pub(super) fn tell(head: &mut ResponseHeader, context: &Context) -> Result<(), Fault> {
     let Some(token) = &context.stays_with else { return Ok(()) };
     let upstream = context.upstream();
-    let sticky = upstream.and_then(|upstream| upstream.sticky.as_ref());
+    let sticky = upstream.and_then(Upstream::sticky);
     let Some(Sticky::Cookie(cookie)) = sticky else { return Ok(()) };
     let Cookie { name, attributes, secure, .. } = &**cookie;
     let is_secure = secure.unwrap_or_else(|| context.connection.client_scheme() == "https");
@@ -111,7 +111,7 @@ pub(super) fn tell(head: &mut ResponseHeader, context: &Context) -> Result<(), F
 pub(super) fn learn(head: &ResponseHeader, request: &RequestHeader, context: &Context) {
     let Some(trying) = &context.trying else { return };
     let upstream = context.upstream();
-    let sticky = upstream.and_then(|upstream| upstream.sticky.as_ref());
+    let sticky = upstream.and_then(Upstream::sticky);
     let Some(Sticky::Learned(sessions)) = sticky else { return };
     // That is no answer of a service.
     if matches!(head.status.as_u16(), 502..=504) {

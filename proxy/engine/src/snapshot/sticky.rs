@@ -100,14 +100,23 @@ pub(super) fn assemble(upstream: &UpstreamPlan, resident: &Resident) -> Option<S
 }
 
 impl Sticky {
-    /// What stands for each of these endpoints.
+    /// What stands for each of these endpoints. The addresses of one name are endpoints of their own.
     pub(super) fn stays(&self, endpoints: &[&EndpointPlan]) -> Option<Stays> {
-        let ids = endpoints.iter().map(|endpoint| &*endpoint.id);
         match self {
             Self::Cookie(cookie) if cookie.to == StickyTo::Endpoint => {
-                Some(Stays::of(ids.map(|id| cookie.tokens(&[id]))))
+                let mut bearers: HashMap<&str, usize> = HashMap::new();
+                endpoints.iter().for_each(|one| *bearers.entry(&one.id).or_default() += 1);
+                let tokens = |endpoint: &&EndpointPlan| {
+                    let is_shared = bearers.get(&*endpoint.id).is_some_and(|count| *count > 1);
+                    let address = is_shared.then(|| endpoint.address.to_string());
+                    let names = std::iter::once(&*endpoint.id).chain(address.as_deref());
+                    cookie.tokens(&names.collect::<Vec<_>>())
+                };
+                Some(Stays::of(endpoints.iter().map(tokens)))
             }
-            Self::Route(_) => Some(Stays::of(ids.map(|id| vec![id.into()]))),
+            Self::Route(_) => {
+                Some(Stays::of(endpoints.iter().map(|endpoint| vec![endpoint.id.clone()])))
+            }
             Self::Cookie(_) | Self::Learned(_) => None,
         }
     }
@@ -139,7 +148,10 @@ impl Stays {
         for (tokens, index) in endpoints.zip(0..) {
             told.push(tokens.first().cloned().unwrap_or_default());
             let tokens = tokens.into_iter().map(str::into_boxed_bytes);
-            stays.endpoints.extend(tokens.map(|token| (token, index)));
+            // Of several that are called alike, the first.
+            for token in tokens {
+                stays.endpoints.entry(token).or_insert(index);
+            }
         }
         stays.tokens = told.into();
         stays
@@ -176,7 +188,7 @@ impl Cookie {
         }
     }
 
-    /// What stands for something of the upstream, by each of the secrets. An endpoint is called by one name.
+    /// What stands for something of the upstream, by each of the secrets. An endpoint is called by one name, or two.
     fn tokens(&self, names: &[&str]) -> Vec<Box<str>> {
         let parts = [&[&*self.upstream, &*self.name], names].concat();
         self.keys.iter().map(|key| sign(key, &parts).into()).collect()

@@ -12,8 +12,8 @@ use super::{Epoch, Made, Maker, Shard, Sharding};
 use crate::reshard::{ReshardError, ReshardStatus, ShardStatus, Step};
 use crate::snapshot::Upstream;
 use crate::snapshot::assemble::authorities_of;
+use crate::snapshot::live::Source;
 use crate::snapshot::resident::Resident;
-use crate::snapshot::sticky;
 
 /// What steps have been taken, by upstream: they outlive a reload.
 #[derive(Debug, Default)]
@@ -147,11 +147,9 @@ fn next(
         return Err(ReshardError::OtherKey(name()));
     }
     let mut found = Vec::new();
-    let ca = authorities_of(to, &mut found);
-    let now_is = Some(Instant::now());
-    let sticky = sticky::assemble(to, resident);
-    let maker =
-        Maker { upstream: to, resident, ca: ca.as_ref(), now: now_is, sticky: sticky.as_ref() };
+    let authorities = authorities_of(to, &mut found);
+    let source = Source::new(to, authorities, resident);
+    let maker = Maker { source: &source, resident, now: Some(Instant::now()) };
     let Some((next, _)) = maker.epoch(&mut found) else { return Err(ReshardError::Wrong(found)) };
     if next.made == now.made {
         return Err(ReshardError::NothingChanges(name()));

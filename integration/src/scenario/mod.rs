@@ -42,7 +42,7 @@ pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{
     Agreement, Balancer, Failure, FailureCost, Figures, Moved, Overloaded, Storm, beside_nginx,
-    mapping_figures, one_of_ten, overload, storm,
+    ip_hash_beside_nginx, mapping_figures, one_of_ten, overload, storm,
 };
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,

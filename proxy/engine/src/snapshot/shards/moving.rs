@@ -61,8 +61,7 @@ impl Epoch {
     /// Who has the request of a key, if anybody has.
     pub(crate) fn place(&self, key: &[u8], only_reads: bool) -> Option<Placed> {
         let owner = self.shard(key);
-        let stay =
-            || Some(Placed { shard: Arc::clone(owner?), epoch: self.number, otherwise: None });
+        let stay = || owner.map(|owner| self.stay(owner));
         let Some(moving) = &self.moving else { return stay() };
         let hash = hash(key);
         moving.seen.add(hash);
@@ -86,6 +85,11 @@ impl Epoch {
             epoch: moving.to.number,
             otherwise: Some((Arc::clone(owner), self.number, Arc::clone(moving))),
         })
+    }
+
+    /// A request that this shard has, and no other.
+    pub(crate) fn stay(&self, shard: &Arc<Shard>) -> Placed {
+        Placed { shard: Arc::clone(shard), epoch: self.number, otherwise: None }
     }
 
     /// The name of the shard that a key has, and of the one that it is to have.

@@ -75,10 +75,10 @@ pub use scenario::{
     slow_clients, slow_logs, smuggling, traffic,
 };
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
+pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
-pub use scenario::{Overloaded, Storm, overload, storm};
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -1,9 +1,12 @@
 //! Shards, and endpoints that fail.
 
 mod crowd;
+mod hot;
+mod keep_alive;
 mod mapping;
 mod nginx_hash;
 
 pub use crowd::{Overloaded, Storm, overload, storm};
+pub use hot::{Heat, heat};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};

@@ -74,6 +74,7 @@ pub use scenario::{
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
 };
+pub use scenario::{Faults, Resharded, resharded};
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
 pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};
 pub use scenario::{

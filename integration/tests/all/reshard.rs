@@ -8,7 +8,7 @@ use std::thread;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use switchback_integration::{
-    Answer, Choice, Client, Config, Origin, Proxy, Step, get, request, site,
+    Answer, Choice, Client, Config, Origin, Proxy, Step, get, request, resharded, site,
 };
 
 /// What shards have stored, by path: each is a store of its own.
@@ -221,6 +221,17 @@ fn what_is_written_while_keys_move_is_read_and_survives_an_abort() {
     assert_eq!(wrong, 0, "of {read}");
     proxy.reload(&before).expect_accepted();
     assert_eq!(step(&proxy, "status")["epoch"], json!(1));
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_or_misstated_while_keys_move() {
+    let found = resharded(500);
+    for faults in [&found.cutover, &found.abort] {
+        assert_eq!((faults.failed, faults.wrong), (0, 0), "{faults:?}");
+    }
+    assert_eq!((found.twice, found.lost, found.strays), (0, 0, 0), "{found:?}");
+    assert!((found.moved / found.ideal - 1.0).abs() < 0.05 && found.needless == 0.0, "{found:?}");
+    assert_eq!(found.misstated, [""; 0], "{}", found.told);
 }
 
 /// Nobody who reads a log or `X-Shard` takes one mapping for another.

@@ -6,6 +6,7 @@
 mod crowd;
 mod hot;
 mod mapping;
+mod reshard;
 
 use std::process::ExitCode;
 
@@ -17,6 +18,7 @@ type Part = (&'static str, fn(&mut Show, bool));
 const PARTS: &[Part] = &[
     ("mapping", mapping::all),
     ("hot", hot::all),
+    ("reshard", reshard::all),
     ("overload", crowd::overloaded),
     ("storm", crowd::stormed),
 ];

@@ -5,8 +5,10 @@ mod hot;
 mod keep_alive;
 mod mapping;
 mod nginx_hash;
+mod reshard;
 
 pub use crowd::{Overloaded, Storm, overload, storm};
 pub use hot::{Heat, heat};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};
+pub use reshard::{Faults, Resharded, resharded};

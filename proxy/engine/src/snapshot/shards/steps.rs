@@ -163,23 +163,26 @@ const SAMPLE: u32 = 100_000;
 fn status(name: &str, now: &Epoch, next: Option<&Epoch>, taken: &Taken) -> ReshardStatus {
     let moving = now.moving.as_deref();
     let next = next.or(moving.map(|moving| &*moving.to));
-    let count = |of: fn(&Moving) -> u64| moving.map(of).unwrap_or_default();
     let mut told = ReshardStatus {
         upstream: name.to_owned(),
         epoch: now.number,
         next_epoch: next.map(|next| next.number),
         is_ahead_of_configuration: moving.is_none()
             && taken.find(name).is_some_and(|progress| *progress.from != *now.made),
-        keys_seen: count(|moving| moving.seen.estimate()),
-        keys_moved: count(|moving| moving.moved.estimate()),
-        reads: count(|moving| moving.reads.value()),
-        misses: count(|moving| moving.misses.value()),
-        kept: count(|moving| moving.kept.value()),
-        bytes: count(|moving| moving.bytes.value()),
         ..ReshardStatus::default()
     };
+    // That takes longest: whatever is counted is read afterwards, so that it is of one moment.
     shares(now, next, &mut told);
-    told
+    let Some(moving) = moving else { return told };
+    ReshardStatus {
+        keys_seen: moving.seen.estimate(),
+        keys_moved: moving.moved.estimate(),
+        reads: moving.reads.value(),
+        misses: moving.misses.value(),
+        kept: moving.kept.value(),
+        bytes: moving.bytes.value(),
+        ..told
+    }
 }
 
 fn shares(now: &Epoch, next: Option<&Epoch>, told: &mut ReshardStatus) {

@@ -41,8 +41,8 @@ pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{
-    Agreement, Faults, Figures, Heat, Moved, Overloaded, Resharded, Storm, beside_nginx, heat,
-    mapping_figures, overload, resharded, storm,
+    Agreement, Balancer, Failure, FailureCost, Faults, Figures, Heat, Moved, Overloaded, Resharded,
+    Storm, beside_nginx, heat, mapping_figures, one_of_ten, overload, resharded, storm,
 };
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,

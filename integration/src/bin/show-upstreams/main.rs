@@ -4,6 +4,7 @@
 //! name of a part plays that part alone. Each part is a module.
 
 mod crowd;
+mod failures;
 mod hot;
 mod mapping;
 mod reshard;
@@ -19,6 +20,7 @@ const PARTS: &[Part] = &[
     ("mapping", mapping::all),
     ("hot", hot::all),
     ("reshard", reshard::all),
+    ("failures", failures::all),
     ("overload", crowd::overloaded),
     ("storm", crowd::stormed),
 ];

@@ -1,6 +1,7 @@
 //! Shards, and endpoints that fail.
 
 mod crowd;
+mod failures;
 mod hot;
 mod keep_alive;
 mod mapping;
@@ -8,6 +9,7 @@ mod nginx_hash;
 mod reshard;
 
 pub use crowd::{Overloaded, Storm, overload, storm};
+pub use failures::{Balancer, Failure, FailureCost, one_of_ten};
 pub use hot::{Heat, heat};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};

@@ -79,11 +79,12 @@ pub use scenario::{
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
 };
+pub use scenario::{Faults, Resharded, resharded};
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
+pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
-pub use scenario::{Overloaded, Storm, overload, storm};
 pub use show::Show;
 pub use wire::{Headers, WireError};

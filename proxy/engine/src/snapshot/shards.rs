@@ -3,6 +3,7 @@
 mod made;
 mod metrics;
 pub(crate) mod moving;
+mod sketches;
 pub(crate) mod steps;
 mod table;
 
@@ -71,25 +72,41 @@ pub(crate) struct Sharding {
     table: Option<TableFile>,
 }
 
-/// The numbers of mappings, each of which is one more than the one before it.
+/// The numbers of mappings. No number is ever that of two.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs(Mutex<HashMap<Box<str>, Numbered>>);
 
 /// A mapping with its number.
-type Numbered = (u64, Arc<Made>);
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    made: Arc<Made>,
+    /// The highest number that a mapping was ever given: also one that never came into force.
+    last: u64,
+}
 
 impl Epochs {
     /// The number that a mapping has, or is to have.
     fn number(&self, upstream: &str, made: &Arc<Made>) -> u64 {
         match self.0.lock().get(upstream) {
-            Some((number, known)) if *known == *made => *number,
-            Some((number, _)) => number + 1,
+            Some(known) if *known.made == **made => known.number,
+            Some(known) => known.last + 1,
             None => 1,
         }
     }
 
+    /// This mapping is in force from now on.
     fn begin(&self, upstream: &str, number: u64, made: &Arc<Made>) {
-        self.0.lock().insert(upstream.into(), (number, Arc::clone(made)));
+        let mut all = self.0.lock();
+        let last = all.get(upstream).map_or(number, |known| known.last.max(number));
+        all.insert(upstream.into(), Numbered { number, made: Arc::clone(made), last });
+    }
+
+    /// Requests are told this number from now on, whether or not it comes into force.
+    fn announce(&self, upstream: &str, number: u64) {
+        if let Some(known) = self.0.lock().get_mut(upstream) {
+            known.last = known.last.max(number);
+        }
     }
 }
 

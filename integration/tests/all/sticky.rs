@@ -8,6 +8,8 @@ use switchback_integration::{
     get, post, site,
 };
 
+use crate::cache_disk::metric;
+
 /// Each answers with its name.
 fn origins<const N: usize>(names: [&str; N]) -> [Origin; N] {
     names.map(|name| Origin::start().serve("*", Reply::ok(name)))
@@ -415,6 +417,7 @@ fn a_session_stays_where_an_answer_began_it_also_over_a_reload() {
     all_stay();
     proxy.reload(&of(&["", ", drain = true", ", weight = 2"])).expect_accepted();
     all_stay();
+    assert_eq!(metric(&proxy, "upstream_learned_sessions{upstream=\"app\"}"), 9);
     // A name that no answer has given is nobody's.
     let order: BTreeSet<_> = (0..6).map(|_| proxy.ask(&in_session("forged")).text()).collect();
     assert_eq!(order, BTreeSet::from(["a".to_owned(), "c".to_owned()]));

@@ -7,6 +7,7 @@ use super::Guard;
 use super::retry::Reason;
 use crate::metrics::{self, Counter};
 use crate::snapshot::Upstream;
+use crate::snapshot::sticky::Sticky;
 
 /// The counters of one service.
 #[derive(Debug, Default)]
@@ -61,7 +62,7 @@ const COUNTS: [Count; 5] = [
 
 type Level = (&'static str, &'static str, fn(&Upstream) -> Option<u64>);
 
-const LEVELS: [Level; 4] = [
+const LEVELS: [Level; 5] = [
     (
         "upstream_in_flight",
         "Requests at the upstream, as they count against its limit.",
@@ -74,6 +75,14 @@ const LEVELS: [Level; 4] = [
         "upstream_limit",
         "Requests that the upstream may have; absent where there is no limit.",
         |upstream| Guard::limit(&upstream.guard).map(u64::from),
+    ),
+    (
+        "upstream_learned_sessions",
+        "Sessions of the upstream that are remembered, where they are.",
+        |upstream| match upstream.sticky()? {
+            Sticky::Learned(sessions) => Some(sessions.learned.len() as u64),
+            _ => None,
+        },
     ),
     ("upstream_breakers_open", "Endpoints that are not asked because they fail.", |upstream| {
         let endpoints = upstream.endpoints();

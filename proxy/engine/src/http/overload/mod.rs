@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use pingora_proxy::Session;
 use switchback_conf::plan::{AtOncePlan, OverloadPlan};
 use switchback_upstream::limit::{
-    BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget,
+    BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget, Sample,
 };
 use switchback_upstream::{InFlight, Outcome};
 use tokio::sync::oneshot;
@@ -44,7 +44,11 @@ pub(crate) struct Guard {
 }
 
 /// One request at a service, until it is dropped: whichever way the request ends.
-pub(crate) struct Permit(Arc<Guard>);
+pub(crate) struct Permit {
+    guard: Arc<Guard>,
+    /// How many were at it when it was sent, with this one; `None` while it is not counted, because its client still sends.
+    in_flight: Option<u32>,
+}
 
 impl Service {
     /// Of which nothing is known yet.
@@ -109,25 +113,41 @@ impl Guard {
         self.service.source.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn admitted(self: &Arc<Self>) -> Permit {
-        self.service.budget.earn(self.budget, self.service.gate.in_flight());
-        Permit(Arc::clone(self))
+    fn admitted(self: &Arc<Self>, in_flight: u32) -> Permit {
+        self.service.budget.earn(self.budget, in_flight);
+        Permit { guard: Arc::clone(self), in_flight: Some(in_flight) }
     }
 
     /// Lets in who may come in now.
     fn let_in(self: &Arc<Self>) {
         let gate = &self.service.gate;
-        while let Some(next) = gate.next(self.ceiling, Instant::now(), drop) {
+        while let Some((in_flight, next)) = gate.next(self.ceiling, Instant::now(), drop) {
             // Whoever is not there any more gives its place back.
-            drop(next.send(self.admitted()));
+            drop(next.send(self.admitted(in_flight)));
+        }
+    }
+}
+
+impl Permit {
+    /// Its place is for others, as long as its client sends.
+    fn pause(&mut self) {
+        if self.in_flight.take().is_some() {
+            self.guard.service.gate.leave();
+            self.guard.let_in();
+        }
+    }
+
+    /// Its service has all of it.
+    fn resume(&mut self) {
+        if self.in_flight.is_none() {
+            self.in_flight = Some(self.guard.service.gate.come());
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.service.gate.leave();
-        self.0.let_in();
+        self.pause();
     }
 }
 
@@ -144,11 +164,22 @@ pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     }
     let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
     let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
-    context.permit = Some(match guard.service.gate.enter(guard.ceiling) {
-        true => guard.admitted(),
-        false => wait::wait(session, &guard, context).await?,
-    });
+    let mut permit = match guard.service.gate.enter(guard.ceiling) {
+        Some(in_flight) => guard.admitted(in_flight),
+        None => wait::wait(session, &guard, context).await?,
+    };
+    if guard.ceiling == Ceiling::Adaptive && !session.downstream_session.is_body_empty() {
+        permit.pause();
+    }
+    context.permit = Some(permit);
     Ok(())
+}
+
+/// The service has all of the request. One whose limit is found by watching it is not asked to work while a client sends.
+pub(super) fn sent(context: &mut Context) {
+    if let Some(permit) = &mut context.permit {
+        permit.resume();
+    }
 }
 
 /// What a try has come to. A service whose limit is found by watching it has done its part when the head is here: how long a
@@ -159,11 +190,12 @@ pub(super) fn told(outcome: Outcome, now: Instant, context: &mut Context) {
         judge(outcome, &trying.in_flight, &guard, now);
     }
     let Outcome::Answered { first_byte, .. } = outcome else { return };
-    if context.permit.is_none() || guard.ceiling == Ceiling::Off {
+    let Some(permit) = context.permit.as_ref().filter(|_| guard.ceiling != Ceiling::Off) else {
         return;
-    }
-    if failed(outcome) == Some(false) {
-        guard.service.gate.learn(first_byte, now);
+    };
+    // An answer to what was not all sent tells nothing.
+    if let (Some(in_flight), Some(false)) = (permit.in_flight, failed(outcome)) {
+        guard.service.gate.learn(Sample { took: first_byte, in_flight }, now);
     }
     if guard.ceiling == Ceiling::Adaptive && !is_repeated(outcome, context) {
         context.permit = None;

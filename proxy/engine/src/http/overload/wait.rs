@@ -25,7 +25,8 @@ pub(super) async fn wait(
     let now = Instant::now();
     let deadline = now + guard.queue.wait;
     let waiting = Waiting { class: class(session, context), who: tell, now, deadline };
-    let ticket = match guard.service.gate.wait(waiting, guard.queue) {
+    let ticket = match guard.service.gate.wait(waiting, guard.ceiling, guard.queue) {
+        Left::Entered(in_flight, _) => return Ok(guard.admitted(in_flight)),
         Left::Waits(ticket, gone) => {
             // It learns so by the loss of its sender.
             drop(gone);
@@ -47,6 +48,9 @@ pub(super) async fn wait(
             permit.map_err(|_| shed(context, "others wait who came later"))
         }
         () = tokio::time::sleep_until(deadline.into()) => {
+            if guard.service.gate.is_on_trial(guard.ceiling) {
+                return Ok(guard.admitted(guard.service.gate.come()));
+            }
             Err(shed(context, "it had no room within `queue.wait`"))
         }
         () = gone(session, context.inner) => {

@@ -27,7 +27,6 @@ use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, sticky,
 };
 use crate::http::concurrency::Limit;
-use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
@@ -260,9 +259,8 @@ fn assemble_upstream(
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
     let maker = Maker { upstream, resident, ca: ca.as_ref(), now };
-    let service = resident.service(&upstream.name, &upstream.overload);
     Upstream {
-        guard: Guard::new(service, &upstream.overload),
+        guard: maker.guard(None),
         plan: upstream.clone(),
         part: maker.part(&upstream.endpoints),
         sharding: maker.sharding(key, found),

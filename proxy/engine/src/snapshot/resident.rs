@@ -61,7 +61,7 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
-    services: Mutex<HashMap<Box<str>, Arc<Service>>>,
+    services: Mutex<HashMap<(Box<str>, Option<Box<str>>), Arc<Service>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.
@@ -129,10 +129,14 @@ impl Resident {
         Arc::clone(self.shards.lock().entry((upstream.into(), name.into())).or_default())
     }
 
-    /// What is known of the service of this name as a whole, new or known already.
-    pub(crate) fn service(&self, name: &str, plan: &OverloadPlan) -> Arc<Service> {
+    /// What is known of an upstream, or of one of its shards, as a whole, new or known already.
+    pub(crate) fn service(
+        &self,
+        (upstream, shard): (&str, Option<&str>),
+        plan: &OverloadPlan,
+    ) -> Arc<Service> {
         let mut services = self.services.lock();
-        let service = services.entry(name.into());
+        let service = services.entry((upstream.into(), shard.map(Into::into)));
         Arc::clone(service.or_insert_with(|| Arc::new(Service::new(plan))))
     }
 

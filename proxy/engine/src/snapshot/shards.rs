@@ -25,6 +25,7 @@ use switchback_value::{Piece, Template};
 use super::pools;
 use super::resident::Resident;
 use crate::adapt;
+use crate::http::overload::Guard;
 use crate::metrics::ShardCounters;
 pub(crate) use made::Made;
 use made::told;
@@ -112,6 +113,8 @@ pub(crate) struct Shard {
     pub(crate) part: Part,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
+    /// What keeps it from being asked for more than it can do: others are not sent away for it.
+    pub(crate) guard: Arc<Guard>,
 }
 
 /// With what parts are made.
@@ -153,6 +156,12 @@ impl Maker<'_> {
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
         let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
         Part { all: self.group(&all), primaries }
+    }
+
+    /// What keeps the upstream, or one of its shards, from being asked for more than it can do.
+    pub(super) fn guard(self, shard: Option<&str>) -> Arc<Guard> {
+        let plan = &self.upstream.overload;
+        Guard::new(self.resident.service((&self.upstream.name, shard), plan), plan)
     }
 
     fn group(self, endpoints: &[&EndpointPlan]) -> Group {
@@ -228,6 +237,7 @@ impl Maker<'_> {
                 name: Arc::from(&*shard.name),
                 part: self.part(&shard.endpoints),
                 counters: self.resident.shard(&self.upstream.name, &shard.name),
+                guard: self.guard(Some(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();

@@ -117,10 +117,12 @@ impl<T> Queue<T> {
         let patience = patience.filter(|_| self.is_pressed(now, patience));
         for class in 0..CLASSES {
             while !self.is_empty(class) {
-                // Those in front came first.
+                // Those in front came first. A service has rather one who is late than nobody.
+                let is_alone = self.classes.get(class).is_some_and(|queue| queue.len() == 1);
                 let is_late = |entry: &Entry<T>| {
                     let waited = now.saturating_duration_since(entry.came);
-                    entry.deadline <= now || patience.is_some_and(|patience| waited > patience)
+                    let waits_in_vain = patience.is_some_and(|patience| waited > patience);
+                    entry.deadline <= now || (waits_in_vain && !is_alone)
                 };
                 let front = self.classes.get(class).and_then(VecDeque::front);
                 let position = match front {
@@ -236,6 +238,13 @@ mod tests {
         line.push(3, "f", 1750);
         line.push(3, "g", 1751);
         assert_eq!(line.pop(1761), (Some("f"), vec![]), "a second without need is");
+    }
+
+    #[test]
+    fn who_waits_alone_is_served_however_late_that_is() {
+        let mut line = Line::new();
+        (0..4).for_each(|at| drop(line.push(3, "a", at)));
+        assert_eq!(line.pop(500), (Some("a"), vec!["a", "a"]));
     }
 
     #[test]

@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::shard;
 use counters::Counters;
 
 /// What is known of a service as a whole. Outlives snapshots.
@@ -129,6 +130,10 @@ impl Guard {
 }
 
 impl Permit {
+    fn is_for(&self, guard: &Guard) -> bool {
+        Arc::ptr_eq(&self.guard.service, &guard.service)
+    }
+
     /// Its place is for others, as long as its client sends.
     fn pause(&mut self) {
         if self.in_flight.take().is_some() {
@@ -157,13 +162,20 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// Lets the request in to its service; if that has enough to do, after a while, or not at all. Once is enough for all its tries.
+/// Lets the request in to its service; if that has enough to do, after a while, or not at all. Once is enough for all its tries
+/// there.
 pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Result<(), Fault> {
-    if context.permit.is_some() {
+    let snapshot = Arc::clone(&context.snapshot);
+    let id = context.proxy().map(|proxy| proxy.upstream);
+    let Some((id, upstream)) = id.and_then(|id| Some((id, snapshot.upstream(id)?))) else {
+        return Ok(());
+    };
+    shard::choose(session.req_header(), (id, upstream), context)?;
+    let Some(guard) = guard(context) else { return Ok(()) };
+    if context.permit.as_ref().is_some_and(|permit| permit.is_for(&guard)) {
         return Ok(());
     }
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
+    context.permit = None;
     let mut permit = match guard.service.gate.enter(guard.ceiling) {
         Some(in_flight) => guard.admitted(in_flight),
         None => wait::wait(session, &guard, context).await?,
@@ -236,9 +248,15 @@ fn failed(outcome: Outcome) -> Option<bool> {
     }
 }
 
+/// What keeps the upstream of the request, or the shard that has it, from being asked for too much.
 fn guard(context: &Context) -> Option<Arc<Guard>> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    upstream.map(|upstream| Arc::clone(&upstream.guard))
+    let id = context.proxy()?.upstream;
+    let shard = context.chosen.as_ref().and_then(|chosen| chosen.shard_of(id));
+    let guard = match shard {
+        Some(shard) => &shard.guard,
+        None => &context.snapshot.upstream(id)?.guard,
+    };
+    Some(Arc::clone(guard))
 }
 
 /// The answer where nobody may be asked for a while.

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{Guard, Permit, class, later};
 use crate::http::context::Context;
 use crate::http::fault::{Fault, Kind};
+use crate::http::shard::Chosen;
 
 /// What those are told who are sent away.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -91,5 +92,8 @@ async fn gone(session: &mut Session, is_inner: bool) {
 fn shed(context: &Context, why: &str) -> Fault {
     let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
     let name = upstream.map_or("-", |upstream| &*upstream.plan.name);
-    later(format!("upstream `{name}` has as many requests as it can work at: {why}"), COME_BACK)
+    let shard = context.chosen.as_ref().and_then(Chosen::shard);
+    let whose = shard.map(|(shard, _)| format!("shard `{}` of ", shard.name)).unwrap_or_default();
+    let reason = format!("{whose}upstream `{name}` has as many requests as it can work at: {why}");
+    later(reason, COME_BACK)
 }

@@ -83,6 +83,7 @@ Whole files stand in `examples/`:
 | `tls-termination.toml` | TLS towards clients and upstreams |
 | `balancing.toml` | whom requests go to: zones, limits, backups, hashes |
 | `behind-a-balancer.toml` | the PROXY protocol from a load balancer and to upstreams |
+| `health.toml` | probes, outliers, endpoints found by SRV records and in a file |
 | `headers-maps-cookies.toml` | header rules of a whole site, conditions, maps with a watched file, cookies of an upstream |
 | `error-routes.toml` | answers of an upstream replaced by those of another route |
 | `access-and-limits.toml` | who may ask, error pages of a site, requests at once, time-outs and pace of a route |

@@ -363,7 +363,7 @@ fn upstreams_have_endpoints_of_every_kind() {
     let names: Vec<_> = plan.upstreams.iter().map(|upstream| &*upstream.name).collect();
     assert_eq!(names, ["b", "a", "c"]);
     let b = &plan.upstreams[0];
-    assert_eq!((b.protocol, b.tries, b.resolve_every.as_secs()), (UpstreamProtocol::H2, 7, 9));
+    assert_eq!((b.protocol, b.tries, b.resolve.max.as_secs()), (UpstreamProtocol::H2, 7, 9));
     let seconds = [b.timeouts.connect, b.timeouts.read, b.timeouts.write, b.timeouts.idle];
     assert_eq!(seconds.map(|timeout| timeout.as_secs()), [1, 2, 3, 4]);
     let endpoints: Vec<_> = b

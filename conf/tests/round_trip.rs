@@ -15,20 +15,21 @@ use switchback_conf::model::{
     CacheKey, CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency,
     Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
     Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
-    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Heuristic, HotKeys, Http2,
-    ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits, Listener,
-    ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, OneOrMany, OrOff,
-    OrOn, OrText, Owner, Percent, Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect,
-    Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle,
-    Site, SiteTls, SocketOptions, StaleOn, Sticky, Syslog, Table, TemplateText, Text, Tickets,
-    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
-    Workers, Zone, ZoneDisk, ZonePurge,
+    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Health, Heuristic, HotKeys,
+    Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits,
+    Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, NameServer,
+    OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent, Proxy, ProxyProtocol, ProxySource,
+    Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts,
+    SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn, StatusRanges,
+    Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets, Timeouts, Tolerance, TtlKey,
+    UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk,
+    ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
     ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
-    MessageFormat, OtherPeers, ProxyVersion, RangeOf, SameSite, Sample, Symlinks, SyslogAddress,
-    SyslogSeverity, TlsVersion, UpstreamProtocol,
+    MessageFormat, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample, Symlinks,
+    SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -791,12 +792,12 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let protocol = select(vec![UpstreamProtocol::Http1, UpstreamProtocol::H2]);
     let send_proxy = option::of(at(send_proxy()));
     let tls = (option::of(at(tls)), send_proxy);
-    let times = (timeouts, timeout());
+    let times = (timeouts, option::of(timeout()));
     let endpoints = vec(endpoint(), 0..3).boxed();
     let merged = (sharding(endpoints.clone()), overload());
     let rest = (any::<u32>(), choosing, merged);
-    (endpoints, protocol, tls, times, rest).prop_map(
-        |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), rest)| {
+    (endpoints, protocol, tls, times, (rest, watched())).prop_map(
+        |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), (rest, watched))| {
             let (tries, (balance, slow_start, zone, hot_keys, sticky), (sharding, overload)) = rest;
             let Upstream { retry, breaker, concurrency, queue, priority, source, .. } = overload;
             Upstream {
@@ -818,6 +819,11 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 queue,
                 priority,
                 source,
+                health: watched.0,
+                outliers: watched.1,
+                panic: watched.2,
+                resolve: watched.3,
+                endpoints_file: watched.4,
                 ..sharding
             }
         },
@@ -830,6 +836,7 @@ fn endpoint() -> impl Strategy<Value = OrText<Endpoint>> {
         ("[a-z][a-z0-9-]{0,5}", 1_u16..)
             .prop_map(|(host, port)| EndpointAddress::Name { host: host.into(), port }),
         path().prop_map(EndpointAddress::Unix),
+        "(_[a-z]{1,4}\\.){0,2}[a-z]{1,5}".prop_map(|name| EndpointAddress::Srv(name.into())),
     ];
     let limits = (any::<u32>(), option::of(at(any::<u32>().prop_map(Count::clamped))));
     let flags = (any::<bool>(), any::<bool>());
@@ -969,6 +976,65 @@ fn mapping() -> impl Strategy<Value = OrText<Mapping>> {
         .prop_map(|(by, size, of, file, default)| OrText(Mapping { by, size, of, file, default }))
 }
 
+type Watched =
+    (Option<At<OrText<Health>>>, OrOff<Outliers>, Percent, Resolve, Option<At<std::path::PathBuf>>);
+
+fn watched() -> impl Strategy<Value = Watched> {
+    let percent = || (0_u8..=100).prop_map(|percent| Percent::new(percent).unwrap());
+    let resolve = (at(timeout()), at(timeout())).prop_map(|(min, max)| Resolve { min, max });
+    let file = option::of(at(path()));
+    (option::of(at(health())), outliers(percent()), percent(), resolve, file)
+}
+
+fn health() -> impl Strategy<Value = OrText<Health>> {
+    let kinds = vec![ProbeKind::Http, ProbeKind::Tcp, ProbeKind::Tls, ProbeKind::Grpc];
+    let method = select(vec![Method::GET, Method::HEAD]);
+    let status = vec((100_u16..300, 300_u16..600), 1..3)
+        .prop_map(|ranges| StatusRanges::new(ranges).unwrap());
+    let text = || option::of(at(text()));
+    let asked = (text(), at(select(kinds)), option::of(at(method)), option::of(at(status)));
+    let times = (timeout(), timeout(), any::<u32>(), any::<u32>(), option::of(any::<u32>()));
+    (asked, (text(), text(), text()), times).prop_map(|(asked, texts, times)| {
+        let (path, kind, method, status) = asked;
+        let (host, body, service) = texts;
+        let (every, timeout, rise, fall, port) = times;
+        let port = port.map(|port| At::from(Count::clamped(port)));
+        let (rise, fall) = (Count::clamped(rise), Count::clamped(fall));
+        OrText(Health {
+            path,
+            kind,
+            method,
+            host,
+            status,
+            body,
+            service,
+            every,
+            timeout,
+            rise,
+            fall,
+            port,
+        })
+    })
+}
+
+fn outliers(share: impl Strategy<Value = Percent>) -> impl Strategy<Value = OrOff<Outliers>> {
+    let tenths = || (0_u32..=1000).prop_map(Tenths::new);
+    let times = (timeout(), at(timeout()), at(timeout()));
+    let on = (any::<u32>(), tenths(), tenths(), any::<u32>(), times, share).prop_map(
+        |(errors, success_rate, latency, requests, (window, base, longest), share)| Outliers {
+            errors: Count::clamped(errors % 20_000),
+            success_rate,
+            latency,
+            requests: Count::clamped(requests),
+            window,
+            base,
+            longest,
+            share,
+        },
+    );
+    prop_oneof![Just(OrOff::Off), on.prop_map(OrOff::On)]
+}
+
 fn log() -> impl Strategy<Value = Log> {
     let levels =
         vec![LogLevel::Error, LogLevel::Warn, LogLevel::Info, LogLevel::Debug, LogLevel::Trace];
@@ -1036,6 +1102,7 @@ fn forwarding() -> impl Strategy<Value = Forwarding> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
+    let resolvers = vec(socket().prop_map(NameServer), 0..3);
     let workers = prop_oneof![
         Just(Workers::Auto),
         any::<u32>().prop_map(|count| Workers::Count(Count::clamped(count)))
@@ -1047,7 +1114,7 @@ fn config() -> impl Strategy<Value = Config> {
     let duration = |ms| Duration::from(std::time::Duration::from_millis(ms));
     let upgrade = (0_u64..100_000).prop_map(move |ms| Upgrade { timeout: duration(ms) });
     let spread = option::of(at((0_u64..100_000).prop_map(duration)));
-    let ends = (shutdown, spread, upgrade);
+    let ends = (shutdown, spread, upgrade, resolvers);
     let variants = (option::of(count()), option::of(count()), at(size())).prop_map(
         |(threads, queue, memory)| (Encoders { threads, queue }, Dictionaries { memory }),
     );
@@ -1058,7 +1125,7 @@ fn config() -> impl Strategy<Value = Config> {
         |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps, zones)))| {
             let (zones, (encoders, dictionaries)) = zones;
             let (workers, pid_file, socket, trusted_proxies, connections) = process;
-            let (shutdown_timeout, drain_spread, upgrade) = ends;
+            let (shutdown_timeout, drain_spread, upgrade, resolvers) = ends;
             let control = Control { socket };
             Config {
                 workers,
@@ -1066,6 +1133,7 @@ fn config() -> impl Strategy<Value = Config> {
                 shutdown_timeout,
                 drain_spread,
                 upgrade,
+                resolvers,
                 trusted_proxies,
                 connections,
                 control,

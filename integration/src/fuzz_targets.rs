@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 21] = [
+pub const TARGETS: [Target; 22] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -43,6 +43,7 @@ pub const TARGETS: [Target; 21] = [
     Target { name: "accept_encoding", run: accept_encoding },
     // It is cut at every position, and what follows it changes nothing.
     Target { name: "proxy_header", run: switchback_engine::check_proxy_header },
+    Target { name: "grpc_health", run: grpc_health },
     Target { name: "request_head", run: request_head },
     Target { name: "chunked_body", run: chunked_body },
     // The head of a file of the cache: what is read of it is what is written of that.
@@ -70,6 +71,16 @@ pub const TARGETS: [Target; 21] = [
 pub fn fuzz(name: &str, data: &[u8]) {
     let target = TARGETS.iter().find(|target| target.name == name).expect("a target of this name");
     (target.run)(data);
+}
+
+/// What a probe is answered: cut short, it says nothing.
+fn grpc_health(data: &[u8]) {
+    let said = switchback_engine::check_grpc_answer(data);
+    for cut in (0..data.len()).filter(|_| said.is_some() && data.len() < 256) {
+        let is_framed = data.get(1..5).is_some_and(|length| length == [0, 0, 0, 0]);
+        let part = switchback_engine::check_grpc_answer(&data[..cut]);
+        assert!(is_framed || part.is_none() || part == said, "{cut} of {data:?}");
+    }
 }
 
 /// A head that is let through is, as it goes on, what a strict parser of another hand reads; cut short it is no head. The

@@ -14,6 +14,7 @@ mod certs;
 mod client;
 mod command;
 mod config;
+mod dns;
 mod expectation;
 mod fuzz_targets;
 mod gate;
@@ -40,6 +41,7 @@ pub use certs::{Authority, Identity};
 pub use client::{Client, Trust};
 pub use command::{Finished, switchback, switchback_binary};
 pub use config::{Config, config, site, text};
+pub use dns::{NameServer, Says, Service};
 pub use fuzz_targets::{TARGETS, Target, fuzz};
 pub use gate::Gate;
 pub use grammar::{ByteStream, Intended, Random, fingerprint};
@@ -57,6 +59,7 @@ pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
+pub use scenario::{Balancer, Failure, FailureCost, one_of_ten};
 pub use scenario::{
     Bomb, Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, UNPACK, Unpacked,
     bombs, browse, giant_through_proxy, matrix, next_bundle, pass_zeros, refuse_giant,

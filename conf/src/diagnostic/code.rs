@@ -55,6 +55,9 @@ codes! {
     /// A file of a map cannot be read, or is not written as it should be.
     MapFile = 20,
 
+    /// A file of endpoints cannot be read, or is not written as it should be.
+    EndpointsFile = 22,
+
     // The shape of values.
     /// A value has the wrong type.
     WrongType = 101,

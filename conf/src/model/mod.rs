@@ -12,11 +12,13 @@ mod cache;
 mod cache_words;
 mod connections;
 mod dictionary;
+mod discovery;
 mod encode;
 mod encoders;
 mod errors;
 mod files;
 mod forwarding;
+mod health;
 mod http2;
 mod images;
 mod listener;
@@ -54,11 +56,13 @@ pub use cache::{Cache, CacheKey, CacheLock, CacheOrOff, KeyParts};
 pub use cache_words::{Heuristic, KeyArguments, KeyQuery, StaleOn, TtlKey};
 pub use connections::{Connections, Rate};
 pub use dictionary::{Dictionaries, Dictionary, DictionaryOrOff};
+pub use discovery::{NameServer, Resolve};
 pub use encode::{BestLevels, Encode, EncodeLevels, EncodeOrOff};
 pub use encoders::Encoders;
 pub use errors::{ErrorAnswer, ErrorStatus, ErrorTarget, Errors};
 pub use files::{Files, Redirect};
 pub use forwarding::Forwarding;
+pub use health::{Health, HealthOrPath, Outliers, OutliersOrOff, StatusRanges, Tenths};
 pub use http2::Http2;
 pub use images::{ImageMode, Images, ImagesOrOff};
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
@@ -125,6 +129,8 @@ define::model! {
         pub sites: Vec<At<Site>> = Vec::new(),
         /// The services that requests are passed on to, each under its name: `[upstreams.NAME]`.
         pub upstreams: Table<Name, At<Upstream>> = Table::new(),
+        /// The name servers that host names of endpoints are looked up at, in this order. Without it, those of `/etc/resolv.conf`.
+        pub resolvers: Vec<NameServer> = Vec::new(),
         /// Values that are looked up, each map under its name: `[maps.NAME]`. What one makes of a request is `$map_NAME`.
         pub maps: Table<Name, At<Map>> = Table::new(),
         /// Caches, each under its name: `[zones.NAME]`.

@@ -128,6 +128,11 @@ impl Percent {
         (hundredths <= 100).then_some(Self(hundredths))
     }
 
+    /// The nearest between 0 and 100.
+    pub(crate) const fn clamped(hundredths: u8) -> Self {
+        Self(if hundredths > 100 { 100 } else { hundredths })
+    }
+
     /// The hundredths.
     #[must_use]
     pub const fn value(self) -> u8 {

@@ -1,13 +1,16 @@
 //! The services that requests are passed on to.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::Serializer;
 
 use super::balance::{Balance, HotKeys};
 use super::define::model;
-use super::overload::{AtOnce, Breaker, Queue, Retry};
+use super::discovery::Resolve;
+use super::health::{HealthOrPath, Outliers, OutliersOrOff};
+use super::overload::{AtOnce, Breaker, Percent, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
 use super::sticky::Sticky;
@@ -23,8 +26,9 @@ use crate::units::Timeout;
 model! {
     /// A service: interchangeable endpoints, or shards that each have some of its keys.
     pub struct Upstream {
-        /// Where it is: addresses such as `"10.0.0.1:8080"`, `"app.example:80"` or `"unix:/run/app.sock"`, or tables. At least one,
-        /// unless it has `shards`.
+        /// Where it is: addresses such as `"10.0.0.1:8080"`, `"app.example:80"`, `"srv:_http._tcp.app.example"` or
+        /// `"unix:/run/app.sock"`, or tables. At least one, here or in `endpoints_file`, unless it has `shards`. Each
+        /// address that a name stands for is an endpoint of its own.
         pub endpoints: Vec<OrText<Endpoint>> = Vec::new(),
         /// What is spoken to it: `"http1"` or `"h2"`.
         pub protocol: UpstreamProtocol = UpstreamProtocol::Http1,
@@ -37,12 +41,10 @@ model! {
         pub timeouts: UpstreamTimeouts = UpstreamTimeouts::default(),
         /// The most attempts for one request. Only those that surely had no effect are repeated.
         pub tries: Count<1, 100> = Count::clamped(3),
-        /// How often host names are looked up again.
-        pub resolve_every: Timeout = Timeout::seconds(30),
         /// How it is chosen among its endpoints: `"p2c"`, `"round_robin"`, `"least_requests"`, `"least_time"`, `"random"`,
         /// `"ip_hash"`, or a table.
         pub balance: OrText<Balance> = Balance::usual(),
-        /// The time over which an endpoint that a reload adds, or that is back, comes from a tenth of its share to all of it.
+        /// The time over which an endpoint that a reload, a name or a file adds, or that probes find well again, comes from a tenth of its share to all of it.
         /// Without it, at once.
         pub slow_start: Option<At<Timeout>> = None,
         /// The zone that this process is in. Endpoints of that zone are chosen before others: those have what is more than
@@ -84,6 +86,20 @@ model! {
         pub priority: Option<At<TemplateText>> = None,
         /// Addresses of this machine to connect from, in turn; where one has no port left, the next.
         pub source: Vec<At<IpAddr>> = Vec::new(),
+        /// How often host names are looked up again at least. Without it, as their records and `resolve` say.
+        pub resolve_every: Option<Timeout> = None,
+        /// Probes of its endpoints: a path such as `"/healthz"`, or a table. Without it, only what they answer counts.
+        pub health: Option<At<HealthOrPath>> = None,
+        /// Which endpoints are not asked for a while because of what they answered. `"off"` is none.
+        pub outliers: OutliersOrOff = OrOff::On(Outliers::default()),
+        /// When fewer endpoints than that can be asked, all are, as if nothing was known of them, unless backups or those of other
+        /// zones can stand in. In a shard, of its own. `"0%"` is never.
+        pub panic: Percent = Percent::clamped(50),
+        /// How long what a name of an endpoint stands for is believed. A failing or empty answer leaves the last good one in force.
+        pub resolve: Resolve = Resolve::default(),
+        /// A file with more endpoints, one in a line, perhaps with `weight=2` behind it; `#` begins a comment. It is read again when it
+        /// changes; a file with mistakes, or whose last line has no end, leaves the last good one in force.
+        pub endpoints_file: Option<At<PathBuf>> = None,
     }
 }
 
@@ -99,7 +115,6 @@ impl Upstream {
             send_proxy: None,
             timeouts: UpstreamTimeouts::default(),
             tries: Count::clamped(3),
-            resolve_every: Timeout::seconds(30),
             balance: Balance::usual(),
             slow_start: None,
             zone: None,
@@ -118,6 +133,12 @@ impl Upstream {
             queue: None,
             priority: None,
             source: Vec::new(),
+            resolve_every: None,
+            health: None,
+            outliers: OrOff::On(Outliers::default()),
+            panic: Percent::clamped(50),
+            resolve: Resolve::default(),
+            endpoints_file: None,
         }
     }
 }
@@ -125,7 +146,7 @@ impl Upstream {
 model! {
     /// One address of a service. Where only `address` is written, it alone will do.
     pub struct Endpoint {
-        /// Host and port, or `"unix:/path"`.
+        /// Host and port, `"srv:"` and the name of a service, or `"unix:/path"`.
         pub address: At<EndpointAddress>,
         /// Its share of the requests, against the other endpoints. One of weight 0 has none but those that stick to it.
         pub weight: Count<0, 1000> = Count::clamped(1),
@@ -142,6 +163,13 @@ model! {
         pub id: Option<At<Name>> = None,
         /// `"primary"`, or `"replica"`: that one has GET, HEAD, OPTIONS and TRACE requests only; primaries have all.
         pub role: At<EndpointRole> = EndpointRole::Primary.into(),
+    }
+}
+
+impl Endpoint {
+    /// One with all defaults.
+    pub(crate) fn at(address: At<EndpointAddress>) -> Self {
+        Self::from_key(address)
     }
 }
 
@@ -182,6 +210,14 @@ model! {
 }
 
 impl EndpointAddress {
+    /// As it is written in a file in this folder.
+    pub(crate) fn read(text: &str, folder: Option<&Path>) -> Option<Self> {
+        match (Self::parse(text).ok()?, folder) {
+            (Self::Unix(path), Some(folder)) => Some(Self::Unix(folder.join(path))),
+            (address, _) => Some(address),
+        }
+    }
+
     fn parse(text: &str) -> Result<Self, Problem> {
         let problem = || {
             let problem = Problem::new(format!("`{text}` is not an address to connect to"));
@@ -189,6 +225,13 @@ impl EndpointAddress {
         };
         if let Some(path) = text.strip_prefix("unix:") {
             return if path.is_empty() { Err(problem()) } else { Ok(Self::Unix(path.into())) };
+        }
+        if let Some(name) = text.strip_prefix("srv:") {
+            let hint = "as in \"srv:_http._tcp.app.example\"";
+            return match is_host_name(name) {
+                true => Ok(Self::Srv(name.to_ascii_lowercase().into())),
+                false => Err(problem().hint(hint)),
+            };
         }
         if let Ok(address) = text.parse::<std::net::SocketAddr>() {
             return if address.port() == 0 { Err(problem()) } else { Ok(Self::Ip(address)) };
@@ -246,6 +289,7 @@ impl std::fmt::Display for EndpointAddress {
         match self {
             Self::Ip(address) => address.fmt(f),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Srv(name) => write!(f, "srv:{name}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -264,6 +308,7 @@ mod tests {
             "a_b-c.example:1",
             "unix:/run/x.sock",
             "a.example.:80",
+            "srv:_http._tcp.a.example",
         ] {
             assert_eq!(EndpointAddress::parse(text).unwrap().to_string(), text);
         }
@@ -282,6 +327,8 @@ mod tests {
             "unix:",
             "http://a:80",
             "1.2.3:80",
+            "srv:",
+            "srv:a b",
         ];
         for text in no_addresses.into_iter().chain([":80", "a..b:80", "::1:80", "ä.example:80"]) {
             assert!(EndpointAddress::parse(text).is_err(), "{text}");

@@ -55,6 +55,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         upstreams,
         maps,
         zones,
+        resolvers: config.resolvers.iter().map(|server| server.0).collect(),
         encoders: encoders::encoders(config),
         dictionaries: encoders::dictionaries(config),
     };

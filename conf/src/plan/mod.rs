@@ -13,10 +13,12 @@ mod certificates;
 mod connections;
 mod cookies;
 mod dictionary;
+mod discovery;
 mod encode;
 mod encoders;
 mod errors;
 mod files;
+mod health;
 mod images;
 mod listeners;
 mod log;
@@ -62,11 +64,13 @@ pub use certificates::CertificatePlan;
 pub use connections::ConnectionsPlan;
 pub use cookies::{CookiePattern, CookieRule, CookieText, SameSite};
 pub use dictionary::DictionaryPlan;
+pub use discovery::{EndpointsFilePlan, EndpointsRead, ResolvePlan};
 pub use encode::{CodingLevels, EncodePlan};
 pub use encoders::{DictionariesPlan, EncodersPlan};
 pub use errors::{
     ErrorKey, ErrorRule, ErrorStatus, ErrorTarget, ErrorsPlan, find as find_error_rule,
 };
+pub use health::{HealthPlan, OutliersPlan, ProbeKind, ProbePlan};
 pub use images::{ImageFormat, ImageModePlan, ImagesPlan, missing_image_formats};
 pub use log::{
     AccessLogPlan, Facility, LogEscape, LogFormat, LogLevel, LogPlan, LogTarget, MessageFormat,
@@ -135,6 +139,8 @@ pub struct Plan {
     pub zones: Vec<ZonePlan>,
     /// The threads that encode in the background.
     pub encoders: EncodersPlan,
+    /// Where host names are looked up; empty is where the system does.
+    pub resolvers: Vec<SocketAddr>,
     /// What is kept to encode against.
     pub dictionaries: DictionariesPlan,
 }
@@ -521,14 +527,22 @@ pub struct UpstreamPlan {
     pub timeouts: UpstreamTimeouts,
     /// The most attempts for one request.
     pub tries: u32,
-    /// How often host names are resolved again.
-    pub resolve_every: Duration,
     /// How it is chosen among the endpoints.
     pub balance: BalancePlan,
     /// How requests stay with one of them.
     pub sticky: Option<StickyPlan>,
     /// What keeps it from being asked for more than it can do.
     pub overload: OverloadPlan,
+    /// How long what names stand for is believed.
+    pub resolve: ResolvePlan,
+    /// A file with more endpoints, and the state in which it was read: those are among [`endpoints`](Self::endpoints).
+    pub endpoints_file: Option<(EndpointsFilePlan, Option<FileStamp>)>,
+    /// Probes of its endpoints, if there are.
+    pub health: Option<HealthPlan>,
+    /// Which endpoints are ejected for what they answer.
+    pub outliers: Option<OutliersPlan>,
+    /// With fewer available of a hundred, all are used; 0 is never.
+    pub panic: u32,
     /// Where it stands in the configuration.
     pub at: Location,
     /// How long a client that has written reads from primaries.
@@ -544,6 +558,8 @@ pub struct UpstreamPlan {
 pub struct EndpointPlan {
     /// Where it is.
     pub address: EndpointAddress,
+    /// The host name that it was found by, if its address was not written.
+    pub host: Option<Box<str>>,
     /// Its share of the requests, up to 1,000.
     pub weight: u32,
     /// What it is called where requests stick to it.
@@ -581,6 +597,8 @@ pub enum EndpointAddress {
         /// Port.
         port: u16,
     },
+    /// The name of a service, whose SRV records tell hosts and ports.
+    Srv(Box<str>),
     /// A Unix stream socket.
     Unix(PathBuf),
 }
@@ -591,7 +609,7 @@ impl EndpointAddress {
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Ip(address) => Some(address.ip()),
-            Self::Name { .. } | Self::Unix(_) => None,
+            Self::Name { .. } | Self::Srv(_) | Self::Unix(_) => None,
         }
     }
 }

@@ -159,10 +159,12 @@ fn check_sources(upstream: &Upstream, findings: &mut Findings<'_>) {
     for source in &upstream.source {
         let reaches = |address: &EndpointAddress| match address {
             EndpointAddress::Ip(address) => address.is_ipv4() == source.value.is_ipv4(),
-            EndpointAddress::Name { .. } => true,
+            EndpointAddress::Name { .. } | EndpointAddress::Srv(_) => true,
             EndpointAddress::Unix(_) => false,
         };
-        if !upstream.endpoints.iter().any(|endpoint| reaches(&endpoint.address.value)) {
+        // What a file lists changes.
+        let is_open = upstream.endpoints_file.is_some();
+        if !is_open && !upstream.endpoints.iter().any(|endpoint| reaches(&endpoint.address.value)) {
             let message =
                 format!("`{}` has no effect: no endpoint is reached from it", source.value);
             findings.report(Diagnostic::warning(Code::NoEffect, source.at.clone(), message));

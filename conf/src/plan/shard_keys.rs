@@ -7,7 +7,7 @@ use switchback_value::{Template, Variable};
 use super::build::Findings;
 use super::matchers::is_of_answer;
 use super::texts::Captures;
-use super::{ActionPlan, CachePlan, KeyPlan, ProxyPlan};
+use super::{ActionPlan, CachePlan, EndpointAddress, KeyPlan, ProxyPlan};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{TemplateText, Upstream};
@@ -31,6 +31,15 @@ pub(super) fn check_key(key: &At<TemplateText>, findings: &mut Findings<'_>) {
     }
 }
 
+/// Whether nobody knows yet how many endpoints there will be.
+fn changes(upstream: &Upstream) -> bool {
+    let is_name = |address: &EndpointAddress| {
+        matches!(address, EndpointAddress::Name { .. } | EndpointAddress::Srv(_))
+    };
+    let mut endpoints = upstream.endpoints.iter();
+    upstream.endpoints_file.is_some() || endpoints.any(|endpoint| is_name(&endpoint.address))
+}
+
 pub(super) fn plan_shuffle(
     upstream: &At<Upstream>,
     findings: &mut Findings<'_>,
@@ -41,7 +50,7 @@ pub(super) fn plan_shuffle(
     if !upstream.shards.is_empty() {
         let message = "`shuffle` is for upstreams without shards";
         findings.error(Code::ShardUnfit, &shuffle.at, message);
-    } else if take >= upstream.endpoints.len() {
+    } else if !changes(upstream) && take >= upstream.endpoints.len() {
         let message = format!(
             "`shuffle` has no effect: of {} endpoints, everybody has {take}",
             upstream.endpoints.len()

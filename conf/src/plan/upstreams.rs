@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use super::build::Findings;
 use super::{
-    EndpointAddress, EndpointPlan, EndpointRole, UpstreamId, UpstreamPlan, UpstreamTimeouts,
-    UpstreamTlsPlan,
+    EndpointAddress, EndpointPlan, EndpointRole, EndpointsFilePlan, FileStamp, UpstreamId,
+    UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
 };
-use super::{balance, overload, proxy_protocol, shard_keys, shards, sticky};
+use super::{balance, discovery, health, overload, proxy_protocol, shard_keys, shards, sticky};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Endpoint, Name, OrText, Upstream, UpstreamTls, is_host_name};
@@ -27,22 +27,24 @@ pub(super) fn upstreams<'a>(
 }
 
 fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> UpstreamPlan {
-    if upstream.endpoints.is_empty() && upstream.shards.is_empty() {
-        findings.error(Code::Empty, &upstream.at, "an upstream needs at least one endpoint");
-    }
     balance::check_zones(upstream, findings);
+    let (endpoints, endpoints_file) = listed(upstream, findings);
     UpstreamPlan {
         name: (**name).into(),
-        endpoints: plan_endpoints(&upstream.endpoints, &upstream.at, upstream, findings),
+        endpoints,
         protocol: upstream.protocol,
         tls: upstream.tls.as_ref().map(|tls| plan_tls(tls, upstream, findings)),
         send_proxy: upstream.send_proxy.as_ref().map(|send| proxy_protocol::sent(send, findings)),
         timeouts: plan_timeouts(&upstream.timeouts),
         tries: upstream.tries.value(),
-        resolve_every: upstream.resolve_every.std(),
         balance: balance::plan(upstream, findings),
         sticky: sticky::plan(upstream, findings),
         overload: overload::plan(upstream, findings),
+        resolve: discovery::resolve(upstream, findings),
+        endpoints_file,
+        health: upstream.health.as_ref().map(|probes| health::health(probes, upstream, findings)),
+        outliers: health::outliers(&upstream.outliers, findings),
+        panic: upstream.panic.value().into(),
         at: upstream.at.clone(),
         read_your_writes: plan_read_your_writes(upstream, findings),
         shards: shards::plan(upstream, findings),
@@ -50,7 +52,32 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
     }
 }
 
-/// The endpoints of a service without shards, or of all its shards.
+type File = Option<(EndpointsFilePlan, Option<FileStamp>)>;
+
+/// The endpoints of a service without shards: those that the configuration and perhaps a file list.
+fn listed(upstream: &At<Upstream>, findings: &mut Findings<'_>) -> (Vec<EndpointPlan>, File) {
+    let file = upstream.endpoints_file.as_ref().filter(|path| {
+        let is_free = upstream.shards.is_empty();
+        if !is_free {
+            let message = "an upstream has either `endpoints_file` or `shards`";
+            let found = Diagnostic::error(Code::ShardUnfit, path.at.clone(), message);
+            findings.report(found.hint("each shard has `endpoints` of its own"));
+        }
+        is_free
+    });
+    let Some(path) = file else {
+        if upstream.endpoints.is_empty() && upstream.shards.is_empty() {
+            findings.error(Code::Empty, &upstream.at, "an upstream needs at least one endpoint");
+        }
+        return (plan_endpoints(&upstream.endpoints, &upstream.at, upstream, findings), None);
+    };
+    let file = EndpointsFilePlan::new(path, upstream);
+    let read = file.read();
+    read.diagnostics.into_iter().for_each(|found| findings.report(found));
+    (read.endpoints.unwrap_or_default(), Some((file, read.stamp)))
+}
+
+/// The endpoints of a service that the configuration itself lists, or of all its shards.
 pub(super) fn all_endpoints(upstream: &Upstream) -> impl Iterator<Item = &Endpoint> {
     let sharded = upstream.shards.iter().flat_map(|shard| &shard.endpoints);
     upstream.endpoints.iter().chain(sharded).map(|endpoint| &endpoint.0)
@@ -105,6 +132,7 @@ pub(super) fn plan_endpoints(
         let is_elsewhere = upstream.zone.is_some() && endpoint.zone != upstream.zone;
         plans.push(EndpointPlan {
             address: address.clone(),
+            host: None,
             weight: endpoint.weight.value(),
             id: endpoint
                 .id
@@ -153,7 +181,9 @@ fn plan_tls(
 
 /// An empty name must never switch verification off.
 fn check_names(tls: &At<UpstreamTls>, upstream: &Upstream, findings: &mut Findings<'_>) {
-    let is_named = |address: &EndpointAddress| matches!(address, EndpointAddress::Name { .. });
+    let is_named = |address: &EndpointAddress| {
+        matches!(address, EndpointAddress::Name { .. } | EndpointAddress::Srv(_))
+    };
     let Some(nameless) = all_endpoints(upstream).find(|endpoint| !is_named(&endpoint.address))
     else {
         return;

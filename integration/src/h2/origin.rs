@@ -40,7 +40,8 @@ type Ledger = Arc<Mutex<Vec<H2Received>>>;
 /// An origin that answers 200 at once and sends every DATA frame back as it comes.
 ///
 /// To `te: trailers` it adds `grpc-status: 0` at the end, and `x-checksum` as it was received in the request's trailers.
-/// `/trailers-only` gets `grpc-status: 12` and no body; `/refused` gets REFUSED_STREAM the first time.
+/// `grpc.health.v1.Health/Check` is answered by name of the service: `paused` is not serving, `unknown` is not known, all else
+/// is serving. `/trailers-only` gets `grpc-status: 12` and no body; `/refused` gets REFUSED_STREAM the first time.
 pub struct H2Origin {
     address: SocketAddr,
     ledger: Ledger,
@@ -139,6 +140,9 @@ async fn answer(
     ledger: Ledger,
 ) -> Result<(), h2::Error> {
     let (parts, mut body) = request.into_parts();
+    if parts.uri.path() == "/grpc.health.v1.Health/Check" {
+        return say_health(parts, body, respond, &ledger).await;
+    }
     let trailers_only = parts.uri.path() == "/trailers-only";
     let head = Response::builder().status(200).header("content-type", "application/grpc");
     let head = if trailers_only { head.header("grpc-status", "12") } else { head };
@@ -163,6 +167,37 @@ async fn answer(
         trailers: trailers.clone(),
     });
     if trailers_only { Ok(()) } else { end(&mut sending, wants_trailers, &trailers) }
+}
+
+async fn say_health(
+    parts: http::request::Parts,
+    mut body: RecvStream,
+    mut respond: SendResponse<Bytes>,
+    ledger: &Ledger,
+) -> Result<(), h2::Error> {
+    let mut asked = Vec::new();
+    while let Some(data) = body.data().await {
+        asked.extend_from_slice(&data?);
+    }
+    let is_about = |name: &str| asked.ends_with(name.as_bytes());
+    let is_unknown = is_about("unknown");
+    let head = Response::builder().status(200).header("content-type", "application/grpc");
+    let head = if is_unknown { head.header("grpc-status", "5") } else { head };
+    let mut sending = respond.send_response(head.body(()).expect("a valid head"), is_unknown)?;
+    if !is_unknown {
+        let status = if is_about("paused") { 2 } else { 1 };
+        sending.send_data(Bytes::from(vec![0, 0, 0, 0, 2, 8, status]), false)?;
+        sending.send_trailers(to_map(&[("grpc-status".to_owned(), "0".to_owned())]))?;
+    }
+    ledger.lock().push(H2Received {
+        method: parts.method.to_string(),
+        path: parts.uri.path().to_owned(),
+        authority: parts.uri.authority().map(ToString::to_string),
+        headers: listed(&parts.headers),
+        body: asked,
+        trailers: Headers::default(),
+    });
+    Ok(())
 }
 
 fn end(

@@ -98,8 +98,17 @@ impl Origin {
         Self::run(Endpoint::Unix(path), None, Some(directory), accept)
     }
 
+    /// On this listener.
+    #[must_use]
+    pub fn on(listener: TcpListener) -> Self {
+        Self::start_on(listener, None)
+    }
+
     fn start_tcp(tls: Option<Arc<ServerConfig>>) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
+        Self::start_on(TcpListener::bind("127.0.0.1:0").expect("a port on loopback"), tls)
+    }
+
+    fn start_on(listener: TcpListener, tls: Option<Arc<ServerConfig>>) -> Self {
         let address = listener.local_addr().expect("a bound socket");
         let config = tls.clone();
         let accept = move || {

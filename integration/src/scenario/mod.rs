@@ -41,7 +41,8 @@ pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{
-    Agreement, Figures, Moved, Overloaded, Storm, beside_nginx, mapping_figures, overload, storm,
+    Agreement, Balancer, Failure, FailureCost, Figures, Moved, Overloaded, Storm, beside_nginx,
+    mapping_figures, one_of_ten, overload, storm,
 };
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,

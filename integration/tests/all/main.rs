@@ -76,6 +76,8 @@ mod dictionary;
 #[cfg(test)]
 mod dictionary_browser;
 #[cfg(test)]
+mod discovery;
+#[cfg(test)]
 mod drain;
 #[cfg(test)]
 mod edge_changes;
@@ -110,6 +112,8 @@ mod fuzz_corpus;
 mod harness;
 #[cfg(test)]
 mod header_rules;
+#[cfg(test)]
+mod health;
 #[cfg(test)]
 mod http2;
 #[cfg(test)]
@@ -170,6 +174,8 @@ mod route_limits;
 mod routing;
 #[cfg(test)]
 mod send_proxy;
+#[cfg(test)]
+mod shard_endpoints;
 #[cfg(test)]
 mod shards;
 #[cfg(test)]

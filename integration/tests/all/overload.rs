@@ -84,7 +84,7 @@ fn without_being_told_to_nothing_that_was_sent_is_repeated() {
 #[test]
 fn what_is_repeated_is_bounded_by_the_budget() {
     let origins = [refusing(503), refusing(503)];
-    let lines = "retry = { on = [\"503\"], budget = \"10%\", least = 1 }";
+    let lines = "outliers = \"off\"\nretry = { on = [\"503\"], budget = \"10%\", least = 1 }";
     let proxy = Proxy::start(&before(&[&origins[0], &origins[1]], lines));
     let mut client = proxy.client();
     for _ in 0..40 {

@@ -9,6 +9,7 @@ mod clock;
 pub mod control;
 mod encoders;
 pub mod h2;
+mod health;
 mod hot_keys;
 mod http;
 mod listen;
@@ -16,6 +17,7 @@ mod listeners;
 pub mod log;
 mod metrics;
 mod pictures;
+mod probes;
 pub mod purge;
 mod request_id;
 pub mod reshard;
@@ -43,6 +45,9 @@ pub use listen::judge;
 /// For the fuzzer alone.
 #[doc(hidden)]
 pub use listen::proxy_protocol::check as check_proxy_header;
+/// Likewise.
+#[doc(hidden)]
+pub use probes::check_grpc_answer;
 
 use listen::connection::{Connection, Ends};
 pub use listen::handover::{Inheritance, ListeningSocket, listening_socket};
@@ -50,6 +55,7 @@ pub use listen::prepared::Prepared;
 use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use metrics::Gauge;
+use probes::Probes;
 use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
 use reshard::{ReshardError, ReshardStatus, Step};
 use resolve::Resolver;
@@ -154,6 +160,7 @@ impl Engine {
             let old = self.shared.cell.swap(snapshot);
             self.let_go(old);
             self.resolve_now.notify_one();
+            self.shared.resident.probe_now.notify_one();
         })?;
         Ok(warnings)
     }
@@ -212,13 +219,14 @@ impl Engine {
     fn resolve_new(&self, snapshot: &Snapshot) {
         let Some(control) = &self.control else { return };
         let (done, resolved) = std::sync::mpsc::sync_channel::<()>(1);
-        let resolve = resolve::resolve_new(snapshot, RESOLVE_PATIENCE);
+        let resolve = resolve::resolve_new(snapshot, &self.shared.resident, RESOLVE_PATIENCE);
         control.spawn(async move {
             resolve.await;
             drop(done);
         });
         // Not `block_on`: the caller may be inside a runtime. It ends when `done` is dropped.
         let _ = resolved.recv_timeout(RESOLVE_PATIENCE);
+        snapshot.refresh(&self.shared.resident, Some(Instant::now()));
     }
 
     /// Counts and addresses.
@@ -285,6 +293,7 @@ impl Engine {
         let found = found.ok_or_else(|| ReshardError::UnknownUpstream(upstream.to_owned()))?;
         let taken = snapshot::shards::steps::take(found, step, &self.shared.resident);
         self.resolve_now.notify_one();
+        self.shared.resident.endpoints_changed();
         taken
     }
 
@@ -297,6 +306,7 @@ impl Engine {
         resident.pictures.render(out);
         metrics::log_losses(out, &resident.log_losses);
         let snapshot = self.shared.cell.load();
+        health::render(out, &snapshot);
         http::cache::counters::render(out, &snapshot.zones);
         http::overload::counters::render(out, &snapshot.upstreams);
         snapshot::shards::render(out, &snapshot.upstreams);
@@ -347,10 +357,14 @@ impl Engine {
             .build()?;
         let cell = Arc::new(SnapshotCell::new(snapshot));
         let resolve_now = Arc::new(Notify::new());
-        control.block_on(resolve::resolve_new(&cell.load(), RESOLVE_PATIENCE));
-        control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resolve_now)).run());
+        control.block_on(resolve::resolve_new(&cell.load(), &resident, RESOLVE_PATIENCE));
+        cell.load().refresh(&resident, None);
+        let nudge = Arc::clone(&resolve_now);
+        control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resident), nudge).run());
         control.spawn(hot_keys::merge(Arc::clone(&cell)));
         control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
+        control.spawn(health::run(Arc::clone(&cell), Arc::clone(&resident)));
+        control.spawn(Probes::new(Arc::clone(&cell), Arc::clone(&resident)).run());
         let (drain, _) = tokio::sync::watch::channel(false);
         let shared = Arc::new(Shared {
             cell,
@@ -361,7 +375,8 @@ impl Engine {
             accepting: Gauge::default(),
             burst_over: OnceLock::new(),
         });
-        Ok(Self { shared, workers: Arc::default(), listeners, control: Some(control), resolve_now })
+        let (workers, control) = (Arc::default(), Some(control));
+        Ok(Self { shared, workers, listeners, control, resolve_now })
     }
 
     fn state(&self, connections: u64) -> State {

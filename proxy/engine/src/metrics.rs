@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::health::Counters as Health;
 use crate::http::encode::counters::Counters as Encoding;
 use crate::listen::admit::Refused;
 use crate::listen::h2_guard::Excess;
@@ -55,6 +56,8 @@ pub(crate) struct Metrics {
     pub(crate) refused_client: Counter,
     /// What is encoded.
     pub(crate) encoding: Encoding,
+    /// What is found of endpoints.
+    pub(crate) health: Health,
 }
 
 /// Counts by what was overdone.
@@ -208,6 +211,7 @@ impl Metrics {
         self.render_proxy_headers(out);
         self.h2_excesses.render(out);
         self.encoding.render(out);
+        self.health.render(out);
     }
 
     fn render_handshakes(&self, out: &mut String) {

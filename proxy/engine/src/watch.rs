@@ -1,11 +1,11 @@
-//! Watches the files of maps, of shards and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
+//! Watches the files of maps, of shards, of endpoints and of TLS, and clears up after purges, on the control thread; requests and handshakes only ever see what was read.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::snapshot::map::LiveMap;
 use crate::snapshot::resident::Resident;
-use crate::snapshot::{Snapshot, SnapshotCell};
+use crate::snapshot::{Snapshot, SnapshotCell, Upstream};
 
 /// How often it is looked whether a file has changed.
 const TICK: Duration = Duration::from_secs(1);
@@ -29,10 +29,9 @@ pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
         }
         tend(&snapshot, ticks.is_multiple_of(SWEEP_TICKS));
         let has_tls = snapshot.listeners.values().any(|listener| listener.tls.is_some());
-        let mut shardings =
-            snapshot.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref());
-        let has_tables = shardings.any(|sharding| sharding.is_watched());
-        if !has_tls && !has_tables && !snapshot.maps.iter().any(LiveMap::is_watched) {
+        let is_watched = snapshot.maps.iter().any(LiveMap::is_watched)
+            || snapshot.upstreams.iter().any(Upstream::is_watched);
+        if !has_tls && !is_watched {
             continue;
         }
         let resident = Arc::clone(&resident);
@@ -40,10 +39,8 @@ pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
             for map in &snapshot.maps {
                 map.look();
             }
-            for sharding in
-                snapshot.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref())
-            {
-                sharding.look(&resident);
+            for upstream in &snapshot.upstreams {
+                upstream.look(&resident);
             }
             resident.tls.look();
             for tls in snapshot.listeners.values().filter_map(|listener| listener.tls.as_ref()) {

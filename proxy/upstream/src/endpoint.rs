@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use arc_swap::ArcSwap;
 
 use crate::balance::Load;
+use crate::health::Health;
 use crate::limit::Breaker;
 
 /// Where an endpoint is, as the operator said it.
@@ -22,6 +23,8 @@ pub enum Address {
         /// Port.
         port: u16,
     },
+    /// The name of a service, to resolve to hosts and ports.
+    Srv(Box<str>),
     /// A Unix stream socket.
     Unix(PathBuf),
 }
@@ -31,6 +34,7 @@ impl std::fmt::Display for Address {
         match self {
             Self::Ip(address) => write!(f, "{address}"),
             Self::Name { host, port } => write!(f, "{host}:{port}"),
+            Self::Srv(name) => write!(f, "srv:{name}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
@@ -62,6 +66,7 @@ pub struct Endpoint {
     next: AtomicUsize,
     load: Load,
     breaker: Breaker,
+    health: Health,
 }
 
 impl Endpoint {
@@ -71,7 +76,7 @@ impl Endpoint {
         let targets = match &address {
             Address::Ip(address) => vec![Target::Tcp(*address)],
             Address::Unix(path) => vec![Target::Unix(path.clone())],
-            Address::Name { .. } => Vec::new(),
+            Address::Name { .. } | Address::Srv(_) => Vec::new(),
         };
         let targets = ArcSwap::from_pointee(targets);
         Self {
@@ -80,6 +85,7 @@ impl Endpoint {
             next: AtomicUsize::new(0),
             load: Load::default(),
             breaker: Breaker::default(),
+            health: Health::default(),
         }
     }
 
@@ -93,6 +99,12 @@ impl Endpoint {
     #[must_use]
     pub fn breaker(&self) -> &Breaker {
         &self.breaker
+    }
+
+    /// Whether it may be asked, by what its answers and probes have shown.
+    #[must_use]
+    pub fn health(&self) -> &Health {
+        &self.health
     }
 
     /// Where it is, as the operator said it.

@@ -5,6 +5,7 @@
 
 mod balance;
 mod endpoint;
+pub mod health;
 pub mod limit;
 mod pool;
 mod rotation;

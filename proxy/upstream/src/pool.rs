@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::balance::{Ask, Balance, Member, Tier, mix};
+use crate::balance::{Ask, Balance, Member, Outcome, Tier, mix};
 use crate::endpoint::{Endpoint, Target};
+use crate::health::{Ejected, Guard, Now, Sign};
 use crate::limit::Pass;
 
 /// Interchangeable endpoints with their weights.
@@ -17,6 +18,7 @@ pub struct Pool {
     settings: Settings,
     /// Whether breakers are asked.
     breaks: bool,
+    guard: Guard,
 }
 
 /// How a pool chooses.
@@ -88,7 +90,7 @@ impl Drop for InFlight {
 pub enum Nobody {
     /// The request has had all its tries.
     TriesUsed,
-    /// Every address was tried, or no name has been resolved yet.
+    /// Every address was tried, none is well, or no name has been resolved yet.
     NoneLeft,
     /// All that are left have as many requests in flight as they may.
     Full,
@@ -121,13 +123,29 @@ impl Pool {
             Tier::new(settings.balance, &members, &indexes)
         };
         let tiers = tiers.into_iter().map(tier).collect();
-        Self { endpoints, members, tiers, settings, breaks: false }
+        Self { endpoints, members, tiers, settings, breaks: false, guard: Guard::default() }
     }
 
     /// The same, passing over endpoints whose breaker is open.
     #[must_use]
     pub fn with_breakers(self) -> Self {
         Self { breaks: true, ..self }
+    }
+
+    /// The same, passing over whom `guard` says.
+    #[must_use]
+    pub fn guarded(self, guard: Guard) -> Self {
+        Self { guard, ..self }
+    }
+
+    /// Takes in what became of a try at one of its endpoints. `Some` when that is ejected for it.
+    pub fn told(&self, endpoint: &Arc<Endpoint>, outcome: Outcome, now: Now) -> Option<Ejected> {
+        self.guard.told(&self.endpoints, (endpoint, Sign::of(outcome)?), now)
+    }
+
+    /// Compares what its endpoints have answered lately, and ejects outliers. To be called about every second.
+    pub fn judge(&self, now: Now) -> Vec<Ejected> {
+        self.guard.judge(&self.endpoints, now)
     }
 
     /// How long nobody is there to choose because all breakers are open, if that is so.
@@ -159,7 +177,7 @@ impl Pool {
         let stuck = ask.stuck.filter(|index| self.may(*index, Round::Untried, attempt, ask));
         let stuck = stuck.and_then(|index| self.enter(index, ask.now));
         let found = stuck.or_else(|| self.choose_anew(attempt, ask));
-        let choice = found.ok_or_else(|| self.why_nobody(attempt))?;
+        let choice = found.ok_or_else(|| self.why_nobody(attempt, ask.now))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
         }
@@ -187,25 +205,41 @@ impl Pool {
 
     /// Whether [`Pool::choose`] may give this request another choice.
     #[must_use]
-    pub fn has_more(&self, attempt: &Attempt) -> bool {
-        attempt.made < self.tries() && self.left(attempt).next().is_some()
+    pub fn has_more(&self, attempt: &Attempt, now: Instant) -> bool {
+        attempt.made < self.tries() && self.left(attempt, now).next().is_some()
+    }
+
+    /// Whether one of its endpoints is not passed over for its health. Costs a look at all of them only where it would be.
+    fn admits(&self, endpoint: &Endpoint, now: Instant) -> bool {
+        endpoint.health().is_available(now) || self.is_panic(now)
+    }
+
+    /// Whether so few can be asked that all are, whatever is known of them. Not while those of a later tier can stand in.
+    fn is_panic(&self, now: Instant) -> bool {
+        // One whose endpoints are all to become idle stands in for nobody.
+        let mut tiers = self.tiers.iter().filter(|tier| tier.indexes().next().is_some());
+        tiers.all(|tier| {
+            let members = tier.indexes().filter_map(|index| self.members.get(index));
+            self.guard.is_panic(members.map(|member| &member.endpoint), now)
+        })
     }
 
     fn tries(&self) -> usize {
         usize::try_from(self.settings.tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
     }
 
-    /// Those that have addresses which the request has not tried.
-    fn left(&self, attempt: &Attempt) -> impl Iterator<Item = &Member> {
-        let is_left = |(index, member): &(usize, &Member)| {
+    /// Those that are well and have addresses which the request has not tried.
+    fn left(&self, attempt: &Attempt, now: Instant) -> impl Iterator<Item = &Member> {
+        let is_left = move |(index, member): &(usize, &Member)| {
             let is_open = member.weight > 0 && !member.is_draining;
-            is_open && attempt.times(*index) < member.endpoint.width()
+            let is_there = is_open && attempt.times(*index) < member.endpoint.width();
+            is_there && self.admits(&member.endpoint, now)
         };
         self.members.iter().enumerate().filter(is_left).map(|(_, member)| member)
     }
 
-    fn why_nobody(&self, attempt: &Attempt) -> Nobody {
-        let is_full = self.left(attempt).any(|member| !member.has_room());
+    fn why_nobody(&self, attempt: &Attempt, now: Instant) -> Nobody {
+        let is_full = self.left(attempt, now).any(|member| !member.has_room());
         if is_full { Nobody::Full } else { Nobody::NoneLeft }
     }
 
@@ -253,6 +287,7 @@ impl Pool {
             && !is_broken()
             && member.has_room()
             && (round != Round::Warm || self.is_warm(index, member, ask))
+            && self.admits(&member.endpoint, ask.now)
     }
 
     /// Whether an endpoint that is new has a share in this request.

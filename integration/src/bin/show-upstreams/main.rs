@@ -4,6 +4,7 @@
 //! name of a part plays that part alone. Each part is a module.
 
 mod crowd;
+mod failures;
 mod mapping;
 
 use std::process::ExitCode;
@@ -13,8 +14,12 @@ use switchback_integration::Show;
 /// What may be played alone, by its name; it is told whether there is little time.
 type Part = (&'static str, fn(&mut Show, bool));
 
-const PARTS: &[Part] =
-    &[("mapping", mapping::all), ("overload", crowd::overloaded), ("storm", crowd::stormed)];
+const PARTS: &[Part] = &[
+    ("mapping", mapping::all),
+    ("failures", failures::all),
+    ("overload", crowd::overloaded),
+    ("storm", crowd::stormed),
+];
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use pingora_core::connectors::l4::BindTo;
 use pingora_core::protocols::l4::socket::SocketAddr as PeerAddress;
 use pingora_core::protocols::tls::CaType;
-use pingora_core::upstreams::peer::HttpPeer;
+use pingora_core::upstreams::peer::{HttpPeer, Scheme};
 use switchback_conf::plan::{
     EndpointAddress, EndpointPlan, RouteTimeouts, UpstreamPlan, UpstreamProtocol,
 };
@@ -83,11 +83,20 @@ pub(crate) fn from_source(peer: &mut HttpPeer, sources: &[IpAddr], turn: usize) 
     }
 }
 
+/// Has connections to `peer` be in the clear.
+pub(crate) fn without_tls(peer: &mut HttpPeer) {
+    peer.scheme = Scheme::HTTP;
+}
+
 /// The name to verify and to send as SNI.
 fn server_name(upstream: &UpstreamPlan, endpoint: &EndpointPlan) -> String {
     let Some(tls) = &upstream.tls else { return String::new() };
     match (&tls.server_name, &endpoint.address) {
         (Some(name), _) => name.to_string(),
+        (None, _) if endpoint.host.is_some() => {
+            endpoint.host.as_deref().unwrap_or_default().trim_end_matches('.').to_owned()
+        }
+        (None, EndpointAddress::Srv(name)) => name.to_string(),
         (None, EndpointAddress::Name { host, .. }) => host.to_string(),
         // Only reached with verification off. Not empty all the same: empty switches more off than was asked for.
         (None, EndpointAddress::Ip(address)) => address.ip().to_string(),

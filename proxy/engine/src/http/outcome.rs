@@ -7,12 +7,14 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::time::Instant;
 
 use pingora_error::{Error, ErrorSource, ErrorType};
+use switchback_upstream::health::Now;
 use switchback_upstream::{InFlight, Outcome};
 
 use super::context::Context;
 use super::fault::{Fault, Kind, Side};
-use super::overload;
-use crate::h2;
+use super::{overload, shard};
+use crate::snapshot::shards::Group;
+use crate::{h2, health};
 
 /// A try that an endpoint has in hand.
 #[derive(Debug)]
@@ -95,7 +97,19 @@ fn failed(outcome: Outcome, context: &mut Context) {
 fn tell(outcome: Outcome, now: Instant, context: &mut Context) {
     let Some(trying) = &context.trying else { return };
     trying.in_flight.endpoint().load().told(outcome, now);
+    judge(outcome, now, context);
     overload::told(outcome, now, context);
+}
+
+/// Ejects the endpoint, if that was one failure too many.
+fn judge(outcome: Outcome, now: Instant, context: &Context) {
+    let group = shard::group(context.chosen.as_ref());
+    let (Some(trying), Some(Group { pool, .. })) = (&context.trying, group) else { return };
+    let now = Now { at: now, dice: (chance() >> 32) as u32 };
+    let Some(ejected) = pool.told(trying.in_flight.endpoint(), outcome, now) else { return };
+    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = upstream.map_or("", |upstream| &upstream.plan.name);
+    health::tell_ejected(upstream, pool, ejected, &context.resident);
 }
 
 /// Chance for one choice: each thread has a sequence of its own, so that none waits for another.

@@ -47,13 +47,14 @@ fn choose(
 ) -> Result<Chose, Fault> {
     let now = Instant::now();
     let name = &upstream.plan.name;
-    let among = shard::among(head, upstream, context);
+    let among = shard::among(head, context);
     let key = upstream.plan.balance.key.as_ref().map(|template| {
         let mut key = Vec::new();
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
-    let stuck = sticky::asked_for(upstream.sticky.as_deref(), head, context);
+    let sticky = context.chosen.as_ref().and_then(Chosen::sticky);
+    let stuck = sticky::asked_for(sticky, head, context);
     let ask = Ask {
         stuck,
         key: key.as_deref(),
@@ -62,7 +63,8 @@ fn choose(
         among,
         ..Ask::at(now, outcome::chance())
     };
-    let pool = &shard::group(upstream, context.chosen.as_ref()).pool;
+    let group = shard::group(context.chosen.as_ref());
+    let pool = &group.ok_or_else(|| Fault::ours(Kind::Internal, "no part was chosen"))?.pool;
     let choice =
         pool.choose(&mut context.attempt, &ask).map_err(|why| match pool.closed_for(now) {
             Some(time) => {
@@ -97,7 +99,8 @@ fn peer(
     choice: &Chose,
     context: &Context,
 ) -> Result<Box<HttpPeer>, Fault> {
-    let template = shard::group(upstream, context.chosen.as_ref()).peers.get(choice.endpoint);
+    let group = shard::group(context.chosen.as_ref());
+    let template = group.and_then(|group| group.peers.get(choice.endpoint));
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
     let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
@@ -126,7 +129,7 @@ fn nobody(why: Nobody, upstream: &str) -> Fault {
             return overload::later(reason, Duration::from_secs(1));
         }
         Nobody::NoneLeft => format!(
-            "upstream `{upstream}` has no endpoint to try: no name of its endpoints could be resolved"
+            "upstream `{upstream}` has no endpoint to try: none is well, or no name could be resolved"
         ),
     };
     Fault::upstream(Kind::NoEndpoint, reason)
@@ -140,10 +143,8 @@ pub(crate) fn reads_elsewhere(session: &Session, context: &mut Context) -> bool 
 
 /// Whether a try that failed before anything was sent may be followed by another.
 pub(crate) fn may_try_again(context: &Context) -> bool {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    upstream.is_some_and(|upstream| {
-        shard::group(upstream, context.chosen.as_ref()).pool.has_more(&context.attempt)
-    })
+    let group = shard::group(context.chosen.as_ref());
+    group.is_some_and(|group| group.pool.has_more(&context.attempt, Instant::now()))
 }
 
 /// Whether a request without a connection is tried again.

@@ -17,13 +17,16 @@ use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use crate::snapshot::Upstream;
 use crate::snapshot::shards::moving::Placed;
-use crate::snapshot::shards::{Epoch, Group, Shard, Sharding};
+use crate::snapshot::shards::{Epoch, Group, Part, Shard, Sharding};
+use crate::snapshot::sticky::Sticky;
 
-/// The shard that a request was given to.
+/// The part of an upstream that a request was given to.
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen {
     upstream: UpstreamId,
-    /// It, where the upstream has shards.
+    /// Its endpoints, as they were when it was chosen.
+    part: Arc<Part>,
+    /// The shard, where the upstream has shards.
     placed: Option<Placed>,
     /// Whether replicas have no part in it.
     primaries_only: bool,
@@ -32,19 +35,13 @@ pub(crate) struct Chosen {
 }
 
 /// Who may have a request.
-pub(super) fn group<'a>(upstream: &'a Upstream, chosen: Option<&'a Chosen>) -> &'a Group {
-    let placed = chosen.and_then(|chosen| chosen.placed.as_ref());
-    let part = placed.map_or(&upstream.part, |placed| &placed.shard.part);
-    part.group(chosen.is_some_and(|chosen| chosen.primaries_only))
+pub(super) fn group(chosen: Option<&Chosen>) -> Option<&Group> {
+    chosen.map(|chosen| chosen.part.group(chosen.primaries_only))
 }
 
 /// Which of them its tenant has, where that is not all.
-pub(super) fn among(
-    head: &RequestHeader,
-    upstream: &Upstream,
-    context: &Context,
-) -> Option<Members> {
-    let shuffle = group(upstream, context.chosen.as_ref()).shuffle.as_ref()?;
+pub(super) fn among(head: &RequestHeader, context: &Context) -> Option<Members> {
+    let shuffle = group(context.chosen.as_ref())?.shuffle.as_ref()?;
     let template = context.proxy()?.shuffle_key.as_ref()?;
     let facts = RequestFacts::new(head, context);
     let members = key::with(template, &KeyForm::new(Normal::default(), []), &facts, |key| {
@@ -64,30 +61,31 @@ impl Chosen {
     pub(super) fn shard(&self) -> Option<(&Arc<Shard>, u64)> {
         self.placed.as_ref().map(|placed| (&placed.shard, placed.epoch))
     }
+
+    /// By what requests stay with one of its endpoints, if they do.
+    pub(super) fn sticky(&self) -> Option<&Sticky> {
+        self.part.sticky.as_deref()
+    }
 }
 
-/// Finds the shard once; all tries of the request stay in it.
+/// Finds the part once; all tries of the request stay in it, as it is now.
 pub(super) fn choose(
     head: &RequestHeader,
     (id, upstream): (UpstreamId, &Upstream),
     context: &mut Context,
 ) -> Result<(), Fault> {
-    let is_divided = upstream.sharding.is_some() || upstream.part.has_replicas();
-    if !is_divided {
-        context.chosen = None;
+    if context.chosen.as_ref().is_some_and(|chosen| chosen.upstream == id) {
         return Ok(());
     }
-    if context.chosen.as_ref().is_none_or(|chosen| chosen.upstream != id) {
-        let found = upstream.sharding.as_deref().map(|sharding| find(head, sharding, context));
-        let placed = found.transpose()?;
-        if let Some(placed) = &placed {
-            placed.shard.counters.requests.add();
-        }
-        let part = placed.as_ref().map_or(&upstream.part, |placed| &placed.shard.part);
-        let primaries_only =
-            part.has_replicas() && (!head.method.is_safe() || writes::is_recent(head, upstream));
-        context.chosen = Some(Chosen { upstream: id, placed, primaries_only, is_turning: false });
+    let found = upstream.sharding.as_deref().map(|sharding| find(head, sharding, context));
+    let placed = found.transpose()?;
+    if let Some(placed) = &placed {
+        placed.shard.counters.requests.add();
     }
+    let part = placed.as_ref().map_or(&upstream.part, |placed| &placed.shard.part).load();
+    let primaries_only =
+        part.has_replicas() && (!head.method.is_safe() || writes::is_recent(head, upstream));
+    context.chosen = Some(Chosen { upstream: id, part, placed, primaries_only, is_turning: false });
     Ok(())
 }
 
@@ -146,6 +144,7 @@ pub(super) fn turn(context: &mut Context) -> bool {
     let Some((shard, epoch, moving)) = placed.otherwise.take() else { return false };
     moving.misses.add();
     shard.counters.requests.add();
+    chosen.part = shard.part.load();
     *placed = Placed { shard, epoch, otherwise: None };
     chosen.is_turning = true;
     context.attempt = Attempt::default();

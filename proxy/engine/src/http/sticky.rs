@@ -6,6 +6,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use super::context::Context;
 use super::facts::{RequestFacts, cookie};
 use super::fault::Fault;
+use super::shard::Chosen;
 use crate::snapshot::sticky::{By, Sticky};
 
 /// The endpoint that the request is to stay with, if it says one.
@@ -28,8 +29,7 @@ pub(super) fn asked_for(
 /// Tells the client which endpoint it has from now on, unless it knows.
 pub(super) fn tell(head: &mut ResponseHeader, context: &Context) -> Result<(), Fault> {
     let Some(endpoint) = context.stays_with else { return Ok(()) };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let sticky = upstream.and_then(|upstream| upstream.sticky.as_deref());
+    let sticky = context.chosen.as_ref().and_then(Chosen::sticky);
     let Some(By::Cookie { lines, secure, .. }) = sticky.map(|sticky| &sticky.by) else {
         return Ok(());
     };

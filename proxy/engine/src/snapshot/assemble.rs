@@ -19,12 +19,13 @@ use switchback_route::{EncodedSlash, HostTable, RouteId, RouteSpec, RouteTable};
 use switchback_upstream::Address;
 use switchback_value::{Template, Variable};
 
+use super::live::{EndpointsFile, LivePart, Source};
 use super::map::LiveMap;
 use super::resident::Resident;
 use super::shards::Maker;
 use super::zones::NamedZone;
 use super::{
-    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions, sticky,
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -83,6 +84,7 @@ pub(crate) fn assemble(
         routes: plan.routes.into_boxed_slice(),
         route_limits: limits.routes.into_boxed_slice(),
         upstreams,
+        resolvers: plan.resolvers.into(),
         logs_upstream_headers: is_asked_for(is_upstream_header),
         asks_for_sent_headers: is_asked_for(is_sent_header),
         maps,
@@ -255,16 +257,17 @@ fn assemble_upstream(
     key: Option<&Template>,
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
-    let ca = authorities_of(upstream, found);
+    let authorities = authorities_of(upstream, found);
+    let source = Arc::new(Source { plan: Arc::new(upstream.clone()), authorities });
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
-    let maker = Maker { upstream, resident, ca: ca.as_ref(), now };
+    let maker = Maker { source: &source, resident, now };
     Upstream {
         guard: maker.guard(None),
-        plan: upstream.clone(),
-        part: maker.part(&upstream.endpoints),
+        part: LivePart::new(upstream.endpoints.clone(), maker),
         sharding: maker.sharding(key, found),
-        sticky: sticky::assemble(upstream, resident),
+        file: EndpointsFile::of(upstream),
+        plan: Arc::clone(&source.plan),
     }
 }
 
@@ -289,6 +292,7 @@ pub(super) fn address_of(address: &EndpointAddress) -> Address {
     match address {
         EndpointAddress::Ip(address) => Address::Ip(*address),
         EndpointAddress::Name { host, port } => Address::Name { host: host.clone(), port: *port },
+        EndpointAddress::Srv(name) => Address::Srv(name.clone()),
         EndpointAddress::Unix(path) => Address::Unix(path.clone()),
     }
 }

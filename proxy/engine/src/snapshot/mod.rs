@@ -7,6 +7,7 @@ pub(crate) mod dictionaries;
 pub(crate) mod encodes;
 pub(crate) mod images;
 mod limits;
+pub(crate) mod live;
 pub(crate) mod map;
 pub(crate) mod own_actions;
 mod pools;
@@ -15,10 +16,11 @@ pub(crate) mod shards;
 pub(crate) mod sticky;
 pub(crate) mod zones;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use switchback_conf::plan::{
@@ -36,11 +38,11 @@ use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use caches::CacheSettings;
 use encodes::EncodeSettings;
+use live::{EndpointsFile, LivePart};
 use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
-use shards::{Part, Sharding};
-use sticky::Sticky;
+use shards::Sharding;
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -67,6 +69,8 @@ pub(crate) struct Snapshot {
     pub(crate) route_limits: Box<[Option<Limit>]>,
     /// Indexed by [`UpstreamId`].
     pub(crate) upstreams: Box<[Upstream]>,
+    /// Where host names are looked up; empty is where the system does.
+    pub(crate) resolvers: Arc<[SocketAddr]>,
     /// Indexed as in [`Variable::Map`](switchback_value::Variable::Map).
     pub(crate) maps: Box<[LiveMap]>,
     /// The caches, indexed by [`ZoneId`](switchback_conf::plan::ZoneId).
@@ -160,34 +164,53 @@ impl std::fmt::Debug for Site {
 #[derive(Debug)]
 pub(crate) struct Upstream {
     /// Its settings.
-    pub(crate) plan: UpstreamPlan,
+    pub(crate) plan: Arc<UpstreamPlan>,
     /// Its endpoints where it has no shards, else nobody.
-    pub(crate) part: Part,
+    pub(crate) part: LivePart,
     /// Its shards, where it has them.
     pub(crate) sharding: Option<Box<Sharding>>,
-    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
-    pub(crate) sticky: Option<Box<Sticky>>,
+    /// The file that lists endpoints of it, if there is one.
+    pub(crate) file: Option<EndpointsFile>,
     /// What keeps it from being asked for more than it can do.
     pub(crate) guard: Arc<Guard>,
 }
 
 impl Upstream {
-    /// Shows each of its pools.
-    pub(crate) fn each_pool(&self, mut see: impl FnMut(&Pool)) {
-        self.part.pools().for_each(&mut see);
+    /// Shows each of its parts: itself or its shards, those that keys move to included.
+    pub(crate) fn each_part(&self, mut see: impl FnMut(&LivePart)) {
+        see(&self.part);
         if let Some(sharding) = &self.sharding {
-            sharding.epoch.load().pools().for_each(see);
+            sharding.epoch.load().parts().for_each(see);
         }
     }
 
-    /// The endpoints of all its shards.
+    /// Shows each of its pools.
+    pub(crate) fn each_pool(&self, mut see: impl FnMut(&Pool)) {
+        self.each_part(|part| part.load().pools().for_each(&mut see));
+    }
+
+    /// The endpoints of all its parts, each once.
     pub(crate) fn endpoints(&self) -> Vec<Arc<Endpoint>> {
-        let mut endpoints = self.part.endpoints().to_vec();
-        if let Some(sharding) = &self.sharding {
-            let epoch = sharding.epoch.load();
-            endpoints.extend(epoch.endpoints().cloned());
-        }
+        let mut endpoints = Vec::new();
+        self.each_part(|part| endpoints.extend_from_slice(part.load().all().pool.endpoints()));
+        let mut seen = HashSet::new();
+        endpoints.retain(|endpoint| seen.insert(Arc::as_ptr(endpoint)));
         endpoints
+    }
+
+    /// Whether it has a file to look at.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.file.is_some() || self.sharding.as_ref().is_some_and(|sharding| sharding.is_watched())
+    }
+
+    /// Reads its files again if they have changed; one that is wrong changes nothing. Blocks.
+    pub(crate) fn look(&self, resident: &Resident) {
+        if let Some(sharding) = &self.sharding {
+            sharding.look(resident);
+        }
+        if self.file.as_ref().is_some_and(|file| file.look(&self.part, resident)) {
+            resident.endpoints_changed();
+        }
     }
 }
 
@@ -285,6 +308,17 @@ impl Snapshot {
             .or_else(|| find(ip, false))
             .or_else(|| find(any, false))
             .or_else(|| find(Ipv6Addr::UNSPECIFIED.into(), ip.is_ipv4()))
+    }
+
+    /// Has upstreams have the endpoints that their names stand for by now. Those that are new begin now, if that is said.
+    pub(crate) fn refresh(&self, resident: &Resident, now: Option<Instant>) {
+        let mut has_changed = false;
+        for upstream in &self.upstreams {
+            upstream.each_part(|part| has_changed |= part.refresh(resident, now));
+        }
+        if has_changed {
+            resident.endpoints_changed();
+        }
     }
 
     /// The upstream of that id.

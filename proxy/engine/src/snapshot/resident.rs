@@ -7,6 +7,7 @@ use std::time::Instant;
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget, OverloadPlan};
 use switchback_upstream::{Address, Endpoint};
+use tokio::sync::Notify;
 
 use super::shards::Epochs;
 use super::shards::steps::Taken;
@@ -26,6 +27,7 @@ use crate::metrics::{Metrics, ShardCounters};
 use crate::pictures::Pictures;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
+use crate::resolve::names::Names;
 
 /// The one owner of everything that survives a reload.
 #[derive(Debug, Default)]
@@ -56,6 +58,10 @@ pub(crate) struct Resident {
     pub(crate) epochs: Epochs,
     /// Which of them are on their way to others.
     pub(crate) resharding: Taken,
+    /// What the names of endpoints stand for.
+    pub(crate) names: Names,
+    /// There are other endpoints to probe.
+    pub(crate) probe_now: Notify,
     /// What cookies are signed with that say which endpoint a visitor has.
     pub(crate) sticky_secret: Secret,
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
@@ -156,7 +162,7 @@ impl Resident {
 
     /// Lets go of what no snapshot refers to any more.
     pub(crate) fn forget_unused(&self) {
-        self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+        self.forget_endpoints();
         self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
         self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
         self.tls.forget_unused();
@@ -164,6 +170,17 @@ impl Resident {
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);
         self.gates.lock().retain(|_, gate| Arc::strong_count(gate) > 1);
         self.log_writers.lock().retain(|_, writer| Arc::strong_count(writer) > 1);
+    }
+
+    /// Lets go of endpoints that nobody refers to any more.
+    fn forget_endpoints(&self) {
+        self.endpoints.lock().retain(|_, endpoint| Arc::strong_count(endpoint) > 1);
+    }
+
+    /// The snapshot in force has other endpoints: those that it has no more are forgotten, new ones are probed.
+    pub(crate) fn endpoints_changed(&self) {
+        self.forget_endpoints();
+        self.probe_now.notify_one();
     }
 
     /// Opens all log files again; nothing more goes to the old ones.

@@ -12,18 +12,17 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use pingora_core::protocols::tls::CaType;
 use pingora_core::upstreams::peer::HttpPeer;
-use switchback_conf::plan::{
-    EndpointPlan, EndpointRole, MappingPlan, ShardPlan, ShardsPlan, UpstreamPlan,
-};
+use switchback_conf::plan::{EndpointPlan, EndpointRole, MappingPlan, ShardPlan, ShardsPlan};
 use switchback_conf::{Code, Diagnostic};
+use switchback_upstream::Pool;
 use switchback_upstream::shard::{KeyForm, KeyPart, MapError, Normal, ShardMap, Shuffle};
-use switchback_upstream::{Endpoint, Pool};
 use switchback_value::{Piece, Template};
 
-use super::pools;
+use super::live::{LivePart, Source};
 use super::resident::Resident;
+use super::sticky::Sticky;
+use super::{pools, sticky};
 use crate::adapt;
 use crate::http::overload::Guard;
 use crate::metrics::ShardCounters;
@@ -45,13 +44,17 @@ pub(crate) struct Group {
     pub(crate) shuffle: Option<Shuffle>,
 }
 
-/// The endpoints of an upstream, or of one of its shards.
+/// The endpoints of an upstream, or of one of its shards, as they are at some moment.
 #[derive(Debug)]
 pub(crate) struct Part {
+    /// What is said of each; those that names stand for are named by their addresses.
+    pub(super) plans: Box<[EndpointPlan]>,
     /// All of them.
     all: Group,
     /// Those that have what is written; `None` where that is all.
     primaries: Option<Group>,
+    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
+    pub(crate) sticky: Option<Box<Sticky>>,
 }
 
 /// An upstream whose keys are divided.
@@ -110,7 +113,7 @@ pub(crate) struct Shard {
     /// Its name.
     pub(crate) name: Arc<str>,
     /// Its endpoints.
-    pub(crate) part: Part,
+    pub(crate) part: LivePart,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
     /// What keeps it from being asked for more than it can do: others are not sent away for it.
@@ -120,9 +123,8 @@ pub(crate) struct Shard {
 /// With what parts are made.
 #[derive(Clone, Copy)]
 pub(super) struct Maker<'a> {
-    pub(super) upstream: &'a UpstreamPlan,
+    pub(super) source: &'a Arc<Source>,
     pub(super) resident: &'a Resident,
-    pub(super) ca: Option<&'a Arc<CaType>>,
     /// When endpoints that are new begin; those that are there from the beginning are not.
     pub(super) now: Option<Instant>,
 }
@@ -138,9 +140,9 @@ impl Part {
         self.primaries.is_some()
     }
 
-    /// Its endpoints.
-    pub(crate) fn endpoints(&self) -> &[Arc<Endpoint>] {
-        self.all.pool.endpoints()
+    /// All its endpoints, each with a peer.
+    pub(crate) fn all(&self) -> &Group {
+        &self.all
     }
 
     /// Its pools, which share endpoints.
@@ -150,22 +152,26 @@ impl Part {
 }
 
 impl Maker<'_> {
-    pub(super) fn part(self, endpoints: &[EndpointPlan]) -> Part {
+    /// Of endpoints that are addresses already, or names that stand for nothing yet.
+    pub(super) fn part(self, endpoints: Vec<EndpointPlan>) -> Part {
         let is_primary = |endpoint: &&EndpointPlan| endpoint.role == EndpointRole::Primary;
         let all: Vec<_> = endpoints.iter().collect();
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
         let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
-        Part { all: self.group(&all), primaries }
+        let sticky = sticky::assemble(&self.source.plan, &endpoints, self.resident);
+        Part { all: self.group(&all), primaries, sticky, plans: endpoints.into() }
     }
 
     /// What keeps the upstream, or one of its shards, from being asked for more than it can do.
     pub(super) fn guard(self, shard: Option<&str>) -> Arc<Guard> {
-        let plan = &self.upstream.overload;
-        Guard::new(self.resident.service((&self.upstream.name, shard), plan), plan)
+        let plan = &self.source.plan;
+        let service = self.resident.service((&plan.name, shard), &plan.overload);
+        Guard::new(service, &plan.overload)
     }
 
     fn group(self, endpoints: &[&EndpointPlan]) -> Group {
-        let Self { upstream, resident, ca, now } = self;
+        let Self { source, resident, now } = self;
+        let (upstream, ca) = (&*source.plan, source.authorities.as_ref());
         let peer =
             |endpoint: &&EndpointPlan| adapt::peer::template(upstream, endpoint, ca.cloned());
         let peers = endpoints.iter().map(peer).collect();
@@ -189,7 +195,7 @@ impl Maker<'_> {
         found: &mut Vec<Diagnostic>,
     ) -> Option<Box<Sharding>> {
         let (epoch, table) = self.epoch(found)?;
-        let (plan, upstream) = (self.upstream.shards.as_ref()?, &self.upstream.name);
+        let (plan, upstream) = (self.source.plan.shards.as_ref()?, &self.source.plan.name);
         let configured = Arc::clone(&epoch.made);
         let epoch = match self.resident.resharding.kept(upstream, &configured) {
             Kept::No => Arc::new(epoch),
@@ -215,7 +221,8 @@ impl Maker<'_> {
 
     /// The mapping that the configuration says, and its file.
     fn epoch(self, found: &mut Vec<Diagnostic>) -> Option<(Epoch, Option<TableFile>)> {
-        let plan = self.upstream.shards.as_ref()?;
+        let upstream = &*self.source.plan;
+        let plan = upstream.shards.as_ref()?;
         let (table, file) = match &plan.mapping {
             MappingPlan::Table { file, .. } => {
                 let (table, file) = TableFile::open(&file.value, &file.at, found)?;
@@ -235,13 +242,13 @@ impl Maker<'_> {
         let shard = |shard: &ShardPlan| {
             Arc::new(Shard {
                 name: Arc::from(&*shard.name),
-                part: self.part(&shard.endpoints),
-                counters: self.resident.shard(&self.upstream.name, &shard.name),
+                part: LivePart::new(shard.endpoints.clone(), self),
+                counters: self.resident.shard(&upstream.name, &shard.name),
                 guard: self.guard(Some(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
-        let number = self.resident.epochs.number(&self.upstream.name, &made);
+        let number = self.resident.epochs.number(&upstream.name, &made);
         Some((Epoch { number, shards, moving: None, map, made }, file))
     }
 }
@@ -253,16 +260,10 @@ impl Epoch {
         Self { number: self.number, shards, moving, map: self.map.clone(), made }
     }
 
-    /// All its pools, those of shards to be included.
-    pub(super) fn pools(&self) -> impl Iterator<Item = &Pool> {
+    /// All its parts, those of shards to be included.
+    pub(super) fn parts(&self) -> impl Iterator<Item = &LivePart> {
         let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
-        self.shards.iter().chain(next).flat_map(|shard| shard.part.pools())
-    }
-
-    /// All its endpoints, those of shards to be included.
-    pub(super) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
-        let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
-        self.shards.iter().chain(next).flat_map(|shard| shard.part.endpoints())
+        self.shards.iter().chain(next).map(|shard| &shard.part)
     }
 }
 

@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use http::HeaderValue;
-use switchback_conf::plan::{StickyCookiePlan, StickyPlan, UpstreamPlan};
+use switchback_conf::plan::{EndpointPlan, StickyCookiePlan, StickyPlan, UpstreamPlan};
 use switchback_value::Template;
 
 use super::resident::Resident;
@@ -44,13 +44,20 @@ impl Sticky {
     }
 }
 
-/// Of an upstream whose requests stay.
-pub(super) fn assemble(upstream: &UpstreamPlan, resident: &Resident) -> Option<Box<Sticky>> {
+/// Of an upstream whose requests stay, and has these endpoints now.
+pub(super) fn assemble(
+    upstream: &UpstreamPlan,
+    endpoints: &[EndpointPlan],
+    resident: &Resident,
+) -> Option<Box<Sticky>> {
     let sticky = match upstream.sticky.as_ref()? {
-        StickyPlan::Cookie(plan) => of_cookie(plan, upstream, resident)?,
+        StickyPlan::Cookie(plan) => of_cookie(plan, (upstream, endpoints), resident)?,
         StickyPlan::Route(template) => {
-            let ids = upstream.endpoints.iter().map(|endpoint| endpoint.id.as_bytes().into());
-            Sticky { by: By::Route(template.clone()), endpoints: ids.zip(0..).collect() }
+            // Of the addresses of one name, the first.
+            let ids = endpoints.iter().enumerate().rev();
+            let endpoints = ids.map(|(index, endpoint)| (endpoint.id.as_bytes().into(), index));
+            let endpoints = endpoints.collect();
+            Sticky { by: By::Route(template.clone()), endpoints }
         }
     };
     Some(Box::new(sticky))
@@ -58,18 +65,24 @@ pub(super) fn assemble(upstream: &UpstreamPlan, resident: &Resident) -> Option<B
 
 fn of_cookie(
     plan: &StickyCookiePlan,
-    upstream: &UpstreamPlan,
+    (upstream, endpoints): (&UpstreamPlan, &[EndpointPlan]),
     resident: &Resident,
 ) -> Option<Sticky> {
     let key = match &plan.secret {
         Some(secret) => hmac::Key::new(hmac::HMAC_SHA256, secret.as_bytes()),
         None => hmac::Key::new(hmac::HMAC_SHA256, resident.sticky_secret.as_bytes()),
     };
-    let values: Vec<String> = upstream
-        .endpoints
-        .iter()
-        .map(|endpoint| value(&key, &[&upstream.name, &plan.name, &endpoint.id]))
-        .collect();
+    let mut bearers: HashMap<&str, usize> = HashMap::new();
+    endpoints.iter().for_each(|endpoint| *bearers.entry(&endpoint.id).or_default() += 1);
+    let one = |endpoint: &EndpointPlan| {
+        let parts = [&*upstream.name, &*plan.name, &*endpoint.id];
+        // The addresses of one name are endpoints of their own.
+        let is_shared = bearers.get(&*endpoint.id).is_some_and(|count| *count > 1);
+        let address = is_shared.then(|| endpoint.address.to_string());
+        let parts: Vec<&str> = parts.into_iter().chain(address.as_deref()).collect();
+        value(&key, &parts)
+    };
+    let values: Vec<String> = endpoints.iter().map(one).collect();
     let line = |value: &String, end: &str| {
         HeaderValue::try_from(format!("{}={value}{}{end}", plan.name, plan.attributes)).ok()
     };

@@ -121,6 +121,11 @@ impl Tier {
         }
     }
 
+    /// Those that are in it, by their indexes in the pool.
+    pub(crate) fn indexes(&self) -> impl Iterator<Item = usize> + '_ {
+        self.line.everybody_in_order()
+    }
+
     /// Puts together what threads have counted of hot keys.
     pub(crate) fn merge_hot_keys(&self) {
         if let Policy::Held(held) = &self.policy {

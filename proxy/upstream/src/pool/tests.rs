@@ -51,12 +51,12 @@ fn tries_each_endpoint_once(balance: Balance) {
     let mut attempt = Attempt::default();
     let mut seen = HashSet::new();
     while let Ok(choice) = pool.choose(&mut attempt, &ask(1)) {
-        assert!(pool.has_more(&attempt) || seen.len() == 2);
+        assert!(pool.has_more(&attempt, Instant::now()) || seen.len() == 2);
         assert!(seen.insert(choice.endpoint));
     }
     assert_eq!(seen.len(), 3);
     assert_eq!(attempt.made(), 3);
-    assert!(!pool.has_more(&attempt));
+    assert!(!pool.has_more(&attempt, Instant::now()));
 }
 
 #[test]
@@ -64,9 +64,9 @@ fn tries_are_bounded() {
     let pool = pool(&[1, 2, 3], 2);
     let mut attempt = Attempt::default();
     assert!(pool.choose(&mut attempt, &ask(1)).is_ok());
-    assert!(pool.has_more(&attempt));
+    assert!(pool.has_more(&attempt, Instant::now()));
     assert!(pool.choose(&mut attempt, &ask(1)).is_ok());
-    assert!(!pool.has_more(&attempt));
+    assert!(!pool.has_more(&attempt, Instant::now()));
     assert_eq!(pool.choose(&mut attempt, &ask(1)).unwrap_err(), Nobody::TriesUsed);
 }
 
@@ -78,7 +78,7 @@ fn a_choice_that_was_taken_back_may_be_given_again() {
     let choice = pool.choose(&mut attempt, &ask(1));
     assert!(choice.is_ok());
     attempt.take_back();
-    assert!(pool.has_more(&attempt));
+    assert!(pool.has_more(&attempt, Instant::now()));
     let again = pool.choose(&mut attempt, &ask(1));
     assert_eq!(again.unwrap().target, choice.unwrap().target);
 }
@@ -189,7 +189,7 @@ fn a_name_that_loses_weight_is_chosen_no_more() {
         let pool = weighted(balance, vec![(endpoint(1), 0), (endpoint(2), 1)], 3);
         let mut attempt = Attempt::default();
         assert_eq!(pool.choose(&mut attempt, &ask(3)).unwrap().endpoint, 1);
-        assert!(!pool.has_more(&attempt));
+        assert!(!pool.has_more(&attempt, Instant::now()));
         assert_eq!(pool.choose(&mut attempt, &ask(3)).unwrap_err(), Nobody::NoneLeft);
     }
 }
@@ -283,7 +283,7 @@ fn whoever_is_drained_has_nothing_new() {
         for number in 0..20 {
             let mut attempt = Attempt::default();
             assert_eq!(pool.choose(&mut attempt, &ask(number)).unwrap().endpoint, 1);
-            assert!(!pool.has_more(&attempt));
+            assert!(!pool.has_more(&attempt, Instant::now()));
         }
     }
 }
@@ -359,4 +359,62 @@ fn who_has_an_open_breaker_is_passed_over_until_one_request_probes() {
     assert_eq!(probes.len(), 2, "one for each endpoint");
     drop(probes);
     assert!(pool.choose(&mut Attempt::default(), &Ask::at(then, 7)).is_ok(), "they told nothing");
+}
+
+/// Has a probe find the endpoint at `index` dead.
+fn kill(pool: &Pool, index: usize, now: Instant) {
+    let once = crate::health::Thresholds { rise: 1, fall: 1 };
+    assert!(pool.endpoints()[index].health().probed(false, once, now).is_some());
+}
+
+#[test]
+fn who_is_not_well_is_passed_over_by_every_policy() {
+    for balance in ALL {
+        let pool = by(balance, &[1, 2, 3, 4], 10);
+        let now = Instant::now();
+        kill(&pool, 2, now);
+        for number in 0..200 {
+            let ask = Ask { key: Some(b"k"), stuck: Some(2), ..Ask::at(now, number) };
+            let choice = pool.choose(&mut Attempt::default(), &ask).unwrap();
+            assert_ne!(choice.endpoint, 2, "{balance:?}");
+        }
+        let mut attempt = Attempt::default();
+        for _ in 0..3 {
+            assert!(pool.has_more(&attempt, now), "{balance:?}");
+            assert!(pool.choose(&mut attempt, &Ask::at(now, 5)).is_ok(), "{balance:?}");
+        }
+        assert!(!pool.has_more(&attempt, now), "{balance:?}");
+        let left = pool.choose(&mut attempt, &Ask::at(now, 5));
+        assert_eq!(left.unwrap_err(), Nobody::NoneLeft, "{balance:?}");
+    }
+}
+
+#[test]
+fn all_are_asked_in_a_panic_and_backups_come_before_that() {
+    let (backup, plain) = (|member: &mut Member| member.tier = 2, |_: &mut Member| {});
+    let idle = |member: &mut Member| (member.tier, member.is_draining) = (2, true);
+    let (settings, now) = (settings(Balance::P2c), Instant::now());
+    let chosen = |pool: &Pool| -> HashSet<usize> {
+        let choose = |number| pool.choose(&mut Attempt::default(), &Ask::at(now, number));
+        (0..100).map(|number| choose(number).unwrap().endpoint).collect()
+    };
+    let pool = of(settings, &[&plain, &plain, &plain, &backup]);
+    kill(&pool, 0, now);
+    kill(&pool, 1, now);
+    assert_eq!(chosen(&pool), HashSet::from([2]), "the backup can stand in");
+    kill(&pool, 2, now);
+    assert_eq!(chosen(&pool), HashSet::from([3]));
+    kill(&pool, 3, now);
+    assert_eq!(chosen(&pool), HashSet::from([0, 1, 2]), "nobody is well");
+    // A backup that is to become idle is none.
+    let pool = of(settings, &[&plain, &plain, &idle]);
+    kill(&pool, 0, now);
+    kill(&pool, 1, now);
+    assert_eq!(chosen(&pool), HashSet::from([0, 1]));
+    let never = Guard { panic: 0, ..Default::default() };
+    let pool = of(settings, &[&plain, &plain]).guarded(never);
+    kill(&pool, 0, now);
+    kill(&pool, 1, now);
+    let nobody = pool.choose(&mut Attempt::default(), &Ask::at(now, 1)).unwrap_err();
+    assert_eq!(nobody, Nobody::NoneLeft);
 }

@@ -104,7 +104,7 @@ fn parts(upstreams: &[Upstream]) -> Vec<Part> {
             parts.push(Part {
                 labels: format!("upstream=\"{name}\""),
                 guard: Arc::clone(&upstream.guard),
-                breakers_open: open(upstream.part.endpoints()),
+                breakers_open: open(upstream.part.load().all().pool.endpoints()),
             });
             continue;
         };
@@ -113,7 +113,7 @@ fn parts(upstreams: &[Upstream]) -> Vec<Part> {
             parts.push(Part {
                 labels: format!("upstream=\"{name}\",shard=\"{}\"", escaped(&shard.name)),
                 guard: Arc::clone(&shard.guard),
-                breakers_open: open(shard.part.endpoints()),
+                breakers_open: open(shard.part.load().all().pool.endpoints()),
             });
         }
     }

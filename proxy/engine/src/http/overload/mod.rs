@@ -8,7 +8,7 @@ mod wait;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_proxy::Session;
@@ -32,6 +32,9 @@ pub(crate) struct Service {
     pub(crate) counters: Counters,
     /// From where the next connection is made.
     source: AtomicUsize,
+    began: Instant,
+    /// When an endpoint failed last, in milliseconds from the beginning; 0 is never.
+    failed: AtomicU64,
 }
 
 /// A service under the rules of one snapshot.
@@ -59,9 +62,28 @@ impl Service {
             budget: RetryBudget::new(budget(plan), Instant::now()),
             counters: Counters::default(),
             source: AtomicUsize::new(0),
+            began: Instant::now(),
+            failed: AtomicU64::new(0),
         }
     }
+
+    fn has_failed(&self) {
+        self.failed.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Whether no endpoint has failed for a while.
+    fn is_well(&self) -> bool {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed == 0 || self.age().saturating_sub(failed) > WELL_AFTER
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
 }
+
+/// In milliseconds.
+const WELL_AFTER: u64 = 1000;
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -200,6 +222,9 @@ pub(super) fn told(outcome: Outcome, now: Instant, context: &mut Context) {
     let Some(guard) = guard(context) else { return };
     if let Some(trying) = &context.trying {
         judge(outcome, &trying.in_flight, &guard, now);
+    }
+    if failed(outcome) == Some(true) {
+        guard.service.has_failed();
     }
     let Outcome::Answered { first_byte, .. } = outcome else { return };
     let Some(permit) = context.permit.as_ref().filter(|_| guard.ceiling != Ceiling::Off) else {

@@ -12,6 +12,7 @@ use super::{Epoch, Made, Maker, Shard, Sharding};
 use crate::reshard::{ReshardError, ReshardStatus, ShardStatus, Step};
 use crate::snapshot::Upstream;
 use crate::snapshot::assemble::authorities_of;
+use crate::snapshot::live::Source;
 use crate::snapshot::resident::Resident;
 
 /// What steps have been taken, by upstream: they outlive a reload.
@@ -146,8 +147,9 @@ fn next(
         return Err(ReshardError::OtherKey(name()));
     }
     let mut found = Vec::new();
-    let ca = authorities_of(to, &mut found);
-    let maker = Maker { upstream: to, resident, ca: ca.as_ref(), now: Some(Instant::now()) };
+    let authorities = authorities_of(to, &mut found);
+    let source = Arc::new(Source { plan: Arc::new(to.clone()), authorities });
+    let maker = Maker { source: &source, resident, now: Some(Instant::now()) };
     let Some((next, _)) = maker.epoch(&mut found) else { return Err(ReshardError::Wrong(found)) };
     if next.made == now.made {
         return Err(ReshardError::NothingChanges(name()));

@@ -96,6 +96,8 @@ pub(crate) struct Context {
     pub(crate) spilt: Spilt,
     /// Whether the answer in hand is not passed on, because somebody else is asked.
     pub(crate) repeats: bool,
+    /// Whether a connection that had served others was closed before its answer.
+    pub(crate) was_stale: bool,
     /// Tries for which there was no local port.
     pub(crate) without_port: usize,
     /// Bytes of body received.
@@ -258,6 +260,7 @@ impl Context {
             permit: None,
             spilt: Spilt::default(),
             repeats: false,
+            was_stale: false,
             without_port: 0,
             body_received: 0,
             fault: None,

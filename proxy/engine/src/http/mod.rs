@@ -271,13 +271,16 @@ impl ProxyHttp for Phases {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         context: &mut Self::CTX,
     ) -> Result<()> {
         deadlines::is_asked(session, context);
         let length = body.as_ref().map_or(0, Bytes::len);
-        if length > 0 {
+        if length > 0 || end {
             outcome::was_sent_more(context);
+        }
+        if end {
+            overload::sent(context);
         }
         context.body_received += length as u64;
         let limit = context.route().and_then(|route| route.body_limit).filter(|_| !context.inner);

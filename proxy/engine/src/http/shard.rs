@@ -65,6 +65,11 @@ pub(super) fn among(head: &RequestHeader, context: &Context) -> Option<Members> 
 }
 
 impl Chosen {
+    /// The shard, if it is one of this upstream.
+    pub(super) fn shard_of(&self, upstream: UpstreamId) -> Option<&Arc<Shard>> {
+        self.placed.as_ref().filter(|_| self.upstream == upstream).map(|placed| &placed.shard)
+    }
+
     /// The shard, with the number of the mapping.
     pub(super) fn shard(&self) -> Option<(&Arc<Shard>, u64)> {
         self.placed.as_ref().map(|placed| (&placed.shard, placed.epoch))

@@ -28,7 +28,6 @@ use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
 use crate::http::concurrency::Limit;
-use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
@@ -263,9 +262,8 @@ fn assemble_upstream(
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
     let maker = Maker { source: &source, resident, now };
-    let service = resident.service(&upstream.name, &upstream.overload);
     Upstream {
-        guard: Guard::new(service, &upstream.overload),
+        guard: maker.guard(None),
         part: LivePart::new(upstream.endpoints.clone(), maker),
         sharding: maker.sharding(key, found),
         file: EndpointsFile::of(upstream),

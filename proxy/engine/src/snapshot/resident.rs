@@ -67,7 +67,7 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
-    services: Mutex<HashMap<Box<str>, Arc<Service>>>,
+    services: Mutex<HashMap<ServiceKey, Arc<Service>>>,
     /// The sessions that endpoints of each service have begun.
     learned: Mutex<HashMap<Box<str>, Arc<Learned>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
@@ -80,6 +80,9 @@ pub(crate) struct Resident {
 
 /// An endpoint is its upstream and its address.
 type EndpointKey = (Box<str>, Address);
+
+/// An upstream, or a shard of it.
+type ServiceKey = (Box<str>, Option<Box<str>>);
 
 /// A shard is its upstream and its name.
 type ShardKey = (Box<str>, Box<str>);
@@ -137,10 +140,14 @@ impl Resident {
         Arc::clone(self.shards.lock().entry((upstream.into(), name.into())).or_default())
     }
 
-    /// What is known of the service of this name as a whole, new or known already.
-    pub(crate) fn service(&self, name: &str, plan: &OverloadPlan) -> Arc<Service> {
+    /// What is known of an upstream, or of one of its shards, as a whole, new or known already.
+    pub(crate) fn service(
+        &self,
+        (upstream, shard): (&str, Option<&str>),
+        plan: &OverloadPlan,
+    ) -> Arc<Service> {
         let mut services = self.services.lock();
-        let service = services.entry(name.into());
+        let service = services.entry((upstream.into(), shard.map(Into::into)));
         Arc::clone(service.or_insert_with(|| Arc::new(Service::new(plan))))
     }
 

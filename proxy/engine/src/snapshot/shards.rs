@@ -25,6 +25,7 @@ use super::resident::Resident;
 use super::sticky::{Places, Stays};
 use super::{pools, sticky};
 use crate::adapt;
+use crate::http::overload::Guard;
 use crate::metrics::ShardCounters;
 pub(crate) use made::Made;
 use made::told;
@@ -136,6 +137,8 @@ pub(crate) struct Shard {
     pub(crate) counters: Arc<ShardCounters>,
     /// What stands for it, where clients say where they stay. The first is what they are told.
     pub(crate) tokens: Vec<Box<str>>,
+    /// What keeps it from being asked for more than it can do: others are not sent away for it.
+    pub(crate) guard: Arc<Guard>,
 }
 
 /// With what parts are made.
@@ -177,6 +180,13 @@ impl Maker<'_> {
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
         let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
         Part { all: self.group(&all), primaries, plans: endpoints.into() }
+    }
+
+    /// What keeps the upstream, or one of its shards, from being asked for more than it can do.
+    pub(super) fn guard(self, shard: Option<&str>) -> Arc<Guard> {
+        let plan = &self.source.plan;
+        let service = self.resident.service((&plan.name, shard), &plan.overload);
+        Guard::new(service, &plan.overload)
     }
 
     fn group(self, endpoints: &[&EndpointPlan]) -> Group {
@@ -261,6 +271,7 @@ impl Maker<'_> {
                 part: LivePart::new(shard.endpoints.clone(), self),
                 counters: self.resident.shard(&upstream.name, &shard.name),
                 tokens: sticky.map_or_else(Vec::new, |sticky| sticky.of_shard(&shard.name)),
+                guard: self.guard(Some(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();

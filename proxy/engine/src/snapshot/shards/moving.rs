@@ -102,11 +102,6 @@ impl Epoch {
         Placed { shard: Arc::clone(shard), epoch: self.number, otherwise: None }
     }
 
-    /// The shard that a key has.
-    pub(crate) fn shard(&self, key: &[u8]) -> Option<&Arc<Shard>> {
-        self.at(self.map.shard(key))
-    }
-
     fn at(&self, place: Option<usize>) -> Option<&Arc<Shard>> {
         self.shards.get(place?)
     }

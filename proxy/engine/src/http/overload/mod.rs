@@ -22,6 +22,7 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::shard;
 use counters::Counters;
 
 /// What is known of a service as a whole. Outlives snapshots.
@@ -146,6 +147,10 @@ pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
     context.permit = Some(match guard.service.gate.enter(guard.ceiling) {
         true => guard.admitted(),
+        // Whoever has a client goes first.
+        false if shard::is_beside(context) => {
+            return Err(wait::shed(context, "what is asked for comparison does not wait"));
+        }
         false => wait::wait(session, &guard, context).await?,
     });
     Ok(())

@@ -84,7 +84,7 @@ async fn gone(session: &mut Session, is_inner: bool) {
     drop(session.downstream_session.read_body_or_idle(true).await);
 }
 
-fn shed(context: &Context, why: &str) -> Fault {
+pub(super) fn shed(context: &Context, why: &str) -> Fault {
     let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
     let name = upstream.map_or("-", |upstream| &*upstream.plan.name);
     later(format!("upstream `{name}` has as many requests as it can work at: {why}"), COME_BACK)

@@ -58,7 +58,9 @@ pub use patience::{Deadline, eventually};
 pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
-pub use scenario::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
+pub use scenario::{
+    Agreement, Figures, Moved, beside_nginx, ip_hash_beside_nginx, mapping_figures,
+};
 pub use scenario::{Balancer, Failure, FailureCost, one_of_ten};
 pub use scenario::{
     Bomb, Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, UNPACK, Unpacked,

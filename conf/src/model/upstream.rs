@@ -13,6 +13,7 @@ use super::health::{HealthOrPath, Outliers, OutliersOrOff};
 use super::overload::{AtOnce, Breaker, Percent, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
+use super::spill::Spill;
 use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::table::Table;
@@ -100,6 +101,8 @@ model! {
         /// A file with more endpoints, one in a line, perhaps with `weight=2` behind it; `#` begins a comment. It is read again when it
         /// changes; a file with mistakes, or whose last line has no end, leaves the last good one in force.
         pub endpoints_file: Option<At<PathBuf>> = None,
+        /// Where requests go that it has no room for: the name of another upstream, or a table.
+        pub spill: Option<OrText<Spill>> = None,
     }
 }
 
@@ -139,6 +142,7 @@ impl Upstream {
             panic: Percent::clamped(50),
             resolve: Resolve::default(),
             endpoints_file: None,
+            spill: None,
         }
     }
 }

@@ -151,7 +151,7 @@ fn without_a_key_the_client_decides_or_the_request_is_refused() {
 }
 
 /// An address at which nobody listens, as long as what comes with it lives: the port is taken at another address.
-fn nobody() -> (std::net::TcpListener, String) {
+pub(crate) fn nobody() -> (std::net::TcpListener, String) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     (taken, format!("127.0.0.2:{port}"))

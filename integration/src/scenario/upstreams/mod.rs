@@ -6,6 +6,7 @@ mod hot;
 mod keep_alive;
 mod mapping;
 mod nginx_hash;
+mod nginx_ip_hash;
 mod reshard;
 
 pub use crowd::{Overloaded, Storm, overload, storm};
@@ -13,4 +14,5 @@ pub use failures::{Balancer, Failure, FailureCost, one_of_ten};
 pub use hot::{Heat, heat};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};
+pub use nginx_ip_hash::ip_hash_beside_nginx;
 pub use reshard::{Faults, Resharded, resharded};

@@ -41,6 +41,7 @@ mod rules;
 pub(crate) mod select;
 mod set_cookie;
 mod shard;
+mod spill;
 mod sticky;
 mod streamed;
 pub(crate) mod upgrade;
@@ -220,9 +221,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         context: &mut Self::CTX,
     ) -> Result<Box<HttpPeer>> {
-        overload::enter(session, context).await.map_err(|fault| context.fail(fault))?;
-        let peer =
-            select::select(session.req_header(), context).map_err(|fault| context.fail(fault))?;
+        let peer = spill::select(session, context).await.map_err(|fault| context.fail(fault))?;
         deadlines::is_passed_on(session, context);
         Ok(peer)
     }
@@ -236,6 +235,7 @@ impl ProxyHttp for Phases {
         _digest: Option<&Digest>,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        context.spilt.was_connected = true;
         if reused {
             context.resident.metrics.upstream_reuses.add();
         }

@@ -261,7 +261,7 @@ fn assemble_upstream(
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
     let authorities = authorities_of(upstream, found);
-    let source = Arc::new(Source { plan: Arc::new(upstream.clone()), authorities });
+    let source = Source::new(upstream, authorities, resident);
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
     let maker = Maker { source: &source, resident, now };
@@ -357,5 +357,5 @@ fn is_sent_header(variable: &Variable) -> bool {
 
 /// Whether `variable` can only be told while the upstream's head is at hand.
 fn is_upstream_header(variable: &Variable) -> bool {
-    matches!(variable, Variable::UpstreamHeader(_))
+    matches!(variable, Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_))
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget, OverloadPlan};
-use switchback_upstream::{Address, Endpoint};
+use switchback_upstream::{Address, Endpoint, Learned};
 use tokio::sync::Notify;
 
 use super::shards::Epochs;
@@ -68,6 +68,8 @@ pub(crate) struct Resident {
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
     services: Mutex<HashMap<Box<str>, Arc<Service>>>,
+    /// The sessions that endpoints of each service have begun.
+    learned: Mutex<HashMap<Box<str>, Arc<Learned>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.
@@ -142,6 +144,11 @@ impl Resident {
         Arc::clone(service.or_insert_with(|| Arc::new(Service::new(plan))))
     }
 
+    /// The sessions that endpoints of this service have begun.
+    pub(crate) fn learned(&self, upstream: &str) -> Arc<Learned> {
+        Arc::clone(self.learned.lock().entry(upstream.into()).or_default())
+    }
+
     /// The writer of `target`, new or open already.
     ///
     /// # Errors
@@ -161,6 +168,7 @@ impl Resident {
         self.forget_endpoints();
         self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
         self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
+        self.learned.lock().retain(|_, learned| Arc::strong_count(learned) > 1);
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -22,7 +22,7 @@ use switchback_value::{Piece, Template};
 
 use super::live::{LivePart, Source};
 use super::resident::Resident;
-use super::sticky::Sticky;
+use super::sticky::{Places, Stays};
 use super::{pools, sticky};
 use crate::adapt;
 use crate::metrics::ShardCounters;
@@ -42,6 +42,8 @@ pub(crate) struct Group {
     pub(crate) peers: Box<[HttpPeer]>,
     /// Which of them a tenant has, where that is not all.
     pub(crate) shuffle: Option<Shuffle>,
+    /// What stands for each of them, where that is said.
+    pub(crate) stays: Option<Stays>,
 }
 
 /// The endpoints of an upstream, or of one of its shards, as they are at some moment.
@@ -53,8 +55,6 @@ pub(crate) struct Part {
     all: Group,
     /// Those that have what is written; `None` where that is all.
     primaries: Option<Group>,
-    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
-    pub(crate) sticky: Option<Box<Sticky>>,
 }
 
 /// An upstream whose keys are divided.
@@ -121,6 +121,8 @@ pub(crate) struct Epoch {
     pub(crate) moving: Option<Arc<Moving>>,
     map: ShardMap,
     made: Arc<Made>,
+    /// What stands for each of the shards, where clients say where they stay.
+    places: Arc<Places>,
 }
 
 /// A part of an upstream that owns some of its keys.
@@ -132,6 +134,8 @@ pub(crate) struct Shard {
     pub(crate) part: LivePart,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
+    /// What stands for it, where clients say where they stay. The first is what they are told.
+    pub(crate) tokens: Vec<Box<str>>,
 }
 
 /// With what parts are made.
@@ -172,8 +176,7 @@ impl Maker<'_> {
         let all: Vec<_> = endpoints.iter().collect();
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
         let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
-        let sticky = sticky::assemble(&self.source.plan, &endpoints, self.resident);
-        Part { all: self.group(&all), primaries, sticky, plans: endpoints.into() }
+        Part { all: self.group(&all), primaries, plans: endpoints.into() }
     }
 
     fn group(self, endpoints: &[&EndpointPlan]) -> Group {
@@ -190,7 +193,12 @@ impl Maker<'_> {
         // Of fewer, everybody has all.
         let shuffle =
             take.and_then(|take| Shuffle::new(names.iter().map(|name| &**name), take).ok());
-        Group { pool: pools::assemble(upstream, endpoints, (resident, now)), peers, shuffle }
+        Group {
+            pool: pools::assemble(upstream, endpoints, (resident, now)),
+            peers,
+            shuffle,
+            stays: source.sticky.as_ref().and_then(|sticky| sticky.stays(endpoints)),
+        }
     }
 
     /// The shards of an upstream that has them.
@@ -246,16 +254,19 @@ impl Maker<'_> {
                 return None;
             }
         };
+        let sticky = self.source.sticky.as_ref();
         let shard = |shard: &ShardPlan| {
             Arc::new(Shard {
                 name: Arc::from(&*shard.name),
                 part: LivePart::new(shard.endpoints.clone(), self),
                 counters: self.resident.shard(&upstream.name, &shard.name),
+                tokens: sticky.map_or_else(Vec::new, |sticky| sticky.of_shard(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
         let number = self.resident.epochs.number(&upstream.name, &made);
-        Some((Epoch { number, shards, moving: None, map, made }, file))
+        let places = Arc::new(sticky::places(&shards));
+        Some((Epoch { number, shards, moving: None, map, made, places }, file))
     }
 }
 
@@ -263,7 +274,13 @@ impl Epoch {
     /// The same mapping while keys move to another, or do not.
     fn with(&self, moving: Option<Arc<Moving>>) -> Self {
         let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
-        Self { number: self.number, shards, moving, map: self.map.clone(), made }
+        let (map, places) = (self.map.clone(), Arc::clone(&self.places));
+        Self { number: self.number, shards, moving, map, made, places }
+    }
+
+    /// The shard that this stands for.
+    pub(crate) fn named(&self, token: &[u8]) -> Option<&Arc<Shard>> {
+        self.shards.get(*self.places.get(token)?)
     }
 
     /// All its parts, those of shards to be included.
@@ -302,7 +319,8 @@ impl Sharding {
         });
         match map {
             Ok((map, made)) => {
-                let shards = Arc::clone(&self.epoch.load().shards);
+                let now = self.epoch.load();
+                let (shards, places) = (Arc::clone(&now.shards), Arc::clone(&now.places));
                 let number = resident.epochs.number(&self.upstream, &made);
                 resident.epochs.begin(&self.upstream, number, &made);
                 tracing::info!(
@@ -310,7 +328,8 @@ impl Sharding {
                     epoch = number,
                     "the table of shards was read again"
                 );
-                self.epoch.store(Arc::new(Epoch { number, shards, moving: None, map, made }));
+                let epoch = Epoch { number, shards, moving: None, map, made, places };
+                self.epoch.store(Arc::new(epoch));
             }
             Err(wrong) => {
                 let Some(first) = wrong.first() else { return };

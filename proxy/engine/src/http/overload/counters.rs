@@ -18,6 +18,8 @@ pub(crate) struct Counters {
     pub(super) waited: Counter,
     /// Requests that were sent away.
     pub(super) shed: Counter,
+    /// Requests that went to another service.
+    pub(crate) spilt: Counter,
     /// Times that a breaker opened.
     pub(super) breaker_opened: Counter,
     /// Tries for which this machine had no port left.
@@ -102,6 +104,7 @@ pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
             sample(out, name, &label(upstream), value);
         }
     }
+    spilt(out, upstreams);
     for (name, help, level) in LEVELS {
         metrics::header(out, (name, help, "gauge"));
         for upstream in upstreams {
@@ -112,12 +115,29 @@ pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
     }
 }
 
+fn spilt(out: &mut String, upstreams: &[Upstream]) {
+    let name = "upstream_spilt_total";
+    let help = "Requests that another upstream had because this one had no room, or nobody.";
+    let to = |upstream: &Upstream| upstreams.get(upstream.plan.spill?.to.0 as usize);
+    let all = upstreams.iter().filter_map(|upstream| Some((upstream, to(upstream)?)));
+    for (place, (upstream, to)) in all.enumerate() {
+        if place == 0 {
+            metrics::header(out, (name, help, "counter"));
+        }
+        let labels = format!("{},to=\"{}\"", label(upstream), escaped(to));
+        sample(out, name, &labels, upstream.guard.service.counters.spilt.value());
+    }
+}
+
 fn sample(out: &mut String, name: &str, labels: &str, value: u64) {
     // Writing to a String cannot fail.
     let _ = writeln!(out, "switchback_{name}{{{labels}}} {value}");
 }
 
 fn label(upstream: &Upstream) -> String {
-    let name = upstream.plan.name.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("upstream=\"{name}\"")
+    format!("upstream=\"{}\"", escaped(upstream))
+}
+
+fn escaped(upstream: &Upstream) -> String {
+    upstream.plan.name.replace('\\', "\\\\").replace('"', "\\\"")
 }

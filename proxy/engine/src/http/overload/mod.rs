@@ -23,6 +23,7 @@ use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::shard;
+use super::spill::{self, Why};
 use counters::Counters;
 
 /// What is known of a service as a whole. Outlives snapshots.
@@ -143,17 +144,22 @@ pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Resul
     if context.permit.is_some() {
         return Ok(());
     }
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
-    context.permit = Some(match guard.service.gate.enter(guard.ceiling) {
-        true => guard.admitted(),
-        // Whoever has a client goes first.
-        false if shard::is_beside(context) => {
+    loop {
+        let Some(guard) = guard(context) else { return Ok(()) };
+        let has_room = guard.service.gate.enter(guard.ceiling);
+        if !has_room && shard::is_beside(context) {
+            // Whoever has a client goes first.
             return Err(wait::shed(context, "what is asked for comparison does not wait"));
         }
-        false => wait::wait(session, &guard, context).await?,
-    });
-    Ok(())
+        if !has_room && spill::over(Why::Full, context) && spill::turns(context) {
+            continue;
+        }
+        context.permit = Some(match has_room {
+            true => guard.admitted(),
+            false => wait::wait(session, &guard, context).await?,
+        });
+        return Ok(());
+    }
 }
 
 /// What a try has come to. A service whose limit is found by watching it has done its part when the head is here: how long a
@@ -190,7 +196,7 @@ fn judge(outcome: Outcome, endpoint: &InFlight, guard: &Guard, now: Instant) {
 /// Whether the answer is one that may be followed by another try.
 fn is_repeated(outcome: Outcome, context: &Context) -> bool {
     let Outcome::Answered { status, .. } = outcome else { return false };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.is_some_and(|upstream| {
         upstream.plan.overload.retry.statuses.iter().any(|known| known.as_u16() == status)
     })
@@ -210,7 +216,7 @@ fn failed(outcome: Outcome) -> Option<bool> {
 }
 
 fn guard(context: &Context) -> Option<Arc<Guard>> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.map(|upstream| Arc::clone(&upstream.guard))
 }
 
@@ -221,7 +227,7 @@ pub(super) fn later(reason: String, after: Duration) -> Fault {
 
 /// How important the request is.
 fn class(session: &Session, context: &Context) -> Class {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let template = upstream.and_then(|upstream| upstream.plan.overload.priority.as_ref());
     template.map_or_else(Class::default, |template| {
         let mut text = Vec::new();

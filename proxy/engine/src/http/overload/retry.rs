@@ -167,7 +167,7 @@ fn may_repeat(session: &Session) -> bool {
 }
 
 fn guarded(context: &Context) -> Option<&switchback_conf::plan::RetryPlan> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.map(|upstream| &upstream.plan.overload.retry)
 }
 

@@ -85,7 +85,7 @@ async fn gone(session: &mut Session, is_inner: bool) {
 }
 
 pub(super) fn shed(context: &Context, why: &str) -> Fault {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let name = upstream.map_or("-", |upstream| &*upstream.plan.name);
     later(format!("upstream `{name}` has as many requests as it can work at: {why}"), COME_BACK)
 }

@@ -157,6 +157,9 @@ pub(crate) fn begin(request: &RequestHeader, status: StatusCode, context: &mut C
     let part = shard.part.load();
     let placed = Some(Placed { shard, epoch, otherwise: None });
     beside.chosen = Some(Chosen { part, placed, is_turning: false, ..chosen });
+    // Whatever is there: what another service says is nothing to compare.
+    beside.spilt = context.spilt;
+    beside.spilt.was_connected = true;
     fetcher.ask_beside(request, Box::new(beside), PATIENCE);
     context.comparing = Some(Half::new(&pair, false, status));
 }

@@ -89,8 +89,7 @@ impl Epoch {
     pub(crate) fn place(&self, key: &[u8], only_reads: bool) -> Option<Placed> {
         let at = self.map.shard(key);
         let owner = self.at(at);
-        let stay =
-            || Some(Placed { shard: Arc::clone(owner?), epoch: self.number, otherwise: None });
+        let stay = || owner.map(|owner| self.stay(owner));
         let Some(moving) = &self.moving else { return stay() };
         let hash = hash(key);
         let next_at = moving.to.map.shard(key);
@@ -121,6 +120,11 @@ impl Epoch {
                 hash,
             }),
         })
+    }
+
+    /// A request that this shard has, and no other.
+    pub(crate) fn stay(&self, shard: &Arc<Shard>) -> Placed {
+        Placed { shard: Arc::clone(shard), epoch: self.number, otherwise: None }
     }
 
     fn at(&self, place: Option<usize>) -> Option<&Arc<Shard>> {

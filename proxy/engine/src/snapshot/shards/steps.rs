@@ -154,7 +154,7 @@ fn next(
     }
     let mut found = Vec::new();
     let authorities = authorities_of(to, &mut found);
-    let source = Arc::new(Source { plan: Arc::new(to.clone()), authorities });
+    let source = Source::new(to, authorities, resident);
     let maker = Maker { source: &source, resident, now: Some(Instant::now()) };
     let Some((next, _)) = maker.epoch(&mut found) else { return Err(ReshardError::Wrong(found)) };
     if next.made == now.made {

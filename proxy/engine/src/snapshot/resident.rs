@@ -29,6 +29,9 @@ use crate::purge::Relay;
 use crate::request_id::RequestIds;
 use crate::resolve::names::Names;
 
+/// An upstream, or one of its shards.
+type PartName = (Box<str>, Option<Box<str>>);
+
 /// The one owner of everything that survives a reload.
 #[derive(Debug, Default)]
 pub(crate) struct Resident {
@@ -67,7 +70,7 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
-    services: Mutex<HashMap<(Box<str>, Option<Box<str>>), Arc<Service>>>,
+    services: Mutex<HashMap<PartName, Arc<Service>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.

@@ -1,5 +1,6 @@
 //! Endpoints that are chosen among before any of the next tier is.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -186,7 +187,12 @@ fn is_lighter(
         let busy = u64::from(member.endpoint.load().in_flight()) + u64::from(member.weight);
         u128::from(busy) * u128::from(latency) * u128::from(of_other)
     };
-    cost(one, mine, other.weight) < cost(other, theirs, one.weight)
+    match cost(one, mine, other.weight).cmp(&cost(other, theirs, one.weight)) {
+        Ordering::Less => true,
+        // What has been in flight for long without a word may never be answered.
+        Ordering::Equal => one.endpoint.load().silence(now) < other.endpoint.load().silence(now),
+        Ordering::Greater => false,
+    }
 }
 
 /// The latencies of both, or 1 where they do not count: also while one of them is unknown.

@@ -92,6 +92,7 @@ Whole files stand in `examples/`:
 | `negotiation.toml` | Brotli, zstd and gzip by what each client takes |
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `sharded.toml` | users in shards with replicas, ranges of keys, tenants that share few endpoints |
+| `sessions.toml` | visitors who stay in a shard by a signed cookie, or where an application has begun their session |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;

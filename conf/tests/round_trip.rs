@@ -16,20 +16,20 @@ use switchback_conf::model::{
     Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
     Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
     Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Health, Heuristic, HotKeys,
-    Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Limits,
-    Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name, NameServer,
-    OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent, Proxy, ProxyProtocol, ProxySource,
-    Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn, Rotate, Route, RouteTimeouts,
-    SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, StaleOn, StatusRanges,
-    Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets, Timeouts, Tolerance, TtlKey,
-    UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers, Zone, ZoneDisk,
-    ZonePurge,
+    Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Learn,
+    Limits, Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name,
+    NameServer, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent, Proxy, ProxyProtocol,
+    ProxySource, Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn, Rotate, Route,
+    RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, Spill,
+    StaleOn, StatusRanges, Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets, Timeouts,
+    Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
+    Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
     ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
-    MessageFormat, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample, Symlinks,
-    SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    MessageFormat, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample, StickyTo,
+    Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -784,6 +784,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         option::of(at(name())),
         hot_keys,
         option::of(at(sticky())),
+        option::of(spill()),
     );
     let tls = (option::of(at(text())), option::of(at(path())), any::<bool>())
         .prop_map(|(server_name, ca, verify)| UpstreamTls { server_name, ca, verify });
@@ -798,7 +799,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
     let rest = (any::<u32>(), choosing, merged);
     (endpoints, protocol, tls, times, (rest, watched())).prop_map(
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), (rest, watched))| {
-            let (tries, (balance, slow_start, zone, hot_keys, sticky), (sharding, overload)) = rest;
+            let (tries, choosing, (sharding, overload)) = rest;
+            let (balance, slow_start, zone, hot_keys, sticky, spill) = choosing;
             let Upstream { retry, breaker, concurrency, queue, priority, source, .. } = overload;
             Upstream {
                 endpoints,
@@ -813,6 +815,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 zone,
                 hot_keys,
                 sticky,
+                spill,
                 retry,
                 breaker,
                 concurrency,
@@ -850,21 +853,41 @@ fn endpoint() -> impl Strategy<Value = OrText<Endpoint>> {
     )
 }
 
+fn spill() -> impl Strategy<Value = OrText<Spill>> {
+    let at_most = option::of(at(any::<u32>().prop_map(Count::clamped)));
+    (at(name()), at_most, any::<bool>())
+        .prop_map(|(to, at, unavailable)| OrText(Spill { to, at, unavailable }))
+}
+
 fn sticky() -> impl Strategy<Value = Sticky> {
-    let secret = option::of(at(template().prop_map(Text::Template)));
+    let secrets = vec(at(template().prop_map(Text::Template)), 0..3).prop_map(OneOrMany);
+    let secret = option::of(at(secrets));
     let cookie = (option::of(at(text())), secret, option::of(at(milliseconds())), at(text()));
     let same_site = select(vec![SameSite::Strict, SameSite::Lax, SameSite::None]);
     let flags = (same_site, any::<bool>(), option::of(any::<bool>()));
-    (cookie, flags, option::of(at(template()))).prop_map(
-        |((cookie, secret, max_age, path), (same_site, http_only, secure), route)| Sticky {
-            cookie,
-            secret,
-            max_age,
-            path,
-            same_site,
-            http_only,
-            secure,
-            route,
+    let to = option::of(at(select(vec![StickyTo::Endpoint, StickyTo::Shard])));
+    let templates = || at(vec(at(template()), 0..3).prop_map(OneOrMany));
+    let learn =
+        (templates(), templates(), any::<u32>(), timeout()).prop_map(|(from, by, most, forget)| {
+            Learn { from, by, most: Count::clamped(most), forget }
+        });
+    let others = (option::of(at(template())), option::of(at(learn)));
+    (cookie, flags, (to, option::of(at(any::<bool>()))), others).prop_map(
+        |(own, (same_site, http_only, secure), (to, before_key), (route, learn))| {
+            let (cookie, secret, max_age, path) = own;
+            Sticky {
+                cookie,
+                secret,
+                max_age,
+                path,
+                same_site,
+                http_only,
+                secure,
+                to,
+                before_key,
+                route,
+                learn,
+            }
         },
     )
 }

@@ -58,7 +58,9 @@ pub use patience::{Deadline, eventually};
 pub use peer::{Peer, Tool};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
-pub use scenario::{Agreement, Figures, Moved, beside_nginx, mapping_figures};
+pub use scenario::{
+    Agreement, Figures, Moved, beside_nginx, ip_hash_beside_nginx, mapping_figures,
+};
 pub use scenario::{Balancer, Failure, FailureCost, one_of_ten};
 pub use scenario::{
     Bomb, Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, UNPACK, Unpacked,
@@ -77,11 +79,12 @@ pub use scenario::{
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
 };
+pub use scenario::{Faults, Resharded, resharded};
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
+pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
 };
-pub use scenario::{Overloaded, Storm, overload, storm};
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -139,6 +139,8 @@ codes! {
     ShardUnfit = 360,
     /// Ranges of keys that overlap, leave a gap, or are none.
     ShardRanges = 361,
+    /// Upstreams that spill to one another in a circle, or to one that cannot have what spills.
+    SpillUnfit = 370,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.

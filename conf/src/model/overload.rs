@@ -49,11 +49,12 @@ model! {
 }
 
 model! {
-    /// Who waits where a service has as many requests as it may have. Others are answered with 503 and `Retry-After`. When the
-    /// queue has not been empty for a while, those who came last are served first, and those who waited long not at all.
+    /// Who waits where a service has as many requests as it may have. Others are answered with 503 and `Retry-After`. All are served
+    /// in turn, as long as they can be in time. When the queue is full, or somebody has waited for three quarters of `wait`, they
+    /// cannot: then those who came last are served first, and those who waited for half as long as an answer takes not at all.
     pub struct Queue: Default {
         /// So many wait; 0 is nobody.
-        pub most: Count<0, 100_000> = Count::clamped(100),
+        pub most: Count<0, 100_000> = Count::clamped(1000),
         /// The longest that one waits.
         pub wait: Timeout = Timeout::seconds(1),
     }

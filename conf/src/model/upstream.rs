@@ -13,6 +13,7 @@ use super::health::{HealthOrPath, Outliers, OutliersOrOff};
 use super::overload::{AtOnce, Breaker, Percent, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
+use super::spill::Spill;
 use super::sticky::Sticky;
 use super::switch::OrOn;
 use super::table::Table;
@@ -73,11 +74,11 @@ model! {
         pub retry: Retry = Retry::default(),
         /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
         pub breaker: Option<At<OrOn<Breaker>>> = None,
-        /// How many requests it may have at once: a number; `"adaptive"`, as many as it can work at, which is found by watching
-        /// how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts until its answer is
-        /// over, or for `"adaptive"`, until it begins. `"adaptive"` is for services whose limit nobody knows: while it still learns,
-        /// it may send away more than it must.
-        pub concurrency: At<AtOnce> = At::from(AtOnce::Off),
+        /// How many requests it may have at once, or each of its shards: a number; `"adaptive"`, as many as it can work at, which
+        /// is found by watching how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts
+        /// until its answer is over. For `"adaptive"` it counts from when all of it was sent until its answer begins: neither who
+        /// uploads slowly nor who reads slowly keeps others waiting.
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
         /// Who waits where it has as many as it may have.
         pub queue: Option<At<Queue>> = None,
         /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
@@ -100,6 +101,8 @@ model! {
         /// A file with more endpoints, one in a line, perhaps with `weight=2` behind it; `#` begins a comment. It is read again when it
         /// changes; a file with mistakes, or whose last line has no end, leaves the last good one in force.
         pub endpoints_file: Option<At<PathBuf>> = None,
+        /// Where requests go that it has no room for: the name of another upstream, or a table.
+        pub spill: Option<OrText<Spill>> = None,
     }
 }
 
@@ -129,7 +132,7 @@ impl Upstream {
             sticky: None,
             retry: Retry::default(),
             breaker: None,
-            concurrency: At::from(AtOnce::Off),
+            concurrency: At::from(AtOnce::Adaptive),
             queue: None,
             priority: None,
             source: Vec::new(),
@@ -139,6 +142,7 @@ impl Upstream {
             panic: Percent::clamped(50),
             resolve: Resolve::default(),
             endpoints_file: None,
+            spill: None,
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer,
 use crate::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointRole, Facility, ImageFormat,
     KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OtherPeers, ProbeKind, ProxyVersion,
-    RangeOf, SameSite, Symlinks, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    RangeOf, SameSite, StickyTo, Symlinks, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -61,6 +61,7 @@ words!(ImageFormat, "a format that images are made in": "avif" = Avif, "webp" = 
 words!(ImageMode, "when images are made": "background" = Background, "inline" = Inline);
 words!(Symlinks, "what to do with symbolic links": "beneath" = Beneath, "never" = Never);
 words!(SameSite, "a value of `SameSite`": "strict" = Strict, "lax" = Lax, "none" = None);
+words!(StickyTo, "what a visitor stays with": "endpoint" = Endpoint, "shard" = Shard);
 words!(OtherPeers, "what to do with other connections": "close" = Close, "plain" = Plain);
 words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(BalanceBy, "a way to balance": "p2c" = P2c, "round_robin" = RoundRobin, "least_requests" = LeastRequests,

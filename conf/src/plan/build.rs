@@ -7,7 +7,7 @@ use std::path::Path;
 use super::maps::{self, Maps};
 use super::{
     ListenerId, Plan, UpstreamId, UpstreamPlan, ZoneId, ZonePlan, dictionary, encoders, listeners,
-    logs, process, sites, upstreams, zones,
+    logs, process, sites, spill, upstreams, zones,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -34,7 +34,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
     }
     let maps = maps::maps(config, &mut findings);
     let (listeners, listener_names) = listeners::listeners(config, &mut findings);
-    let (upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
+    let (mut upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
     let (zones, zone_names) = zones::zones(config, &mut findings);
     let names = Names {
         listeners: listener_names,
@@ -43,6 +43,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         zones: zone_names,
         zone_plans: &zones,
     };
+    spill::settle(&mut upstreams, &names, &mut findings);
     let (sites, routes) = sites::sites(config, &names, &mut findings);
     zones::check_use(config, &routes, &mut findings);
     let plan = Plan {

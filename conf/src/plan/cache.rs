@@ -352,7 +352,7 @@ fn no_store(
     let condition = findings.condition(text, captures)?;
     let comes_later = |variable: &Variable| {
         is_of_answer(variable)
-            && !matches!(variable, Variable::UpstreamHeader(_))
+            && !matches!(variable, Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_))
             && variable.name() != "upstream_status"
     };
     for variable in condition.variables() {

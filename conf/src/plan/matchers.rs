@@ -112,7 +112,7 @@ pub(super) fn is_late(variable: &Variable) -> bool {
 /// Whether a variable gets its value from an answer.
 pub(super) fn is_of_answer(variable: &Variable) -> bool {
     match variable {
-        Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
+        Variable::SentHeader(_) | Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_) => true,
         Variable::Known(known) => {
             const OTHERS: [&str; 6] = [
                 "status",

@@ -37,6 +37,7 @@ mod shard_keys;
 mod shards;
 mod sites;
 mod sockets;
+mod spill;
 mod sticky;
 mod texts;
 mod tls;
@@ -84,7 +85,8 @@ pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;
 pub use shards::{MappingBy, MappingPlan, MissingPlan, RangeOf, ShardPlan, ShardsPlan};
 pub use sockets::{KeepalivePlan, SocketPlan};
-pub use sticky::{StickyCookiePlan, StickyPlan};
+pub use spill::SpillPlan;
+pub use sticky::{LearnPlan, StickyCookiePlan, StickyPlan, StickyTo};
 pub use tolerate::Tolerances;
 pub use variants::VariantsPlan;
 pub use zones::{ZoneDiskPlan, ZonePlan};
@@ -551,6 +553,8 @@ pub struct UpstreamPlan {
     pub shards: Option<Arc<ShardsPlan>>,
     /// How many of its endpoints a tenant has.
     pub shuffle: Option<ShufflePlan>,
+    /// Where requests go that it has no room for.
+    pub spill: Option<SpillPlan>,
 }
 
 /// One address of a named service.

@@ -169,7 +169,7 @@ fn warn_of_late(
 /// Whether a variable has no value before there is an answer.
 fn is_of_answer(variable: &Variable) -> bool {
     match variable {
-        Variable::SentHeader(_) | Variable::UpstreamHeader(_) => true,
+        Variable::SentHeader(_) | Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_) => true,
         Variable::Known(known) => {
             matches!(known, Known::Status | Known::BytesSent | Known::BodyBytesSent)
         }

@@ -49,6 +49,8 @@ fn plan(name: &Name, upstream: &At<Upstream>, findings: &mut Findings<'_>) -> Up
         read_your_writes: plan_read_your_writes(upstream, findings),
         shards: shards::plan(upstream, findings),
         shuffle: shard_keys::plan_shuffle(upstream, findings),
+        // Told once all names are known.
+        spill: None,
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Variable {
     SentHeader(HeaderName),
     /// `$upstream_http_etag`: a header of the upstream's answer.
     UpstreamHeader(HeaderName),
+    /// `$upstream_cookie_session`: a cookie that the upstream's answer sets. The name is kept as written and meets any case.
+    UpstreamCookie(Box<str>),
     /// A capture of the route's path, counted from 0: `{id}` of its pattern, or a group of its regex, where `$1` is 0.
     Capture(u8),
     /// `$map_backend`: what a map makes of the request.
@@ -77,6 +79,7 @@ impl Variable {
             Self::JwtClaim(name) => member_name(JWT_CLAIM_PREFIX, name),
             Self::SentHeader(name) => member_name("sent_http_", &with_underscores(name)),
             Self::UpstreamHeader(name) => member_name("upstream_http_", &with_underscores(name)),
+            Self::UpstreamCookie(name) => member_name("upstream_cookie_", name),
             Self::Capture(index) => Cow::Owned((u16::from(*index) + 1).to_string()),
             Self::Map { name, .. } => member_name(MAP_PREFIX, name),
         }
@@ -140,7 +143,7 @@ const JWT_CLAIM_PREFIX: &str = "jwt_claim_";
 pub(crate) const MAP_PREFIX: &str = "map_";
 
 /// Every family, in the order of documentation.
-pub const FAMILIES: [Family; 8] = [
+pub const FAMILIES: [Family; 9] = [
     Family {
         prefix: "http_",
         doc: "A header of the request; dashes are written as underscores.",
@@ -177,6 +180,11 @@ pub const FAMILIES: [Family; 8] = [
         prefix: "upstream_http_",
         doc: "A header of the upstream's answer; dashes are written as underscores.",
         build: |name| header(name).map(Variable::UpstreamHeader),
+    },
+    Family {
+        prefix: "upstream_cookie_",
+        doc: "The value of a cookie that the upstream's answer sets; upper and lower case are alike.",
+        build: |name| Some(Variable::UpstreamCookie(name.into())),
     },
     Family {
         prefix: MAP_PREFIX,

@@ -41,8 +41,9 @@ pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{
-    Agreement, Balancer, Failure, FailureCost, Figures, Moved, Overloaded, Storm, beside_nginx,
-    mapping_figures, one_of_ten, overload, storm,
+    Agreement, Balancer, Failure, FailureCost, Faults, Figures, Heat, Moved, Overloaded, Resharded,
+    Storm, beside_nginx, heat, ip_hash_beside_nginx, mapping_figures, one_of_ten, overload,
+    resharded, storm,
 };
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,

@@ -187,6 +187,10 @@ mod smuggling;
 #[cfg(test)]
 mod socket_activation;
 #[cfg(test)]
+mod spill;
+#[cfg(test)]
+mod sticky;
+#[cfg(test)]
 mod timeouts;
 #[cfg(test)]
 mod tls;

@@ -123,6 +123,21 @@ fn sending(proxy: &Proxy, target: &str, priority: &str) -> Client {
 }
 
 #[test]
+fn who_still_sends_is_not_counted_where_the_limit_is_found() {
+    let (origin, gate) = held();
+    let proxy = Proxy::start(&before(&[&origin], ""));
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n");
+    origin.wait_for_heads(1);
+    assert_eq!(metric(&proxy, "upstream_in_flight{"), 0);
+    client.send("text");
+    wait_for(&proxy, "upstream_in_flight{", 1);
+    gate.pass();
+    client.response().expect_status(200);
+    wait_for(&proxy, "upstream_in_flight{", 0);
+}
+
+#[test]
 fn who_finds_no_room_waits_and_who_finds_no_place_to_wait_is_told_when_to_come_back() {
     let (origin, gate) = held();
     let lines = "concurrency = 1\nqueue = { most = 1, wait = \"1m\" }";

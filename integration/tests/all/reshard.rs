@@ -8,7 +8,7 @@ use std::thread;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use switchback_integration::{
-    Answer, Choice, Client, Config, Origin, Proxy, Step, get, request, site,
+    Answer, Choice, Client, Config, Origin, Proxy, Step, get, request, resharded, site,
 };
 
 /// What shards have stored, by path: each is a store of its own.
@@ -161,12 +161,24 @@ fn a_fifth_shard_takes_its_part_of_the_keys_under_load() {
         assert!(copied["bytes"].as_u64().unwrap() > 0, "{copied}");
         let seen = copied["keys_seen"].as_f64().unwrap();
         assert!((seen / KEYS as f64 - 1.0).abs() < 0.05, "{copied}");
+        // Of each shard, too: nobody has the keys of the new one yet, and it takes them from all others.
+        let of = |what: &str| -> Vec<f64> {
+            let all = copied["shards"].as_array().unwrap().iter();
+            all.map(|shard| shard[what].as_f64().unwrap()).collect()
+        };
+        let (had, to_have) = (of("keys_seen"), of("next_keys_seen"));
+        for seen in [&had, &to_have] {
+            assert!((seen.iter().sum::<f64>() / KEYS as f64 - 1.0).abs() < 0.05, "{copied}");
+        }
+        assert!(had[4] == 0.0 && to_have[4] > 20.0, "{copied}");
+        assert!((0..4).all(|shard| to_have[shard] < had[shard]), "{copied}");
         // An unchanged configuration, and the next one, leave it as it is.
         proxy.reload_as_written().expect_accepted();
         assert_eq!(step(&proxy, "status")["next_epoch"], json!(2));
         wait_for_reads(|| requests(&proxy), 200);
         let done = step(&proxy, "cutover");
         assert_eq!((&done["epoch"], &done["next_epoch"]), (&json!(2), &Value::Null));
+        assert_eq!(done["shards"][0]["keys_seen"], Value::Null);
         wait_for_reads(|| requests(&proxy), 400);
     });
     assert_eq!(wrong, 0, "of {read}");
@@ -209,6 +221,55 @@ fn what_is_written_while_keys_move_is_read_and_survives_an_abort() {
     assert_eq!(wrong, 0, "of {read}");
     proxy.reload(&before).expect_accepted();
     assert_eq!(step(&proxy, "status")["epoch"], json!(1));
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_or_misstated_while_keys_move() {
+    let found = resharded(500);
+    for faults in [&found.cutover, &found.abort] {
+        assert_eq!((faults.failed, faults.wrong), (0, 0), "{faults:?}");
+    }
+    assert_eq!((found.twice, found.lost, found.strays), (0, 0, 0), "{found:?}");
+    assert!((found.moved / found.ideal - 1.0).abs() < 0.05 && found.needless == 0.0, "{found:?}");
+    assert_eq!(found.misstated, [""; 0], "{}", found.told);
+}
+
+/// Nobody who reads a log or `X-Shard` takes one mapping for another.
+#[test]
+fn the_number_of_a_mapping_is_never_that_of_another() {
+    let mut shards: Vec<Shard> = (0..2).map(|_| shard()).collect();
+    let two = config(&shards);
+    let proxy = Proxy::start(&two);
+    let stands = |proxy: &Proxy| {
+        let told = step(proxy, "status");
+        (told["epoch"].as_u64().unwrap(), told["next_epoch"].as_u64())
+    };
+    shards.push(shard());
+    let three = config(&shards);
+    proxy.write(&three);
+    assert_eq!(step(&proxy, "plan")["next_epoch"], json!(2));
+    step(&proxy, "start");
+    assert_eq!(stands(&proxy), (1, Some(2)));
+    step(&proxy, "abort");
+    assert_eq!(stands(&proxy), (1, None));
+    // Another mapping than the one that was given up.
+    shards.push(shard());
+    proxy.write(&config(&shards));
+    assert_eq!(step(&proxy, "plan")["next_epoch"], json!(3));
+    step(&proxy, "start");
+    step(&proxy, "abort");
+    // Also one that comes without a resharding, and one that was in force before.
+    proxy.reload(&three).expect_accepted();
+    assert_eq!(stands(&proxy), (4, None));
+    proxy.reload(&two).expect_accepted();
+    assert_eq!(stands(&proxy), (5, None));
+    proxy.write(&three);
+    step(&proxy, "start");
+    proxy.reload_as_written().expect_accepted();
+    step(&proxy, "cutover");
+    assert_eq!(stands(&proxy), (6, None));
+    proxy.reload_as_written().expect_accepted();
+    assert_eq!(stands(&proxy), (6, None));
 }
 
 #[test]

@@ -3,8 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use switchback_integration::{
-    Config, Deadline, Origin, Proxy, Reply, Request, eventually, get, post, site, switchback,
+    Answer, Choice, Config, Deadline, Gate, Origin, Proxy, Reply, Request, Step, eventually, get,
+    post, site, switchback,
 };
+
+use crate::cache_disk::metric;
 
 /// Each answers with its name.
 fn origins<const N: usize>(names: [&str; N]) -> [Origin; N] {
@@ -151,7 +154,7 @@ fn without_a_key_the_client_decides_or_the_request_is_refused() {
 }
 
 /// An address at which nobody listens, as long as what comes with it lives: the port is taken at another address.
-fn nobody() -> (std::net::TcpListener, String) {
+pub(crate) fn nobody() -> (std::net::TcpListener, String) {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     (taken, format!("127.0.0.2:{port}"))
@@ -379,4 +382,43 @@ fn a_tenant_has_some_of_the_endpoints() {
     assert!(tenants.len() > 6, "hardly two have the same: {tenants:?}");
     let nameless: BTreeSet<String> = (0..16).map(|_| proxy.get("/").text()).collect();
     assert_eq!(nameless.len(), 2, "who has no name is a tenant, too");
+}
+
+#[test]
+fn a_shard_that_is_full_or_fails_sends_away_only_its_own_requests() {
+    let gate = Gate::new();
+    let door = gate.clone();
+    let slow = Choice::new(move |_| {
+        let ok = Step::send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        vec![Step::Wait(door.clone()), ok, Step::Next]
+    });
+    let origins = [
+        Origin::start().serve("*", Answer::Chosen(slow)),
+        Origin::start().serve("*", Reply::ok("b")),
+        Origin::start().serve("*", Reply::ok("broken").status(503)),
+    ];
+    let lines = "shard_by = \"{id}\"\nmapping = \"remainder\"\nconcurrency = 1\nqueue = { most = 0 }\nbreaker = { least = 5, open = \"1m\", longest = \"1m\" }";
+    let proxy = Proxy::start(&divided(lines, &shards(&origins)));
+    let mut first = proxy.client();
+    first.send(get(&user(0)).to_bytes());
+    origins[0].wait_for_heads(1);
+    let of = |name: &str, shard: &str| {
+        metric(&proxy, &format!("{name}{{upstream=\"app\",shard=\"{shard}\"}}"))
+    };
+    for id in [3, 6, 9] {
+        proxy.get(&user(id)).expect_status(503).expect_header("retry-after", "1");
+    }
+    for id in (2..32).step_by(3) {
+        proxy.get(&user(id)).expect_status(503);
+    }
+    for id in (1..31).step_by(3) {
+        proxy.get(&user(id)).expect_status(200).expect_body("b");
+    }
+    assert_eq!(origins[0].heads(), 1);
+    assert_eq!(origins[2].heads(), 5, "its breaker opened");
+    assert_eq!(["a", "b", "c"].map(|shard| of("upstream_shed_total", shard)), [3, 0, 0]);
+    assert_eq!(["a", "b", "c"].map(|shard| of("upstream_in_flight", shard)), [1, 0, 0]);
+    assert_eq!(["a", "b", "c"].map(|shard| of("upstream_breakers_open", shard)), [0, 0, 1]);
+    gate.pass();
+    first.response().expect_status(200);
 }

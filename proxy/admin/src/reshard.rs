@@ -82,6 +82,10 @@ pub struct Shard {
     pub share: f64,
     /// The part that it is to have.
     pub next_share: Option<f64>,
+    /// While keys move: different keys that were seen since it began and that it has, about.
+    pub keys_seen: Option<u64>,
+    /// Those that it is to have.
+    pub next_keys_seen: Option<u64>,
     /// Requests that it was sent.
     pub requests: u64,
     /// Those that it has not answered, or with a status from 500 on.
@@ -133,6 +137,8 @@ impl From<reshard::ReshardStatus> for Resharding {
             name: shard.name,
             share: shard.share,
             next_share: shard.next_share,
+            keys_seen: shard.keys_seen,
+            next_keys_seen: shard.next_keys_seen,
             requests: shard.requests,
             failures: shard.failures,
             bytes: shard.bytes,

@@ -86,6 +86,10 @@ pub struct ShardStatus {
     pub share: f64,
     /// The part that it is to have, while keys move.
     pub next_share: Option<f64>,
+    /// Different keys that were seen since keys move and that it has, about.
+    pub keys_seen: Option<u64>,
+    /// Those that it is to have.
+    pub next_keys_seen: Option<u64>,
     /// Requests that it was sent.
     pub requests: u64,
     /// Those that it has not answered, or with a status from 500 on.

@@ -11,7 +11,7 @@ mod pool;
 mod rotation;
 pub mod shard;
 
-pub use balance::{Ask, Balance, Load, Member, Outcome};
+pub use balance::{Ask, Balance, Learned, Load, Member, Memory, Outcome};
 pub use endpoint::{Address, Endpoint, Target};
 pub use pool::{Attempt, Choice, InFlight, Nobody, Pool, Settings};
 pub use rotation::Rotation;

@@ -15,6 +15,8 @@ pub struct Pool {
     members: Box<[Member]>,
     /// Those of the first are chosen while they can be.
     tiers: Box<[Tier]>,
+    /// How many of these are no backups.
+    usual: usize,
     settings: Settings,
     /// Whether breakers are asked.
     breaks: bool,
@@ -122,8 +124,10 @@ impl Pool {
             let indexes: Vec<u32> = indexes.map(|(index, _)| index).collect();
             Tier::new(settings.balance, &members, &indexes)
         };
+        let usual = tiers.iter().filter(|tier| **tier < Member::BACKUPS).count();
         let tiers = tiers.into_iter().map(tier).collect();
-        Self { endpoints, members, tiers, settings, breaks: false, guard: Guard::default() }
+        let guard = Guard::default();
+        Self { endpoints, members, tiers, usual, settings, breaks: false, guard }
     }
 
     /// The same, passing over endpoints whose breaker is open.
@@ -163,10 +167,23 @@ impl Pool {
         &self.endpoints
     }
 
+    /// How many requests are at its endpoints, more or less: they come and go meanwhile.
+    #[must_use]
+    pub fn busy(&self) -> u64 {
+        self.endpoints.iter().map(|endpoint| u64::from(endpoint.load().in_flight())).sum()
+    }
+
+    /// Whether any of its endpoints is well, as far as is known.
+    #[must_use]
+    pub fn is_well(&self, now: Instant) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.health().is_available(now))
+    }
+
     /// An endpoint that this request has not tried.
     ///
     /// When it has tried all of them, those with several addresses are tried again at the next one. The choice counts as in
-    /// flight until its guard is dropped. Who stays with an endpoint has it, drained or not, while it can be had.
+    /// flight until its guard is dropped. Who stays with an endpoint has it, drained or not, while it can be had; with a backup,
+    /// only while nobody else can be had.
     ///
     /// # Errors
     /// There is nobody to choose.
@@ -174,15 +191,22 @@ impl Pool {
         if attempt.made >= self.tries() {
             return Err(Nobody::TriesUsed);
         }
-        let stuck = ask.stuck.filter(|index| self.may(*index, Round::Untried, attempt, ask));
-        let stuck = stuck.and_then(|index| self.enter(index, ask.now));
-        let found = stuck.or_else(|| self.choose_anew(attempt, ask));
+        let found = self.choose_stuck(attempt, ask).or_else(|| self.choose_anew(attempt, ask));
         let choice = found.ok_or_else(|| self.why_nobody(attempt, ask.now))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
         }
         attempt.made += 1;
         Ok(choice)
+    }
+
+    /// The endpoint that the request is to stay with. From a backup, it goes back to the others once there is one of them.
+    fn choose_stuck(&self, attempt: &Attempt, ask: &Ask<'_>) -> Option<Choice> {
+        let index = ask.stuck.filter(|index| self.may(*index, Round::Untried, attempt, ask))?;
+        let is_backup = self.members.get(index).is_some_and(Member::is_backup);
+        let usual = self.tiers.iter().take(if is_backup { self.usual } else { 0 });
+        let back = usual.into_iter().find_map(|tier| self.choose_in(tier, attempt, ask));
+        back.or_else(|| self.enter(index, ask.now))
     }
 
     fn choose_anew(&self, attempt: &Attempt, ask: &Ask<'_>) -> Option<Choice> {

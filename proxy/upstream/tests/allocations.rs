@@ -3,8 +3,10 @@
 
 use std::hint::black_box;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
+use switchback_upstream::limit::{Ceiling, Gate, Sample};
 use switchback_upstream::shard::{
     KeyForm, KeyPart, Mapping, Normal, Of, Shard, ShardMap, Shuffle, Table,
 };
@@ -62,6 +64,22 @@ fn no_mapping_allocates_for_a_key() {
             assert_eq!(found.count_total, 0, "{key} in {map:?}");
         }
     }
+}
+
+#[test]
+fn a_gate_with_room_lets_in_and_learns_without_the_heap() {
+    let gate: Gate<()> = Gate::default();
+    let now = Instant::now();
+    let found = measure(|| {
+        for millis in 0..1000 {
+            let in_flight = gate.enter(Ceiling::Adaptive).unwrap();
+            let sample = Sample { took: Duration::from_millis(5), in_flight };
+            gate.learn(sample, now + Duration::from_millis(millis));
+            gate.leave();
+            black_box(gate.next(Ceiling::Adaptive, now, drop));
+        }
+    });
+    assert_eq!(found.count_total, 0);
 }
 
 #[test]

@@ -5,7 +5,9 @@
 
 mod crowd;
 mod failures;
+mod hot;
 mod mapping;
+mod reshard;
 
 use std::process::ExitCode;
 
@@ -16,6 +18,8 @@ type Part = (&'static str, fn(&mut Show, bool));
 
 const PARTS: &[Part] = &[
     ("mapping", mapping::all),
+    ("hot", hot::all),
+    ("reshard", reshard::all),
     ("failures", failures::all),
     ("overload", crowd::overloaded),
     ("storm", crowd::stormed),

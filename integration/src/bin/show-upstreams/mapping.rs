@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use switchback_integration::{Figures, Show, beside_nginx, mapping_figures};
+use switchback_integration::{
+    Agreement, Figures, Show, beside_nginx, ip_hash_beside_nginx, mapping_figures,
+};
 use switchback_upstream::shard::{Mapping, Of};
 
 /// What is wanted of a mapping; what is not promised is measured and said.
@@ -34,6 +36,11 @@ pub(crate) fn all(show: &mut Show, quick: bool) {
     one(show, "rendezvous with weights", &found, &wanted);
     show.say("  that no lookup asks the heap is a test: proxy/upstream/tests/allocations.rs");
     nginx(show, if quick { 20_000 } else { 100_000 });
+    let addresses = if quick { 2_000 } else { 10_000 };
+    match ip_hash_beside_nginx(addresses) {
+        Some(found) => agreement(show, &found, addresses),
+        None => show.absent("clients beside nginx's ip_hash", "nginx"),
+    }
 }
 
 fn mappings() -> [(&'static str, Mapping, Wanted); 6] {
@@ -88,19 +95,21 @@ fn nginx(show: &mut Show, keys: usize) {
     let Some(found) = beside_nginx(keys) else {
         return show.absent("keys beside nginx's own hash", "nginx");
     };
-    for kind in found {
-        show.line(
-            &format!("keys that nginx's `{}` sends where we do", kind.directive),
-            &format!("{} of {}", kind.alike, kind.keys),
-            &format!("all of {keys}"),
-            kind.alike == kind.keys && kind.keys == keys,
-        );
-        show.line(
-            "  and elsewhere alike when that endpoint is dead",
-            &format!("{} of {}", kind.second_alike, kind.second_keys),
-            "all",
-            kind.second_alike == kind.second_keys && kind.second_keys > 0,
-        );
-        kind.differences.iter().for_each(|difference| show.say(&format!("  {difference}")));
-    }
+    found.iter().for_each(|kind| agreement(show, kind, keys));
+}
+
+fn agreement(show: &mut Show, kind: &Agreement, keys: usize) {
+    show.line(
+        &format!("keys that nginx's `{}` sends where we do", kind.directive),
+        &format!("{} of {}", kind.alike, kind.keys),
+        &format!("all of {keys}"),
+        kind.alike == kind.keys && kind.keys == keys,
+    );
+    show.line(
+        "  and elsewhere alike when that endpoint is dead",
+        &format!("{} of {}", kind.second_alike, kind.second_keys),
+        "all",
+        kind.second_alike == kind.second_keys && kind.second_keys > 0,
+    );
+    kind.differences.iter().for_each(|difference| show.say(&format!("  {difference}")));
 }

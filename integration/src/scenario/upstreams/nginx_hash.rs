@@ -55,14 +55,7 @@ pub fn beside_nginx(keys: usize) -> Option<Vec<Agreement>> {
             .map(|(directive, path, mapping)| {
                 let (map, with_dead) =
                     (map(&mapping, &endpoints.servers), map(&mapping, &endpoints.with_dead));
-                let mut found = Agreement {
-                    directive,
-                    keys: 0,
-                    alike: 0,
-                    second_keys: 0,
-                    second_alike: 0,
-                    differences: Vec::new(),
-                };
+                let mut found = Agreement::new(directive);
                 let mut random = Random::new(7);
                 for number in 0..keys {
                     let key = key(&mut random, number);
@@ -85,8 +78,24 @@ pub fn beside_nginx(keys: usize) -> Option<Vec<Agreement>> {
 }
 
 impl Agreement {
+    /// Nothing was asked yet.
+    pub(super) fn new(directive: &'static str) -> Self {
+        Self {
+            directive,
+            keys: 0,
+            alike: 0,
+            second_keys: 0,
+            second_alike: 0,
+            differences: Vec::new(),
+        }
+    }
+
     fn is_alike(&mut self, key: &str, nginx: &str, ours: Option<usize>) -> bool {
-        let ours = ours.map(|shard| shard.to_string()).unwrap_or_default();
+        self.is_said_alike(key, nginx, &ours.map(|shard| shard.to_string()).unwrap_or_default())
+    }
+
+    /// Whether both said the same of a key.
+    pub(super) fn is_said_alike(&mut self, key: &str, nginx: &str, ours: &str) -> bool {
         if nginx != ours && self.differences.len() < 10 {
             self.differences.push(format!("{key}: {nginx} to nginx, {ours} to us"));
         }
@@ -154,6 +163,6 @@ impl Endpoints {
     }
 }
 
-fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
+pub(super) fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
     text.write_fmt(what).expect("a text takes everything");
 }

@@ -9,7 +9,7 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use pingora_error::{Error, ErrorType};
 use pingora_http::RequestHeader;
-use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId};
+use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId, UpstreamId};
 use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
@@ -28,9 +28,10 @@ use super::map_memos::MapMemos;
 use super::outcome::Trying;
 use super::overload::Permit;
 use super::shard::Chosen;
+use super::spill::Spilt;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
-use crate::snapshot::{Site, Snapshot};
+use crate::snapshot::{Site, Snapshot, Upstream};
 
 /// The state of one request; Pingora calls it `CTX`.
 #[derive(Debug)]
@@ -59,8 +60,8 @@ pub(crate) struct Context {
     pub(crate) trying: Option<Trying>,
     /// The part of the upstream in hand that has it, once it is chosen.
     pub(crate) chosen: Option<Chosen>,
-    /// The endpoint that its client is told to have from now on.
-    pub(crate) stays_with: Option<usize>,
+    /// What its client is told to say from now on, so that it stays where it is.
+    pub(crate) stays_with: Option<Box<str>>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
     /// What the cache of its route has had to do with it.
@@ -91,8 +92,12 @@ pub(crate) struct Context {
     pub(crate) held: Vec<Held>,
     /// What counts it at the service that it is passed on to, once that has let it in.
     pub(crate) permit: Option<Permit>,
+    /// Which service has it in place of that of its route.
+    pub(crate) spilt: Spilt,
     /// Whether the answer in hand is not passed on, because somebody else is asked.
     pub(crate) repeats: bool,
+    /// Whether a connection that had served others was closed before its answer.
+    pub(crate) was_stale: bool,
     /// Tries for which there was no local port.
     pub(crate) without_port: usize,
     /// Bytes of body received.
@@ -253,7 +258,9 @@ impl Context {
             pace: None,
             held: Vec::new(),
             permit: None,
+            spilt: Spilt::default(),
             repeats: false,
+            was_stale: false,
             without_port: 0,
             body_received: 0,
             fault: None,
@@ -280,6 +287,16 @@ impl Context {
             ActionPlan::Proxy(plan) => Some(plan),
             _ => None,
         }
+    }
+
+    /// The service that has it: that of its route, or where it has spilt to.
+    pub(crate) fn upstream(&self) -> Option<&Upstream> {
+        self.snapshot.upstream(self.upstream_id()?)
+    }
+
+    /// The same by its number.
+    pub(crate) fn upstream_id(&self) -> Option<UpstreamId> {
+        self.proxy().map(|proxy| self.spilt.instead_of(proxy.upstream))
     }
 
     /// Whether its answer comes from the cache of its route.

@@ -14,7 +14,7 @@ use switchback_variant::{Capabilities, Needs, Segment};
 
 use super::context::{Context, Try};
 use super::encode::pictures::Shown;
-use super::jwt;
+use super::{jwt, set_cookie};
 use crate::clock;
 use crate::listen::connection::Connection;
 use crate::listen::tls;
@@ -324,6 +324,15 @@ impl<'r> RequestFacts<'r> {
         let value = asked.headers.as_ref()?.get(name)?;
         Some(value.as_bytes().to_vec().into())
     }
+
+    fn upstream_cookie(&self, name: &str) -> Value<'_> {
+        if let Some(headers) = self.upstream {
+            return set_cookie::value(headers, name).map(Cow::Borrowed);
+        }
+        let asked = self.context.asked.lock();
+        let value = set_cookie::value(asked.headers.as_ref()?, name)?;
+        Some(value.to_vec().into())
+    }
 }
 
 impl Facts for RequestFacts<'_> {
@@ -347,6 +356,7 @@ impl Facts for RequestFacts<'_> {
                 self.sent?.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
             }
             Variable::UpstreamHeader(name) => self.upstream_header(name),
+            Variable::UpstreamCookie(name) => self.upstream_cookie(name),
             Variable::Capture(index) => self.capture(*index),
             Variable::Map { index, .. } => self.map(*index as usize),
         }

@@ -38,7 +38,7 @@ fn name_host(head: &mut RequestHeader, context: &Context) -> pingora_error::Resu
     if head.headers.contains_key(header::HOST) || head.uri.authority().is_some() {
         return Ok(());
     }
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let name = upstream.map_or("", |upstream| &upstream.plan.name);
     head.insert_header(header::HOST, name)
 }

@@ -41,6 +41,7 @@ mod rules;
 pub(crate) mod select;
 mod set_cookie;
 mod shard;
+mod spill;
 mod sticky;
 mod streamed;
 pub(crate) mod upgrade;
@@ -218,9 +219,7 @@ impl ProxyHttp for Phases {
         session: &mut Session,
         context: &mut Self::CTX,
     ) -> Result<Box<HttpPeer>> {
-        overload::enter(session, context).await.map_err(|fault| context.fail(fault))?;
-        let peer =
-            select::select(session.req_header(), context).map_err(|fault| context.fail(fault))?;
+        let peer = spill::select(session, context).await.map_err(|fault| context.fail(fault))?;
         deadlines::is_passed_on(session, context);
         Ok(peer)
     }
@@ -234,6 +233,7 @@ impl ProxyHttp for Phases {
         _digest: Option<&Digest>,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        context.spilt.was_connected = true;
         if reused {
             context.resident.metrics.upstream_reuses.add();
         }
@@ -271,13 +271,16 @@ impl ProxyHttp for Phases {
         &self,
         session: &mut Session,
         body: &mut Option<Bytes>,
-        _end: bool,
+        end: bool,
         context: &mut Self::CTX,
     ) -> Result<()> {
         deadlines::is_asked(session, context);
         let length = body.as_ref().map_or(0, Bytes::len);
-        if length > 0 {
+        if length > 0 || end {
             outcome::was_sent_more(context);
+        }
+        if end {
+            overload::sent(context);
         }
         context.body_received += length as u64;
         let limit = context.route().and_then(|route| route.body_limit).filter(|_| !context.inner);

@@ -107,8 +107,7 @@ fn judge(outcome: Outcome, now: Instant, context: &Context) {
     let (Some(trying), Some(Group { pool, .. })) = (&context.trying, group) else { return };
     let now = Now { at: now, dice: (chance() >> 32) as u32 };
     let Some(ejected) = pool.told(trying.in_flight.endpoint(), outcome, now) else { return };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let upstream = upstream.map_or("", |upstream| &upstream.plan.name);
+    let upstream = context.upstream().map_or("", |upstream| &upstream.plan.name);
     health::tell_ejected(upstream, pool, ejected, &context.resident);
 }
 

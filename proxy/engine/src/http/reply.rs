@@ -25,6 +25,7 @@ pub(crate) fn proxied(
     }
     of_its_own_hop(head);
     record(head, context);
+    sticky::learn(head, request, context);
     // The version is the hop's own (RFC 9110, 2.5): an HTTP/1.0 origin does not make us one.
     head.set_version(Version::HTTP_11);
     if let Some(fetch) = &context.fetch {
@@ -64,6 +65,7 @@ pub(crate) fn switched(
     context: &mut Context,
 ) -> Result<(), Fault> {
     record(head, context);
+    sticky::learn(head, request, context);
     apply(head, Whose::Upstream, request, context)?;
     sticky::tell(head, context)
 }

@@ -13,6 +13,7 @@ use super::context::{Context, Try};
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::shard::Chosen;
+use super::spill::{self, Why};
 use super::{announce, outcome, overload, shard, sticky};
 use crate::adapt;
 use crate::snapshot::Upstream;
@@ -20,7 +21,7 @@ use crate::snapshot::Upstream;
 /// The next endpoint for this request, as a peer to dial.
 pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<HttpPeer>, Fault> {
     let snapshot = Arc::clone(&context.snapshot);
-    let id = context.proxy().map(|proxy| proxy.upstream);
+    let id = context.upstream_id();
     let upstream = id.and_then(|id| Some((id, snapshot.upstream(id)?)));
     let (id, upstream) =
         upstream.ok_or_else(|| Fault::ours(Kind::Internal, "the route has no upstream"))?;
@@ -34,7 +35,11 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
             shard::takes_turn(context);
             return select(head, context);
         }
-        Err(fault) => return Err(shard::judge(fault, context)),
+        Err((why, fault)) => {
+            let fault = shard::judge(fault, context);
+            spill::over(why, context);
+            return Err(fault);
+        }
     };
     peer(head, upstream, &choice, context)
 }
@@ -44,7 +49,7 @@ fn choose(
     head: &RequestHeader,
     upstream: &Upstream,
     context: &mut Context,
-) -> Result<Chose, Fault> {
+) -> Result<Chose, (Why, Fault)> {
     let now = Instant::now();
     let name = &upstream.plan.name;
     let among = shard::among(head, context);
@@ -53,26 +58,35 @@ fn choose(
         template.render(&RequestFacts::new(head, context), &mut key);
         key
     });
-    let sticky = context.chosen.as_ref().and_then(Chosen::sticky);
-    let stuck = sticky::asked_for(sticky, head, context);
+    let group = shard::group(context.chosen.as_ref());
+    let no_part = || Fault::ours(Kind::Internal, "no part was chosen");
+    let group = group.ok_or_else(|| (Why::Full, no_part()))?;
+    let stuck = sticky::asked_for(upstream, group, head, context);
     let ask = Ask {
-        stuck,
+        stuck: stuck.endpoint,
         key: key.as_deref(),
         client: context.request.client,
         is_safe: head.method.is_safe(),
         among,
         ..Ask::at(now, outcome::chance())
     };
-    let group = shard::group(context.chosen.as_ref());
-    let pool = &group.ok_or_else(|| Fault::ours(Kind::Internal, "no part was chosen"))?.pool;
-    let choice =
-        pool.choose(&mut context.attempt, &ask).map_err(|why| match pool.closed_for(now) {
+    let pool = &group.pool;
+    let chosen = match spill::instead(pool, now, context) {
+        Some(why) => Err(why),
+        None => pool.choose(&mut context.attempt, &ask),
+    };
+    let choice = chosen.map_err(|why| {
+        let elsewhere = if why == Nobody::Full { Why::Full } else { Why::Unavailable };
+        let fault = match pool.closed_for(now) {
             Some(time) => {
                 overload::later(format!("every endpoint of upstream `{name}` fails"), time)
             }
             None => nobody(why, name),
-        })?;
-    context.stays_with = Some(choice.endpoint).filter(|chosen| Some(*chosen) != stuck);
+        };
+        (elsewhere, fault)
+    })?;
+    let news = sticky::news((upstream, group), choice.endpoint, &stuck, context);
+    context.stays_with = news;
     context.resident.metrics.upstream_tries.add();
     {
         let mut asked = context.asked.lock();
@@ -156,12 +170,19 @@ pub(crate) fn after_connect(error: &Error, context: &mut Context) -> bool {
     if turns {
         context.fault = None;
     }
-    turns
+    turns || spills(context)
+}
+
+/// Whether a request that nobody could be connected to for goes to where its service spills.
+fn spills(context: &mut Context) -> bool {
+    // Without a local port, nothing is known of the endpoints.
+    let is_theirs = context.fault.is_none() && !may_try_again(context);
+    is_theirs && spill::over(Why::Unavailable, context)
 }
 
 /// How many addresses of this machine the upstream is reached from.
 pub(crate) fn sources(context: &Context) -> usize {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.map_or(0, |upstream| upstream.plan.overload.sources.len())
 }
 

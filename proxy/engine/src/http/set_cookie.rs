@@ -2,6 +2,18 @@
 
 use std::borrow::Cow;
 
+use http::{HeaderMap, header};
+
+/// The value of the cookie `name` that an answer with these fields sets. Of several the last one counts, as for browsers.
+pub(crate) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let lines = headers.get_all(header::SET_COOKIE).into_iter();
+    lines.rev().find_map(|line| {
+        let pair = line.as_bytes().split(|byte| *byte == b';').next()?;
+        let (own, value) = split(pair)?;
+        own.trim_ascii().eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+    })
+}
+
 /// A line cut at its semicolons, as browsers do, whatever stands in quotes.
 #[derive(Debug)]
 pub(crate) struct SetCookie<'l> {
@@ -125,6 +137,18 @@ mod tests {
             ("a=\"x;y\"", "a"),
         ] {
             assert_eq!(SetCookie::parse(line.as_bytes()).name(), name.as_bytes(), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_those_that_an_answer_sets() {
+        let mut headers = http::HeaderMap::new();
+        for line in ["a=1; b=2", "B = x=y ; Path=/", "a=3", "c"] {
+            headers.append(http::header::SET_COOKIE, line.parse().unwrap());
+        }
+        for (name, value) in [("a", Some(&b"3"[..])), ("b", Some(b"x=y")), ("c", None), ("d", None)]
+        {
+            assert_eq!(super::value(&headers, name), value, "{name}");
         }
     }
 

@@ -15,10 +15,10 @@ use switchback_upstream::shard::{KeyForm, Members, Normal};
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::sticky;
 use crate::snapshot::Upstream;
 use crate::snapshot::shards::moving::Placed;
 use crate::snapshot::shards::{Epoch, Group, Part, Shard, Sharding};
-use crate::snapshot::sticky::Sticky;
 
 /// The part of an upstream that a request was given to.
 #[derive(Clone, Debug)]
@@ -32,6 +32,19 @@ pub(crate) struct Chosen {
     primaries_only: bool,
     /// Whether the try in hand is given up for one in the other shard.
     is_turning: bool,
+}
+
+/// The shard that has the request, if that is so.
+pub(super) fn placed(context: &Context) -> Option<&Placed> {
+    context.chosen.as_ref()?.placed.as_ref()
+}
+
+/// Whether the client may be told to stay where its request is: not while its key moves, nor where only primaries may have it.
+pub(super) fn settles(context: &Context) -> bool {
+    context.chosen.as_ref().is_none_or(|chosen| {
+        let moves = chosen.placed.as_ref().is_some_and(|placed| placed.otherwise.is_some());
+        !moves && !chosen.primaries_only
+    })
 }
 
 /// Who may have a request.
@@ -52,14 +65,14 @@ pub(super) fn among(head: &RequestHeader, context: &Context) -> Option<Members> 
 }
 
 impl Chosen {
+    /// The shard, if it is one of this upstream.
+    pub(super) fn shard_of(&self, upstream: UpstreamId) -> Option<&Arc<Shard>> {
+        self.placed.as_ref().filter(|_| self.upstream == upstream).map(|placed| &placed.shard)
+    }
+
     /// The shard, with the number of the mapping.
     pub(super) fn shard(&self) -> Option<(&Arc<Shard>, u64)> {
         self.placed.as_ref().map(|placed| (&placed.shard, placed.epoch))
-    }
-
-    /// By what requests stay with one of its endpoints, if they do.
-    pub(super) fn sticky(&self) -> Option<&Sticky> {
-        self.part.sticky.as_deref()
     }
 }
 
@@ -72,7 +85,8 @@ pub(super) fn choose(
     if context.chosen.as_ref().is_some_and(|chosen| chosen.upstream == id) {
         return Ok(());
     }
-    let found = upstream.sharding.as_deref().map(|sharding| find(head, sharding, context));
+    let sharding = upstream.sharding.as_deref();
+    let found = sharding.map(|sharding| find(head, (upstream, sharding), context));
     let placed = found.transpose()?;
     if let Some(placed) = &placed {
         placed.shard.counters.requests.add();
@@ -84,16 +98,24 @@ pub(super) fn choose(
     Ok(())
 }
 
-fn find(head: &RequestHeader, sharding: &Sharding, context: &Context) -> Result<Placed, Fault> {
+fn find(
+    head: &RequestHeader,
+    (upstream, sharding): (&Upstream, &Sharding),
+    context: &Context,
+) -> Result<Placed, Fault> {
     let epoch = sharding.epoch.load();
-    let placed = place(head, sharding, &epoch, context)?;
+    let stays = |before_key| sticky::shard((upstream, &epoch), before_key, head, context);
+    if let Some(shard) = stays(true) {
+        return Ok(epoch.stay(shard));
+    }
+    let placed = place(head, (sharding, &epoch), || stays(false), context)?;
     placed.ok_or_else(|| Fault::upstream(Kind::NoShard, "no shard has the key of the request"))
 }
 
-fn place(
+fn place<'e>(
     head: &RequestHeader,
-    sharding: &Sharding,
-    epoch: &Epoch,
+    (sharding, epoch): (&Sharding, &Epoch),
+    stays: impl FnOnce() -> Option<&'e Arc<Shard>>,
     context: &Context,
 ) -> Result<Option<Placed>, Fault> {
     let template = context.proxy().and_then(|proxy| proxy.shard_key.as_ref());
@@ -106,6 +128,9 @@ fn place(
     if let Some(placed) = key::with(template, &sharding.form, &facts, of_key) {
         return Ok(placed);
     }
+    if let Some(shard) = stays() {
+        return Ok(Some(epoch.stay(shard)));
+    }
     match sharding.plan.missing {
         MissingPlan::Client => Ok(of_key(facts.client_text())),
         MissingPlan::Refuse => {
@@ -114,12 +139,7 @@ fn place(
         MissingPlan::Shard(index) => {
             let name = sharding.plan.shards.get(index).map(|shard| &*shard.name);
             let shard = epoch.shards.iter().find(|shard| Some(&*shard.name) == name);
-            let stay = |shard: &Arc<Shard>| Placed {
-                shard: Arc::clone(shard),
-                epoch: epoch.number,
-                otherwise: None,
-            };
-            Ok(shard.map(stay))
+            Ok(shard.map(|shard| epoch.stay(shard)))
         }
     }
 }
@@ -166,7 +186,7 @@ pub(super) fn tell(
     request: &RequestHeader,
     context: &Context,
 ) -> Result<(), Fault> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let Some(upstream) = upstream else { return Ok(()) };
     writes::tell(head, request, upstream)?;
     if !upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header) {

@@ -23,7 +23,7 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
     access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
-    shard,
+    shard, spill,
 };
 use crate::listen::head::has_token;
 
@@ -65,7 +65,7 @@ pub(crate) fn admit(head: &mut RequestHeader, context: &mut Context) -> Result<(
 
 /// Whether the request in `context` can be tunnelled; others go the usual way.
 pub(crate) fn is_tunnel(context: &Context) -> bool {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.is_some_and(|upstream| upstream.plan.protocol == UpstreamProtocol::Http1)
 }
 
@@ -112,13 +112,13 @@ async fn connect(
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
-    let proxy = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let proxy = context.upstream();
     let own = context.route().map(|route| route.timeouts).unwrap_or_default();
     let timeouts = proxy.map(|upstream| own.over(upstream.plan.timeouts));
     let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");
     let timeouts = timeouts.ok_or_else(no_upstream)?;
     loop {
-        let peer: Box<HttpPeer> = select::select(head, context)?;
+        let peer: Box<HttpPeer> = spill::select_uncounted(head, context)?;
         match connector.new_stream(&*peer).await {
             Ok(stream) => {
                 context.asked.lock().current(|tried| tried.connected = Some(tried.began.elapsed()));

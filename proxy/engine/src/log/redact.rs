@@ -46,6 +46,11 @@ impl Redaction {
             Variable::Cookie(name) if self.names_one("cookie") || self.names_one(name) => {
                 Mask::Whole
             }
+            Variable::UpstreamCookie(name)
+                if self.names_one("set-cookie") || self.names_one(name) =>
+            {
+                Mask::Whole
+            }
             Variable::Header(name)
             | Variable::SentHeader(name)
             | Variable::UpstreamHeader(name) => {

@@ -28,7 +28,6 @@ use super::{
     Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
 };
 use crate::http::concurrency::Limit;
-use crate::http::overload::Guard;
 use crate::listen::admit::Limits;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
@@ -259,13 +258,12 @@ fn assemble_upstream(
     found: &mut Vec<Diagnostic>,
 ) -> Upstream {
     let authorities = authorities_of(upstream, found);
-    let source = Arc::new(Source { plan: Arc::new(upstream.clone()), authorities });
+    let source = Source::new(upstream, authorities, resident);
     // Those that are there from the beginning are as new as one another.
     let now = (generation > 1).then(Instant::now);
     let maker = Maker { source: &source, resident, now };
-    let service = resident.service(&upstream.name, &upstream.overload);
     Upstream {
-        guard: Guard::new(service, &upstream.overload),
+        guard: maker.guard(None),
         part: LivePart::new(upstream.endpoints.clone(), maker),
         sharding: maker.sharding(key, found),
         file: EndpointsFile::of(upstream),
@@ -355,5 +353,5 @@ fn is_sent_header(variable: &Variable) -> bool {
 
 /// Whether `variable` can only be told while the upstream's head is at hand.
 fn is_upstream_header(variable: &Variable) -> bool {
-    matches!(variable, Variable::UpstreamHeader(_))
+    matches!(variable, Variable::UpstreamHeader(_) | Variable::UpstreamCookie(_))
 }

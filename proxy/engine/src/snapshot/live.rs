@@ -13,6 +13,7 @@ use switchback_upstream::Address;
 
 use super::resident::Resident;
 use super::shards::{Maker, Part};
+use super::sticky::{self, Sticky};
 use crate::resolve::names::name_of;
 
 /// What parts of an upstream have in common, whatever their endpoints.
@@ -22,6 +23,20 @@ pub(crate) struct Source {
     pub(crate) plan: Arc<UpstreamPlan>,
     /// By whom certificates are verified, where that is said.
     pub(crate) authorities: Option<Arc<CaType>>,
+    /// By what requests stay, if they do.
+    pub(crate) sticky: Option<Sticky>,
+}
+
+impl Source {
+    /// Of this upstream.
+    pub(super) fn new(
+        upstream: &UpstreamPlan,
+        authorities: Option<Arc<CaType>>,
+        resident: &Resident,
+    ) -> Arc<Self> {
+        let sticky = sticky::assemble(upstream, resident);
+        Arc::new(Self { plan: Arc::new(upstream.clone()), authorities, sticky })
+    }
 }
 
 /// The endpoints of an upstream or of a shard. Each change makes another [`Part`], whole; a request keeps the one that it began
@@ -44,6 +59,11 @@ impl LivePart {
     /// As it is now.
     pub(crate) fn load(&self) -> Arc<Part> {
         self.current.load_full()
+    }
+
+    /// By what requests stay with one of them, if they do.
+    pub(crate) fn sticky(&self) -> Option<&Sticky> {
+        self.source.sticky.as_ref()
     }
 
     /// The settings that it is made with.

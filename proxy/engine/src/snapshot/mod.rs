@@ -43,6 +43,7 @@ use map::LiveMap;
 use own_actions::OwnAction;
 use resident::Resident;
 use shards::Sharding;
+use sticky::Sticky;
 use zones::NamedZone;
 
 /// Everything that a request is judged by. A request sees exactly one.
@@ -176,6 +177,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
+    /// By what requests stay with an endpoint, if they do.
+    pub(crate) fn sticky(&self) -> Option<&Sticky> {
+        self.part.sticky()
+    }
+
     /// Shows each of its parts: itself or its shards, those that keys move to included.
     pub(crate) fn each_part(&self, mut see: impl FnMut(&LivePart)) {
         see(&self.part);

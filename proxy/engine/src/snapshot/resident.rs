@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, LogTarget, OverloadPlan};
-use switchback_upstream::{Address, Endpoint};
+use switchback_upstream::{Address, Endpoint, Learned};
 use tokio::sync::Notify;
 
 use super::shards::Epochs;
@@ -67,7 +67,9 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
-    services: Mutex<HashMap<Box<str>, Arc<Service>>>,
+    services: Mutex<HashMap<ServiceKey, Arc<Service>>>,
+    /// The sessions that endpoints of each service have begun.
+    learned: Mutex<HashMap<Box<str>, Arc<Learned>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
     gates: Mutex<HashMap<GateKey, Arc<Gate>>>,
     /// Connections of listeners, and of the process.
@@ -78,6 +80,9 @@ pub(crate) struct Resident {
 
 /// An endpoint is its upstream and its address.
 type EndpointKey = (Box<str>, Address);
+
+/// An upstream, or a shard of it.
+type ServiceKey = (Box<str>, Option<Box<str>>);
 
 /// A shard is its upstream and its name.
 type ShardKey = (Box<str>, Box<str>);
@@ -135,11 +140,20 @@ impl Resident {
         Arc::clone(self.shards.lock().entry((upstream.into(), name.into())).or_default())
     }
 
-    /// What is known of the service of this name as a whole, new or known already.
-    pub(crate) fn service(&self, name: &str, plan: &OverloadPlan) -> Arc<Service> {
+    /// What is known of an upstream, or of one of its shards, as a whole, new or known already.
+    pub(crate) fn service(
+        &self,
+        (upstream, shard): (&str, Option<&str>),
+        plan: &OverloadPlan,
+    ) -> Arc<Service> {
         let mut services = self.services.lock();
-        let service = services.entry(name.into());
+        let service = services.entry((upstream.into(), shard.map(Into::into)));
         Arc::clone(service.or_insert_with(|| Arc::new(Service::new(plan))))
+    }
+
+    /// The sessions that endpoints of this service have begun.
+    pub(crate) fn learned(&self, upstream: &str) -> Arc<Learned> {
+        Arc::clone(self.learned.lock().entry(upstream.into()).or_default())
     }
 
     /// The writer of `target`, new or open already.
@@ -161,6 +175,7 @@ impl Resident {
         self.forget_endpoints();
         self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
         self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
+        self.learned.lock().retain(|_, learned| Arc::strong_count(learned) > 1);
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -3,6 +3,7 @@
 mod made;
 mod metrics;
 pub(crate) mod moving;
+mod sketches;
 pub(crate) mod steps;
 mod table;
 
@@ -21,9 +22,10 @@ use switchback_value::{Piece, Template};
 
 use super::live::{LivePart, Source};
 use super::resident::Resident;
-use super::sticky::Sticky;
+use super::sticky::{Places, Stays};
 use super::{pools, sticky};
 use crate::adapt;
+use crate::http::overload::Guard;
 use crate::metrics::ShardCounters;
 pub(crate) use made::Made;
 use made::told;
@@ -41,6 +43,8 @@ pub(crate) struct Group {
     pub(crate) peers: Box<[HttpPeer]>,
     /// Which of them a tenant has, where that is not all.
     pub(crate) shuffle: Option<Shuffle>,
+    /// What stands for each of them, where that is said.
+    pub(crate) stays: Option<Stays>,
 }
 
 /// The endpoints of an upstream, or of one of its shards, as they are at some moment.
@@ -52,8 +56,6 @@ pub(crate) struct Part {
     all: Group,
     /// Those that have what is written; `None` where that is all.
     primaries: Option<Group>,
-    /// By what requests stay with an endpoint, if they do; never of one with shards or replicas.
-    pub(crate) sticky: Option<Box<Sticky>>,
 }
 
 /// An upstream whose keys are divided.
@@ -71,25 +73,41 @@ pub(crate) struct Sharding {
     table: Option<TableFile>,
 }
 
-/// The numbers of mappings, each of which is one more than the one before it.
+/// The numbers of mappings. No number is ever that of two.
 #[derive(Debug, Default)]
 pub(crate) struct Epochs(Mutex<HashMap<Box<str>, Numbered>>);
 
 /// A mapping with its number.
-type Numbered = (u64, Arc<Made>);
+#[derive(Debug)]
+struct Numbered {
+    number: u64,
+    made: Arc<Made>,
+    /// The highest number that a mapping was ever given: also one that never came into force.
+    last: u64,
+}
 
 impl Epochs {
     /// The number that a mapping has, or is to have.
     fn number(&self, upstream: &str, made: &Arc<Made>) -> u64 {
         match self.0.lock().get(upstream) {
-            Some((number, known)) if *known == *made => *number,
-            Some((number, _)) => number + 1,
+            Some(known) if *known.made == **made => known.number,
+            Some(known) => known.last + 1,
             None => 1,
         }
     }
 
+    /// This mapping is in force from now on.
     fn begin(&self, upstream: &str, number: u64, made: &Arc<Made>) {
-        self.0.lock().insert(upstream.into(), (number, Arc::clone(made)));
+        let mut all = self.0.lock();
+        let last = all.get(upstream).map_or(number, |known| known.last.max(number));
+        all.insert(upstream.into(), Numbered { number, made: Arc::clone(made), last });
+    }
+
+    /// Requests are told this number from now on, whether or not it comes into force.
+    fn announce(&self, upstream: &str, number: u64) {
+        if let Some(known) = self.0.lock().get_mut(upstream) {
+            known.last = known.last.max(number);
+        }
     }
 }
 
@@ -104,6 +122,8 @@ pub(crate) struct Epoch {
     pub(crate) moving: Option<Arc<Moving>>,
     map: ShardMap,
     made: Arc<Made>,
+    /// What stands for each of the shards, where clients say where they stay.
+    places: Arc<Places>,
 }
 
 /// A part of an upstream that owns some of its keys.
@@ -115,6 +135,10 @@ pub(crate) struct Shard {
     pub(crate) part: LivePart,
     /// What it has had to do.
     pub(crate) counters: Arc<ShardCounters>,
+    /// What stands for it, where clients say where they stay. The first is what they are told.
+    pub(crate) tokens: Vec<Box<str>>,
+    /// What keeps it from being asked for more than it can do: others are not sent away for it.
+    pub(crate) guard: Arc<Guard>,
 }
 
 /// With what parts are made.
@@ -155,8 +179,14 @@ impl Maker<'_> {
         let all: Vec<_> = endpoints.iter().collect();
         let primaries: Vec<_> = all.iter().copied().filter(is_primary).collect();
         let primaries = (primaries.len() < all.len()).then(|| self.group(&primaries));
-        let sticky = sticky::assemble(&self.source.plan, &endpoints, self.resident);
-        Part { all: self.group(&all), primaries, sticky, plans: endpoints.into() }
+        Part { all: self.group(&all), primaries, plans: endpoints.into() }
+    }
+
+    /// What keeps the upstream, or one of its shards, from being asked for more than it can do.
+    pub(super) fn guard(self, shard: Option<&str>) -> Arc<Guard> {
+        let plan = &self.source.plan;
+        let service = self.resident.service((&plan.name, shard), &plan.overload);
+        Guard::new(service, &plan.overload)
     }
 
     fn group(self, endpoints: &[&EndpointPlan]) -> Group {
@@ -173,7 +203,12 @@ impl Maker<'_> {
         // Of fewer, everybody has all.
         let shuffle =
             take.and_then(|take| Shuffle::new(names.iter().map(|name| &**name), take).ok());
-        Group { pool: pools::assemble(upstream, endpoints, (resident, now)), peers, shuffle }
+        Group {
+            pool: pools::assemble(upstream, endpoints, (resident, now)),
+            peers,
+            shuffle,
+            stays: source.sticky.as_ref().and_then(|sticky| sticky.stays(endpoints)),
+        }
     }
 
     /// The shards of an upstream that has them.
@@ -229,16 +264,20 @@ impl Maker<'_> {
                 return None;
             }
         };
+        let sticky = self.source.sticky.as_ref();
         let shard = |shard: &ShardPlan| {
             Arc::new(Shard {
                 name: Arc::from(&*shard.name),
                 part: LivePart::new(shard.endpoints.clone(), self),
                 counters: self.resident.shard(&upstream.name, &shard.name),
+                tokens: sticky.map_or_else(Vec::new, |sticky| sticky.of_shard(&shard.name)),
+                guard: self.guard(Some(&shard.name)),
             })
         };
         let shards: Arc<[_]> = plan.shards.iter().map(shard).collect();
         let number = self.resident.epochs.number(&upstream.name, &made);
-        Some((Epoch { number, shards, moving: None, map, made }, file))
+        let places = Arc::new(sticky::places(&shards));
+        Some((Epoch { number, shards, moving: None, map, made, places }, file))
     }
 }
 
@@ -246,7 +285,13 @@ impl Epoch {
     /// The same mapping while keys move to another, or do not.
     fn with(&self, moving: Option<Arc<Moving>>) -> Self {
         let (shards, made) = (Arc::clone(&self.shards), Arc::clone(&self.made));
-        Self { number: self.number, shards, moving, map: self.map.clone(), made }
+        let (map, places) = (self.map.clone(), Arc::clone(&self.places));
+        Self { number: self.number, shards, moving, map, made, places }
+    }
+
+    /// The shard that this stands for.
+    pub(crate) fn named(&self, token: &[u8]) -> Option<&Arc<Shard>> {
+        self.shards.get(*self.places.get(token)?)
     }
 
     /// All its parts, those of shards to be included.
@@ -285,7 +330,8 @@ impl Sharding {
         });
         match map {
             Ok((map, made)) => {
-                let shards = Arc::clone(&self.epoch.load().shards);
+                let now = self.epoch.load();
+                let (shards, places) = (Arc::clone(&now.shards), Arc::clone(&now.places));
                 let number = resident.epochs.number(&self.upstream, &made);
                 resident.epochs.begin(&self.upstream, number, &made);
                 tracing::info!(
@@ -293,7 +339,8 @@ impl Sharding {
                     epoch = number,
                     "the table of shards was read again"
                 );
-                self.epoch.store(Arc::new(Epoch { number, shards, moving: None, map, made }));
+                let epoch = Epoch { number, shards, moving: None, map, made, places };
+                self.epoch.store(Arc::new(epoch));
             }
             Err(wrong) => {
                 let Some(first) = wrong.first() else { return };

@@ -57,6 +57,9 @@ fn describe(told: &Resharding) -> String {
         if let Some(next) = shard.next_share {
             let _ = write!(text, " -> {:>6.2} %", percent(next));
         }
+        if let Some((keys, next)) = shard.keys_seen.zip(shard.next_keys_seen) {
+            let _ = write!(text, "  keys seen {keys} -> {next},");
+        }
         let _ = writeln!(
             text,
             "  requests {}, failures {}, bytes {}",

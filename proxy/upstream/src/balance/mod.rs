@@ -3,6 +3,7 @@
 mod held;
 mod hot;
 mod ip_hash;
+mod learned;
 mod line;
 mod load;
 mod tier;
@@ -10,6 +11,7 @@ mod tier;
 use std::net::IpAddr;
 use std::time::Instant;
 
+pub use learned::{Learned, Memory};
 pub use load::{Load, Outcome};
 
 use crate::shard::Members;

@@ -25,10 +25,18 @@ pub struct Member {
 }
 
 impl Member {
+    /// The first tier of those that are there for when nobody else is.
+    pub const BACKUPS: u8 = 2;
+
     /// An endpoint of this weight like any other.
     #[must_use]
     pub fn new(endpoint: Arc<Endpoint>, weight: u32) -> Self {
         Self { endpoint, weight, tier: 0, most: u32::MAX, is_draining: false }
+    }
+
+    /// Whether it is there for when nobody else is.
+    pub(crate) fn is_backup(&self) -> bool {
+        self.tier >= Self::BACKUPS
     }
 
     /// Whether it may have one request more.

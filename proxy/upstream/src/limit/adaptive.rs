@@ -1,21 +1,38 @@
 //! How many requests at once a service can do, found by watching it: a gradient of latencies, long against short.
 //!
-//! A service is free, without any limit, until its latency rises to more than [`ENGAGE`] times what it usually is while it
-//! answers no more requests than before: then requests may queue in it. To be sure, it is asked a little less, as a trial. If its
-//! latency does not fall by that, the service is slower by nature, and free again. If it does, waiting was the reason: for one
-//! round the service has fewer requests than it can work at, which shows how long an answer takes without waiting, and from then
-//! on about as many as it can work at, and a quarter more. The round is repeated every few seconds, so that what is usual never
-//! drifts with the load.
+//! A service is free, without any limit, until even its quickest answers take more than [`ENGAGE`] times what is usual: whoever
+//! waits for others does so whatever it asks for, while slow requests among quick ones make nobody else late. Either of two things
+//! then shows that requests queue in it. While more come than are answered, each takes longer than the one before by as much
+//! as those before it need: that is waiting, and nothing else looks like it. Where as many come as are answered, the service is
+//! asked a little less, as a trial: if it answers as many as before, and sooner, they waited; if it answers fewer, it is slower by nature,
+//! and free again.
+//!
+//! Once waiting is proven the service has for one round fewer requests than it can work at, which shows how long an answer takes
+//! without waiting, and from then on about as many as it can work at, and a quarter more. The round is repeated every few seconds
+//! while the limit is reached, so that what is usual never drifts with the load.
 
 use std::time::{Duration, Instant};
+
+use super::window::{Measure, Window};
 
 /// A request that a service answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
     /// How long the head of its answer took.
     pub took: Duration,
-    /// How many were in flight when it came, with this one.
+    /// How many were in flight when it was sent, with this one.
     pub in_flight: u32,
+}
+
+/// How sure it is that a service is overloaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certainty {
+    /// It is, or it is not: who has waited too long is sent away.
+    Settled,
+    /// Who finds room to wait does so as long as it may.
+    Likely,
+    /// Nobody is sent away.
+    Maybe,
 }
 
 /// The limit of one service, as it is learned.
@@ -24,10 +41,12 @@ pub struct Adaptive {
     phase: Phase,
     /// How long an answer takes that need not wait, in seconds.
     usual: Option<f64>,
+    /// Until when what is usual is hardly known.
+    young: Option<Instant>,
     window: Window,
     /// Only requests sent since then tell of the limit in force.
     since: Option<Instant>,
-    /// Rounds without a trial, once one has shown nothing; doubles each time.
+    /// Windows without a trial, once one has shown nothing; doubles each time.
     caution: u32,
 }
 
@@ -35,74 +54,72 @@ pub struct Adaptive {
 enum Phase {
     /// No limit.
     Free {
-        /// Rounds in a row that took too long.
-        slow: u32,
-        /// Answers in a second in the round before.
-        rate: f64,
-        /// Rounds to come without a trial.
+        /// The first of the windows in a row in which all was slow.
+        first: Option<(Measure, Instant)>,
+        /// Windows to come without a trial.
         rest: u32,
     },
-    /// A little less, to see whether latency falls by it.
-    Trial { limit: f64, before: Measure },
+    /// Less, to see whether latency falls by it; if soft, nobody is sent away for that.
+    Trial { limit: f64, before: Measure, is_soft: bool },
     /// So few that nobody waits, to see what is usual.
-    Round { limit: f64, before: Measure },
-    /// A limit.
-    Held { limit: f64, next_round: Instant, idle_since: Option<Instant> },
-}
-
-/// What a window showed.
-#[derive(Clone, Copy, Debug)]
-struct Measure {
-    /// Mean, in seconds.
-    took: f64,
-    /// Answers in a second.
-    rate: f64,
-    /// The most at once.
-    peak: f64,
-}
-
-#[derive(Debug, Default)]
-struct Window {
-    began: Option<Instant>,
-    answers: u32,
-    counted: u32,
-    sum: f64,
-    peak: u32,
+    Round { limit: f64, before: Measure, held: Option<f64> },
+    /// A limit; when it was last half used, and reached.
+    Held { limit: f64, next_round: Instant, used: (Instant, Instant) },
 }
 
 /// No limit is lower.
 const FLOOR: f64 = 4.0;
-/// What is not above the floor by as much again is left alone.
-const FEW: f64 = 2.0 * FLOOR;
+/// So few in flight are left alone.
+const FEW: f64 = 4.0 * FLOOR;
 /// Latency over the usual one at which a free service is tried.
 const ENGAGE: f64 = 2.0;
 /// Latency over the usual one that a limit aims at.
 const AIM: f64 = 1.25;
+/// What a limit grows to where nobody waits for others.
+const GROWN: f64 = 1.5;
 /// What a round asks of what the service can do.
 const LESS: f64 = 0.75;
 /// What a trial asks of what is in flight.
 const TRIAL: f64 = 0.7;
-/// It shows that waiting was the reason when latency falls to this part.
+/// The same where more come than are answered.
+const HARD_TRIAL: f64 = 0.5;
+/// It shows that waiting was the reason when latency falls to this part, and answers in a second do not.
 const PROVEN: f64 = 0.85;
-/// A service whose answers take longer by nature is never limited.
+/// What more come than are answered, against that, where nobody has to be asked whether requests queue.
+const FAST: f64 = 0.3;
+/// Latency with fewer against that before where nobody waited.
+const NO_WAIT: f64 = 0.93;
+/// A service whose answers take longer is never tried: it would take too long to see what comes of it.
 const SLOW_BY_NATURE: f64 = 1.0;
-/// Answers over which what is usual is averaged.
-const LONG: f64 = 600.0;
-const BETWEEN_ROUNDS: Duration = Duration::from_secs(5);
-/// A limit that is not half used for so long is lifted.
+const YOUNG: Duration = Duration::from_secs(5);
+/// Seconds over which what is usual is averaged.
+const LONG: f64 = 20.0;
+const BETWEEN_ROUNDS: f64 = 5.0;
+/// A round is a small part of the time.
+const ROUNDS_APART: f64 = 20.0;
+/// A limit that is not half used for so long is lifted, ...
 const IDLE: Duration = Duration::from_secs(2);
+/// ... and one that is not reached.
+const UNREACHED: Duration = Duration::from_secs(10);
 const CAUTION: u32 = 8;
 const MOST_CAUTION: u32 = 4096;
 
 impl Default for Adaptive {
     fn default() -> Self {
         Self {
-            phase: Phase::Free { slow: 0, rate: f64::MAX, rest: 0 },
+            phase: Phase::free(0),
             usual: None,
+            young: None,
             window: Window::default(),
             since: None,
             caution: CAUTION,
         }
+    }
+}
+
+impl Phase {
+    fn free(rest: u32) -> Self {
+        Self::Free { first: None, rest }
     }
 }
 
@@ -112,10 +129,13 @@ impl Adaptive {
         let counts = self
             .since
             .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
-        self.window.add(sample, counts, now);
-        if let Some(measure) = self.window.close(self.wanted(sample.in_flight), now) {
+        let slow = self.usual.map_or(f64::MAX, |usual| usual * ENGAGE);
+        self.window.add(sample, counts.then_some(slow), now);
+        if let Some(measure) = self.window.close(self.wanted(), self.least_time(), now) {
             self.window = Window::default();
             self.judge(measure, now);
+        } else if self.is_without_end(now) {
+            self.give_up(now);
         }
         self.limit()
     }
@@ -131,10 +151,14 @@ impl Adaptive {
         }
     }
 
-    /// Whether it is settled that the service is overloaded, or that it is not: on trial, nobody is sent away for having waited.
+    /// How sure it is that the service is overloaded.
     #[must_use]
-    pub fn is_settled(&self) -> bool {
-        !matches!(self.phase, Phase::Trial { .. })
+    pub fn certainty(&self) -> Certainty {
+        match self.phase {
+            Phase::Trial { is_soft: true, .. } => Certainty::Maybe,
+            Phase::Trial { is_soft: false, .. } => Certainty::Likely,
+            _ => Certainty::Settled,
+        }
     }
 
     /// How long an answer takes that need not wait, once known.
@@ -143,89 +167,139 @@ impl Adaptive {
         self.usual.map(Duration::from_secs_f64)
     }
 
-    /// Answers that a window is to have.
-    fn wanted(&self, in_flight: u32) -> u32 {
+    /// Answers that a window is to have, and how many at most if those differ much.
+    fn wanted(&self) -> (u32, u32) {
         match self.phase {
-            Phase::Free { .. } => in_flight.clamp(16, 64),
-            Phase::Trial { .. } => 64,
-            Phase::Round { limit, .. } => (limit as u32 * 2).clamp(16, 256),
-            Phase::Held { limit, .. } => (limit as u32 * 2).clamp(64, 512),
+            Phase::Free { .. } => (8, 8),
+            Phase::Trial { is_soft, .. } => (if is_soft { 64 } else { 16 }, 256),
+            Phase::Round { limit, .. } => ((limit as u32 * 2).clamp(16, 256), 512),
+            Phase::Held { limit, .. } => ((limit as u32 * 2).clamp(64, 512), 512),
+        }
+    }
+
+    /// How long a window is at least, in seconds: what a service without a limit shows has to be seen soon.
+    fn least_time(&self) -> f64 {
+        match self.phase {
+            Phase::Free { .. } => self.usual.unwrap_or(f64::MAX),
+            _ => f64::MAX,
         }
     }
 
     fn judge(&mut self, measure: Measure, now: Instant) {
         let Some(usual) = self.usual else {
             self.usual = Some(measure.took);
+            self.young = Some(now + YOUNG);
             return;
         };
+        let is_as_much = |before: Measure| measure.rate >= before.rate * PROVEN;
         match self.phase {
-            Phase::Free { slow, rate, rest } => {
-                self.watch((slow, rate, rest), usual, measure, now);
-            }
-            Phase::Trial { before, .. } if measure.took <= before.took * PROVEN => {
-                self.round(usual, before, now);
-            }
-            Phase::Trial { .. } => {
-                self.usual = Some(measure.took);
-                let rest = self.caution;
-                self.caution = (self.caution * 2).min(MOST_CAUTION);
-                self.set(Phase::Free { slow: 0, rate: f64::MAX, rest }, now);
-            }
-            Phase::Round { before, .. } => self.hold(before, measure, now),
-            Phase::Held { limit, next_round, idle_since } => {
-                let idle_since = match measure.peak * 2.0 < limit {
-                    true => Some(idle_since.unwrap_or(now)),
-                    false => None,
-                };
-                let is_idle = |since| now.saturating_duration_since(since) >= IDLE;
-                if idle_since.is_some_and(is_idle) {
-                    self.set(Phase::Free { slow: 0, rate: f64::MAX, rest: 0 }, now);
-                } else if now >= next_round || measure.took > usual * AIM * AIM {
-                    self.round(usual, measure, now);
+            Phase::Free { .. } => self.watch(usual, measure, now),
+            Phase::Trial { before, .. } => {
+                if measure.took <= before.took * PROVEN && is_as_much(before) {
+                    self.round(usual, before, now);
                 } else {
-                    let limit = adjusted(limit, usual, measure);
-                    self.phase = Phase::Held { limit, next_round, idle_since };
+                    self.usual = Some(measure.took);
+                    self.give_up(now);
                 }
             }
+            // Fewer are as many in a second, and sooner: they still waited.
+            Phase::Round { before, limit, .. }
+                if measure.took <= usual * PROVEN && is_as_much(before) && limit > FLOOR =>
+            {
+                self.usual = Some(measure.took);
+                self.round(measure.took, measure, now);
+            }
+            Phase::Round { before, held, .. } => self.hold((before, held), measure, now),
+            Phase::Held { .. } => self.keep(usual, measure, now),
         }
     }
 
-    /// A free service: what is usual follows, unless it is tried.
-    fn watch(
-        &mut self,
-        (slow, rate, rest): (u32, f64, u32),
-        usual: f64,
-        measure: Measure,
-        now: Instant,
-    ) {
-        let in_flight = measure.rate * measure.took;
-        let is_slow = measure.took > usual * ENGAGE && in_flight > FEW;
-        let may_try = usual < SLOW_BY_NATURE && rest == 0;
-        if !is_slow || !may_try {
-            // Faster is believed at once, slower in time.
-            let weight = if measure.took < usual { 0.25 } else { measure.counted_of(LONG) };
-            self.usual = Some(usual + (measure.took - usual) * weight);
-            let rest = rest.saturating_sub(1);
-            self.phase = Phase::Free { slow: 0, rate: measure.rate, rest };
-        } else if slow > 0 && measure.rate < rate * 1.2 {
+    /// A free service: what is usual follows, unless all is slow.
+    fn watch(&mut self, usual: f64, measure: Measure, now: Instant) {
+        let Phase::Free { first, rest } = self.phase else { return };
+        let is_slow = measure.all_slow && measure.rate * measure.took > FEW;
+        if !is_slow {
+            // Slower is believed late: however many answers that are, they may all have waited. The quickest are there first.
+            let is_young = self.young.is_some_and(|until| now < until);
+            let long = if measure.took < usual || is_young { LONG / 10.0 } else { LONG };
+            self.usual = Some(usual + (measure.took - usual) * (measure.time / long).min(0.25));
+        }
+        let Some((first, since)) = first.filter(|_| is_slow) else {
+            let first = is_slow.then_some((measure, now));
+            self.phase = Phase::Free { first, rest: rest.saturating_sub(1) };
+            return;
+        };
+        let growth = measure.growth(&first, now.saturating_duration_since(since));
+        let may_try = measure.took < SLOW_BY_NATURE && rest == 0;
+        if growth >= FAST && measure.queues(&first) {
+            let limit = measure.rate * measure.took * HARD_TRIAL;
+            self.set(Phase::Trial { limit, before: measure, is_soft: false }, now);
+        } else if growth < FAST && may_try && measure.rate < first.rate * 1.2 {
             // Not more is answered, only later.
-            self.set(Phase::Trial { limit: in_flight * TRIAL, before: measure }, now);
+            let limit = measure.rate * measure.took * TRIAL;
+            self.set(Phase::Trial { limit, before: measure, is_soft: true }, now);
         } else {
-            self.phase = Phase::Free { slow: slow + 1, rate: measure.rate, rest };
+            let rest = rest.saturating_sub(1);
+            self.phase = Phase::Free { first: Some((first, since)), rest };
         }
     }
 
     fn round(&mut self, usual: f64, before: Measure, now: Instant) {
         let limit = (before.rate * usual * LESS).max(FLOOR);
-        self.set(Phase::Round { limit, before }, now);
+        let held = match self.phase {
+            Phase::Held { limit, .. } => Some(limit),
+            _ => None,
+        };
+        self.set(Phase::Round { limit, before, held }, now);
     }
 
     /// A round has shown what is usual.
-    fn hold(&mut self, before: Measure, measure: Measure, now: Instant) {
+    fn hold(&mut self, (before, held): (Measure, Option<f64>), measure: Measure, now: Instant) {
         self.usual = Some(measure.took);
         self.caution = CAUTION;
         let limit = (before.rate.max(measure.rate) * measure.took * AIM).max(FLOOR);
-        self.set(Phase::Held { limit, next_round: now + BETWEEN_ROUNDS, idle_since: None }, now);
+        let limit = match held {
+            // Nobody waited under the limit before: it was too low.
+            Some(held) if measure.took > before.took * NO_WAIT => limit.max(held * GROWN),
+            _ => limit,
+        };
+        let pause = Duration::from_secs_f64((measure.time * ROUNDS_APART).max(BETWEEN_ROUNDS));
+        let next_round = now + pause;
+        self.set(Phase::Held { limit, next_round, used: (now, now) }, now);
+    }
+
+    /// A limit follows what the service can do, until it is not needed any more.
+    fn keep(&mut self, usual: f64, measure: Measure, now: Instant) {
+        let Phase::Held { limit, next_round, used: (half, whole) } = self.phase else { return };
+        let is_reached = measure.peak + 1.0 >= limit;
+        let half = if measure.peak * 2.0 < limit { half } else { now };
+        let whole = if is_reached { now } else { whole };
+        let is_over = |since, time| now.saturating_duration_since(since) >= time;
+        if is_over(half, IDLE) || is_over(whole, UNREACHED) {
+            self.set(Phase::free(0), now);
+        } else if is_reached && (now >= next_round || measure.took > usual * AIM * AIM) {
+            self.round(usual, measure, now);
+        } else {
+            let limit = adjusted(limit, usual, measure);
+            self.phase = Phase::Held { limit, next_round, used: (half, whole) };
+        }
+    }
+
+    /// Whether a trial takes longer than anybody should wait for what it may show.
+    fn is_without_end(&self, now: Instant) -> bool {
+        let Phase::Trial { before, is_soft, .. } = self.phase else { return false };
+        // One that begins with too many in flight has to wait until they are answered.
+        let times = if is_soft { 4.0 } else { 40.0 };
+        let longest = Duration::from_secs_f64(before.took.max(before.time) * times);
+        self.since.is_some_and(|since| now.saturating_duration_since(since) > longest)
+    }
+
+    /// A trial has shown nothing.
+    fn give_up(&mut self, now: Instant) {
+        let rest = self.caution;
+        self.caution = (self.caution * 2).min(MOST_CAUTION);
+        self.window = Window::default();
+        self.set(Phase::free(rest), now);
     }
 
     fn set(&mut self, phase: Phase, now: Instant) {
@@ -241,43 +315,10 @@ fn adjusted(limit: f64, usual: f64, measure: Measure) -> f64 {
     if gradient < 1.0 {
         (limit * f64::midpoint(1.0, gradient)).max(FLOOR)
     } else if is_used && measure.took < usual * f64::midpoint(1.0, AIM) {
-        limit * AIM
+        limit * GROWN
     } else if is_used {
         limit + 1.0
     } else {
         limit
-    }
-}
-
-impl Measure {
-    /// The weight of its answers among so many.
-    fn counted_of(&self, all: f64) -> f64 {
-        ((self.rate * self.took).max(16.0) / all).min(0.25)
-    }
-}
-
-impl Window {
-    fn add(&mut self, sample: Sample, counts: bool, now: Instant) {
-        self.began.get_or_insert(now);
-        self.answers += 1;
-        self.peak = self.peak.max(sample.in_flight);
-        if counts {
-            self.counted += 1;
-            self.sum += sample.took.as_secs_f64();
-        }
-    }
-
-    /// What it shows, when it has enough answers over at least the time of one.
-    fn close(&self, wanted: u32, now: Instant) -> Option<Measure> {
-        if self.counted < wanted {
-            return None;
-        }
-        let time = now.saturating_duration_since(self.began?).as_secs_f64();
-        let took = self.sum / f64::from(self.counted);
-        if took <= 0.0 || time < took.min(1.0) {
-            return None;
-        }
-        let rate = f64::from(self.answers.saturating_sub(1)) / time;
-        Some(Measure { took, rate, peak: f64::from(self.peak) })
     }
 }

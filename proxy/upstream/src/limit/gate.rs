@@ -1,11 +1,11 @@
 //! How many are let in to a service at once, and who waits for that.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 
-use super::adaptive::{Adaptive, Sample};
+use super::adaptive::{Adaptive, Certainty, Sample};
 use super::queue::{Class, Patience, Queue};
 
 /// How many may be in flight.
@@ -35,7 +35,7 @@ pub struct Gate<T> {
     /// The adaptive limit in force.
     limit: AtomicU32,
     waiting: AtomicU32,
-    is_settled: AtomicBool,
+    certainty: AtomicU8,
     /// How long an answer usually takes, in microseconds.
     usual: AtomicU64,
     queue: Mutex<Queue<T>>,
@@ -58,15 +58,16 @@ pub struct Waiting<T> {
 /// What became of somebody who would wait.
 #[derive(Debug)]
 pub enum Left<T> {
+    /// It is in, as this one of them: nobody is sent away for what is only a trial.
+    Entered(u32, T),
     /// It waits, under this number; somebody else may have to go instead.
     Waits(u64, Option<T>),
     /// There is no room.
     Shed(T),
 }
 
-/// CoDel's numbers, where answers are quick; where they are slow, waiting is measured by them.
+/// Where not all can be served in time one may wait so long, or half of what an answer takes.
 const TARGET: Duration = Duration::from_millis(5);
-const INTERVAL: Duration = Duration::from_millis(100);
 
 impl<T> Default for Gate<T> {
     fn default() -> Self {
@@ -74,7 +75,7 @@ impl<T> Default for Gate<T> {
             in_flight: AtomicU32::new(0),
             limit: AtomicU32::new(u32::MAX),
             waiting: AtomicU32::new(0),
-            is_settled: AtomicBool::new(true),
+            certainty: AtomicU8::new(Certainty::Settled as u8),
             usual: AtomicU64::new(0),
             queue: Mutex::new(Queue::new()),
             adaptive: Mutex::default(),
@@ -108,20 +109,32 @@ impl<T> Gate<T> {
         (micros > 0).then(|| Duration::from_micros(micros))
     }
 
-    /// Lets one in, if there is room and nobody waits. No lock.
-    pub fn enter(&self, ceiling: Ceiling) -> bool {
+    /// Lets one in, if there is room and nobody waits: it is this one of them. No lock.
+    pub fn enter(&self, ceiling: Ceiling) -> Option<u32> {
         if self.waiting.load(Ordering::SeqCst) > 0 && ceiling != Ceiling::Off {
-            return false;
+            return None;
         }
         self.admit(ceiling)
     }
 
-    fn admit(&self, ceiling: Ceiling) -> bool {
-        if self.in_flight.fetch_add(1, Ordering::SeqCst) < self.most(ceiling) {
-            return true;
+    fn admit(&self, ceiling: Ceiling) -> Option<u32> {
+        let others = self.in_flight.fetch_add(1, Ordering::SeqCst);
+        if others < self.most(ceiling) {
+            return Some(others.saturating_add(1));
         }
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
-        false
+        None
+    }
+
+    /// One is in that was not counted until now.
+    pub fn come(&self) -> u32 {
+        self.in_flight.fetch_add(1, Ordering::SeqCst).saturating_add(1)
+    }
+
+    /// Whether the limit is only a trial: who has waited in vain is let in, by [`Gate::come`].
+    #[must_use]
+    pub fn is_on_trial(&self, ceiling: Ceiling) -> bool {
+        self.is(Certainty::Maybe, ceiling)
     }
 
     fn most(&self, ceiling: Ceiling) -> u32 {
@@ -133,11 +146,14 @@ impl<T> Gate<T> {
     }
 
     /// Waits to be let in. Whoever comes out of here alive calls [`Gate::next`]: room may have been made meanwhile.
-    pub fn wait(&self, waiting: Waiting<T>, rules: QueueRules) -> Left<T> {
+    pub fn wait(&self, waiting: Waiting<T>, ceiling: Ceiling, rules: QueueRules) -> Left<T> {
         let Waiting { class, who, now, deadline } = waiting;
         let mut queue = self.queue.lock();
-        let (ticket, gone) =
-            queue.push((class, who), (now, deadline), (rules.most, self.patience()));
+        if queue.length() >= rules.most && self.is_on_trial(ceiling) {
+            return Left::Entered(self.come(), who);
+        }
+        let patience = self.patience(ceiling);
+        let (ticket, gone) = queue.push((class, who), (now, deadline), (rules.most, patience));
         self.count(&queue);
         match (ticket, gone) {
             (Some(ticket), gone) => Left::Waits(ticket, gone),
@@ -147,21 +163,19 @@ impl<T> Gate<T> {
         }
     }
 
-    /// Who is let in now, in the place that it makes for it; `shed` are told that they are not.
-    pub fn next(&self, ceiling: Ceiling, now: Instant, shed: impl FnMut(T)) -> Option<T> {
+    /// Who is let in now, and as which one of them; `shed` are told that they are not.
+    pub fn next(&self, ceiling: Ceiling, now: Instant, shed: impl FnMut(T)) -> Option<(u32, T)> {
         if self.waiting.load(Ordering::SeqCst) == 0 {
             return None;
         }
         let mut queue = self.queue.lock();
-        if !self.admit(ceiling) {
-            return None;
-        }
-        let next = queue.pop(now, self.patience(), shed);
+        let number = self.admit(ceiling)?;
+        let next = queue.pop(now, self.patience(ceiling), shed);
         self.count(&queue);
         if next.is_none() {
             self.in_flight.fetch_sub(1, Ordering::SeqCst);
         }
-        next
+        next.map(|who| (number, who))
     }
 
     /// Somebody who waited has gone.
@@ -176,12 +190,12 @@ impl<T> Gate<T> {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// An answer took so long. Two that tell at once need not wait for each other: one is not heard.
-    pub fn learn(&self, took: Duration, now: Instant) {
+    /// Somebody was answered. Two that tell at once need not wait for each other: one is not heard.
+    pub fn learn(&self, sample: Sample, now: Instant) {
         let Some(mut adaptive) = self.adaptive.try_lock() else { return };
-        let limit = adaptive.learn(Sample { took, in_flight: self.in_flight() }, now);
+        let limit = adaptive.learn(sample, now);
         self.limit.store(limit, Ordering::SeqCst);
-        self.is_settled.store(adaptive.is_settled(), Ordering::Relaxed);
+        self.certainty.store(adaptive.certainty() as u8, Ordering::Relaxed);
         let usual = adaptive.usual().unwrap_or_default().as_micros();
         self.usual.store(u64::try_from(usual).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
@@ -190,13 +204,16 @@ impl<T> Gate<T> {
         self.waiting.store(u32::try_from(queue.length()).unwrap_or(u32::MAX), Ordering::SeqCst);
     }
 
-    fn patience(&self) -> Patience {
-        let usual = self.usual().unwrap_or_default();
-        let interval = match self.is_settled.load(Ordering::Relaxed) {
-            true => INTERVAL.max(usual * 4),
-            // The limit is a trial: nobody is sent away for what it may show.
-            false => Duration::MAX,
+    fn is(&self, certainty: Certainty, ceiling: Ceiling) -> bool {
+        let known = match ceiling {
+            Ceiling::Adaptive => self.certainty.load(Ordering::Relaxed),
+            Ceiling::Off | Ceiling::Fixed(_) => Certainty::Settled as u8,
         };
-        Patience { interval, target: TARGET.max(usual / 4) }
+        known == certainty as u8
+    }
+
+    fn patience(&self, ceiling: Ceiling) -> Patience {
+        let usual = self.usual().unwrap_or_default();
+        self.is(Certainty::Settled, ceiling).then(|| TARGET.max(usual / 2))
     }
 }

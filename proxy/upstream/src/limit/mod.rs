@@ -10,8 +10,9 @@ mod gate;
 mod queue;
 #[cfg(test)]
 mod simulation;
+mod window;
 
-pub use adaptive::{Adaptive, Sample};
+pub use adaptive::{Adaptive, Certainty, Sample};
 pub use breaker::{Breaker, BreakerRules, Pass};
 pub use budget::{BudgetRules, RetryBudget};
 pub use gate::{Ceiling, Gate, Left, QueueRules, Waiting};

@@ -56,28 +56,27 @@ pub(super) struct Queue<T> {
     classes: [VecDeque<Entry<T>>; CLASSES],
     length: usize,
     tickets: u64,
-    /// Since when there has always been somebody.
-    since: Option<Instant>,
+    /// When not all could be served in time last.
+    pressed: Option<Instant>,
 }
 
-/// When waiting is standing, and what then is too long (CoDel's interval and target).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Patience {
-    pub(super) interval: Duration,
-    pub(super) target: Duration,
-}
+/// How long one may wait where not all can be served in time; `None` is as long as it likes.
+pub(super) type Patience = Option<Duration>;
+
+/// For so long after not all could be served in time, nobody waits for long.
+const PRESSED: Duration = Duration::from_secs(1);
 
 impl<T> Queue<T> {
     pub(super) fn new() -> Self {
-        Self { classes: Default::default(), length: 0, tickets: 0, since: None }
+        Self { classes: Default::default(), length: 0, tickets: 0, pressed: None }
     }
 
     pub(super) fn length(&self) -> usize {
         self.length
     }
 
-    /// Somebody more. Where `most` wait already, one of those less important goes, or among equals the one who came first if
-    /// the queue stands, else the newcomer.
+    /// Somebody more. Where `most` wait already, one of those less important goes, or among equals the one who came first, if
+    /// waiting has an end, else the newcomer.
     pub(super) fn push(
         &mut self,
         (class, who): (Class, T),
@@ -88,13 +87,14 @@ impl<T> Queue<T> {
         if self.length >= most {
             let own = usize::from(class.0);
             let last = (0..CLASSES).rev().find(|class| !self.is_empty(*class));
-            match last.filter(|last| *last > own || (*last == own && self.stands(now, patience))) {
+            let is_pressed = self.is_pressed(now, patience);
+            self.pressed = Some(now);
+            match last.filter(|last| *last > own || (*last == own && is_pressed)) {
                 Some(last) => gone = self.take(last, 0).map(|entry| entry.who),
                 None => return (None, Some(who)),
             }
         }
         self.tickets += 1;
-        self.since.get_or_insert(now);
         if let Some(queue) = self.classes.get_mut(usize::from(class.0)) {
             queue.push_back(Entry { ticket: self.tickets, came: now, deadline, who });
             self.length += 1;
@@ -102,29 +102,38 @@ impl<T> Queue<T> {
         (Some(self.tickets), gone)
     }
 
-    /// Who is next; `shed` are told that they are not. In a queue that stands the last to come is the first, and who has waited
-    /// longer than the target is not served any more: those behind would wait as long.
+    /// Who is next; `shed` are told that they are not. While all can be served in time they are, in turn. Where somebody has
+    /// waited for three quarters of what it may, or the queue is full, they cannot: from then on the last to come is the first, and who has
+    /// waited longer than `patience` is not served any more, until that has not been necessary for a while.
     pub(super) fn pop(
         &mut self,
         now: Instant,
         patience: Patience,
         mut shed: impl FnMut(T),
     ) -> Option<T> {
-        let stands = self.stands(now, patience);
+        if self.classes.iter().filter_map(VecDeque::front).any(|first| first.is_nearly_over(now)) {
+            self.pressed = Some(now);
+        }
+        let patience = patience.filter(|_| self.is_pressed(now, patience));
         for class in 0..CLASSES {
             while !self.is_empty(class) {
-                // Those in front came first.
+                // Those in front came first. A service has rather one who is late than nobody.
+                let is_alone = self.classes.get(class).is_some_and(|queue| queue.len() == 1);
                 let is_late = |entry: &Entry<T>| {
-                    entry.deadline <= now
-                        || (stands && now.saturating_duration_since(entry.came) > patience.target)
+                    let waited = now.saturating_duration_since(entry.came);
+                    let waits_in_vain = patience.is_some_and(|patience| waited > patience);
+                    entry.deadline <= now || (waits_in_vain && !is_alone)
                 };
                 let front = self.classes.get(class).and_then(VecDeque::front);
                 let position = match front {
                     Some(front) if is_late(front) => {
+                        if patience.is_some() {
+                            self.pressed = Some(now);
+                        }
                         self.take(class, 0).into_iter().for_each(|entry| shed(entry.who));
                         continue;
                     }
-                    _ if stands => self.classes.get(class).map_or(0, VecDeque::len) - 1,
+                    _ if patience.is_some() => self.classes.get(class).map_or(0, VecDeque::len) - 1,
                     _ => 0,
                 };
                 return self.take(class, position).map(|entry| entry.who);
@@ -143,8 +152,9 @@ impl<T> Queue<T> {
         }
     }
 
-    fn stands(&self, now: Instant, patience: Patience) -> bool {
-        self.since.is_some_and(|since| now.saturating_duration_since(since) >= patience.interval)
+    fn is_pressed(&self, now: Instant, patience: Patience) -> bool {
+        let is_recent = |pressed| now.saturating_duration_since(pressed) < PRESSED;
+        patience.is_some() && self.pressed.is_some_and(is_recent)
     }
 
     fn is_empty(&self, class: usize) -> bool {
@@ -154,10 +164,15 @@ impl<T> Queue<T> {
     fn take(&mut self, class: usize, position: usize) -> Option<Entry<T>> {
         let entry = self.classes.get_mut(class)?.remove(position)?;
         self.length -= 1;
-        if self.length == 0 {
-            self.since = None;
-        }
         Some(entry)
+    }
+}
+
+impl<T> Entry<T> {
+    /// Whether three quarters of its time are over.
+    fn is_nearly_over(&self, now: Instant) -> bool {
+        let allowed = self.deadline.saturating_duration_since(self.came);
+        now.saturating_duration_since(self.came) >= allowed * 3 / 4
     }
 }
 
@@ -165,8 +180,7 @@ impl<T> Queue<T> {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience =
-        Patience { interval: Duration::from_millis(100), target: Duration::from_millis(5) };
+    const PATIENCE: Patience = Some(Duration::from_millis(5));
 
     struct Line {
         queue: Queue<&'static str>,
@@ -195,26 +209,52 @@ mod tests {
     }
 
     #[test]
-    fn a_short_queue_serves_in_order() {
+    fn while_all_can_be_served_in_time_they_are_in_turn() {
         let mut line = Line::new();
         line.push(3, "a", 0);
         line.push(3, "b", 1);
-        assert_eq!(line.pop(50), (Some("a"), vec![]));
-        assert_eq!(line.pop(51), (Some("b"), vec![]));
-        assert_eq!(line.pop(52), (None, vec![]));
+        assert_eq!(line.pop(400), (Some("a"), vec![]));
+        line.push(3, "c", 450);
+        assert_eq!(line.pop(490), (Some("b"), vec![]));
+        assert_eq!(line.pop(1000), (Some("c"), vec![]));
+        assert_eq!(line.pop(1001), (None, vec![]));
     }
 
     #[test]
-    fn a_standing_queue_serves_the_newest_and_sheds_those_who_waited_too_long() {
+    fn where_not_all_can_be_served_in_time_the_newest_are_and_those_who_waited_too_long_are_not() {
         let mut line = Line::new();
         line.push(3, "a", 0);
-        line.push(3, "b", 98);
-        line.push(3, "c", 99);
-        assert_eq!(line.pop(100), (Some("c"), vec!["a"]));
-        assert_eq!(line.pop(101), (Some("b"), vec![]));
-        line.push(3, "d", 102);
-        line.push(3, "e", 103);
-        assert_eq!(line.pop(150), (Some("d"), vec![]), "an empty queue does not stand any more");
+        line.push(3, "b", 748);
+        line.push(3, "c", 749);
+        assert_eq!(line.pop(750), (Some("c"), vec!["a"]));
+        assert_eq!(line.pop(751), (Some("b"), vec![]));
+        line.push(3, "d", 752);
+        line.push(3, "e", 758);
+        assert_eq!(
+            line.pop(760),
+            (Some("e"), vec!["d"]),
+            "an empty queue is not yet the end of it"
+        );
+        line.push(3, "f", 1750);
+        line.push(3, "g", 1751);
+        assert_eq!(line.pop(1761), (Some("f"), vec![]), "a second without need is");
+    }
+
+    #[test]
+    fn who_waits_alone_is_served_however_late_that_is() {
+        let mut line = Line::new();
+        (0..4).for_each(|at| drop(line.push(3, "a", at)));
+        assert_eq!(line.pop(500), (Some("a"), vec!["a", "a"]));
+    }
+
+    #[test]
+    fn nobody_waits_too_long_where_that_is_not_told() {
+        let mut line = Line::new();
+        line.push(3, "a", 0);
+        line.push(3, "b", 600);
+        let mut shed = Vec::new();
+        let next = line.queue.pop(line.at(800), None, |who| shed.push(who));
+        assert_eq!((next, shed), (Some("a"), vec![]));
     }
 
     #[test]
@@ -224,14 +264,16 @@ mod tests {
         assert_eq!(line.push(5, "low", 0), None);
         assert_eq!(line.push(1, "high", 0), None);
         assert_eq!(line.push(3, "b", 0), Some("low"));
-        assert_eq!(line.push(3, "c", 0), Some("c"), "nobody less important is left");
-        assert_eq!(line.push(3, "d", 100), Some("a"), "in a standing queue the newest is served");
+        assert_eq!(line.push(3, "c", 1), Some("a"), "once it was full the newest is served");
         assert_eq!(line.queue.length(), 3);
-        let (next, shed) = line.pop(100);
-        assert_eq!((next, shed), (Some("d"), vec!["high", "b"]));
+        let (next, shed) = line.pop(6);
+        assert_eq!((next, shed), (Some("c"), vec!["high", "b"]));
         line.push(3, "e", 200);
         line.push(1, "f", 201);
         assert_eq!(line.pop(202).0, Some("f"));
+        let mut line = Line::new();
+        (0..3).for_each(|_| assert_eq!(line.push(3, "a", 0), None));
+        assert_eq!(line.push(3, "b", 0), Some("b"), "nobody less important is there");
     }
 
     #[test]

@@ -336,6 +336,27 @@ fn whoever_stays_with_an_endpoint_has_it_while_it_can_be_had() {
 }
 
 #[test]
+fn whoever_was_given_a_backup_goes_back_once_somebody_else_has_room() {
+    for balance in ALL {
+        let (small, backup) = (
+            |member: &mut Member| member.most = 1,
+            |member: &mut Member| {
+                member.tier = Member::BACKUPS;
+            },
+        );
+        let drained = |member: &mut Member| (member.is_draining, member.tier) = (true, 1);
+        let pool = of(settings(balance), &[&small, &drained, &backup, &backup]);
+        let ask = Ask { stuck: Some(3), ..ask(5) };
+        let choose = || pool.choose(&mut Attempt::default(), &ask).unwrap();
+        let back = choose();
+        assert_eq!(back.endpoint, 0, "{balance:?}");
+        assert_eq!(choose().endpoint, 3, "the others have no room");
+        drop(back);
+        assert_eq!(choose().endpoint, 0, "{balance:?}");
+    }
+}
+
+#[test]
 fn who_has_an_open_breaker_is_passed_over_until_one_request_probes() {
     use crate::limit::{BreakerRules, Pass};
     let second = std::time::Duration::from_secs(1);

@@ -1,12 +1,16 @@
 //! What is kept from services, by service.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Instant;
+
+use switchback_upstream::Endpoint;
 
 use super::Guard;
 use super::retry::Reason;
 use crate::metrics::{self, Counter};
 use crate::snapshot::Upstream;
+use crate::snapshot::sticky::Sticky;
 
 /// The counters of one service.
 #[derive(Debug, Default)]
@@ -18,6 +22,8 @@ pub(crate) struct Counters {
     pub(super) waited: Counter,
     /// Requests that were sent away.
     pub(super) shed: Counter,
+    /// Requests that went to another service.
+    pub(crate) spilt: Counter,
     /// Times that a breaker opened.
     pub(super) breaker_opened: Counter,
     /// Tries for which this machine had no port left.
@@ -57,58 +63,127 @@ const COUNTS: [Count; 5] = [
     }),
 ];
 
-type Level = (&'static str, &'static str, fn(&Upstream) -> Option<u64>);
+type Level = (&'static str, &'static str, fn(&Part) -> Option<u64>);
 
 const LEVELS: [Level; 4] = [
-    (
-        "upstream_in_flight",
-        "Requests at the upstream, as they count against its limit.",
-        |upstream| Some(upstream.guard.in_flight().into()),
-    ),
-    ("upstream_waiting", "Requests that wait for the upstream.", |upstream| {
-        Some(upstream.guard.waiting().into())
+    ("upstream_in_flight", "Requests at the upstream, as they count against its limit.", |part| {
+        Some(part.guard.in_flight().into())
+    }),
+    ("upstream_waiting", "Requests that wait for the upstream.", |part| {
+        Some(part.guard.waiting().into())
     }),
     (
         "upstream_limit",
         "Requests that the upstream may have; absent where there is no limit.",
-        |upstream| Guard::limit(&upstream.guard).map(u64::from),
+        |part| part.guard.limit().map(u64::from),
     ),
-    ("upstream_breakers_open", "Endpoints that are not asked because they fail.", |upstream| {
-        let endpoints = upstream.endpoints();
-        let now = Instant::now();
-        let open = endpoints.iter().filter(|endpoint| endpoint.breaker().closed_for(now).is_some());
-        upstream.plan.overload.breaker.as_ref().map(|_| open.count() as u64)
+    ("upstream_breakers_open", "Endpoints that are not asked because they fail.", |part| {
+        part.breakers_open
     }),
 ];
 
-/// Appends what is known of each upstream.
+/// An upstream, or a shard of it.
+struct Part {
+    labels: String,
+    guard: Arc<Guard>,
+    breakers_open: Option<u64>,
+}
+
+/// Shards that are told of; there may be thousands.
+const MOST_SHARDS: usize = 500;
+
+/// Upstreams without shards, and the shards of the others.
+fn parts(upstreams: &[Upstream]) -> Vec<Part> {
+    let now = Instant::now();
+    let (mut parts, mut left) = (Vec::with_capacity(upstreams.len()), MOST_SHARDS);
+    for upstream in upstreams {
+        let name = escaped(&upstream.plan.name);
+        let breaks = upstream.plan.overload.breaker.is_some();
+        let open = |endpoints: &[Arc<Endpoint>]| {
+            let open = |endpoint: &&Arc<Endpoint>| endpoint.breaker().closed_for(now).is_some();
+            breaks.then(|| endpoints.iter().filter(open).count() as u64)
+        };
+        let Some(sharding) = &upstream.sharding else {
+            parts.push(Part {
+                labels: format!("upstream=\"{name}\""),
+                guard: Arc::clone(&upstream.guard),
+                breakers_open: open(upstream.part.load().all().pool.endpoints()),
+            });
+            continue;
+        };
+        for shard in sharding.epoch.load().shards.iter().take(left) {
+            left -= 1;
+            parts.push(Part {
+                labels: format!("upstream=\"{name}\",shard=\"{}\"", escaped(&shard.name)),
+                guard: Arc::clone(&shard.guard),
+                breakers_open: open(shard.part.load().all().pool.endpoints()),
+            });
+        }
+    }
+    parts
+}
+
+/// Appends what is known of each upstream, or of each of its shards.
 pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
-    if upstreams.is_empty() {
+    let parts = parts(upstreams);
+    if parts.is_empty() {
         return;
     }
-    let counters = |upstream: &Upstream| upstream.guard.service.clone();
     let name = "upstream_retries_total";
     metrics::header(out, (name, "Requests that were sent again, by why.", "counter"));
-    for upstream in upstreams {
-        for (reason, counter) in Reason::ALL.into_iter().zip(&counters(upstream).counters.retries) {
-            let labels = format!("{},reason=\"{}\"", label(upstream), reason.name());
+    for Part { labels, guard, .. } in &parts {
+        for (reason, counter) in Reason::ALL.into_iter().zip(&guard.service.counters.retries) {
+            let labels = format!("{labels},reason=\"{}\"", reason.name());
             sample(out, name, &labels, counter.value());
         }
     }
     for (name, help, counter) in COUNTS {
         metrics::header(out, (name, help, "counter"));
-        for upstream in upstreams {
-            let value = counter(&counters(upstream).counters).value();
-            sample(out, name, &label(upstream), value);
+        for part in &parts {
+            sample(out, name, &part.labels, counter(&part.guard.service.counters).value());
         }
     }
+    spilt(out, upstreams);
+    learned(out, upstreams);
     for (name, help, level) in LEVELS {
         metrics::header(out, (name, help, "gauge"));
-        for upstream in upstreams {
-            if let Some(value) = level(upstream) {
-                sample(out, name, &label(upstream), value);
+        for part in &parts {
+            if let Some(value) = level(part) {
+                sample(out, name, &part.labels, value);
             }
         }
+    }
+}
+
+fn spilt(out: &mut String, upstreams: &[Upstream]) {
+    let name = "upstream_spilt_total";
+    let help = "Requests that another upstream had because this one had no room, or nobody.";
+    let to = |upstream: &Upstream| upstreams.get(upstream.plan.spill?.to.0 as usize);
+    let all = upstreams.iter().filter_map(|upstream| Some((upstream, to(upstream)?)));
+    for (place, (upstream, to)) in all.enumerate() {
+        if place == 0 {
+            metrics::header(out, (name, help, "counter"));
+        }
+        let (from, to) = (escaped(&upstream.plan.name), escaped(&to.plan.name));
+        let labels = format!("upstream=\"{from}\",to=\"{to}\"");
+        sample(out, name, &labels, upstream.guard.service.counters.spilt.value());
+    }
+}
+
+fn learned(out: &mut String, upstreams: &[Upstream]) {
+    let name = "upstream_learned_sessions";
+    let help = "Sessions of the upstream that are remembered, where they are.";
+    let sessions = |upstream: &Upstream| match upstream.sticky()? {
+        Sticky::Learned(sessions) => Some(sessions.learned.len() as u64),
+        _ => None,
+    };
+    let all = upstreams.iter().filter_map(|upstream| Some((upstream, sessions(upstream)?)));
+    for (place, (upstream, sessions)) in all.enumerate() {
+        if place == 0 {
+            metrics::header(out, (name, help, "gauge"));
+        }
+        let labels = format!("upstream=\"{}\"", escaped(&upstream.plan.name));
+        sample(out, name, &labels, sessions);
     }
 }
 
@@ -117,7 +192,6 @@ fn sample(out: &mut String, name: &str, labels: &str, value: u64) {
     let _ = writeln!(out, "switchback_{name}{{{labels}}} {value}");
 }
 
-fn label(upstream: &Upstream) -> String {
-    let name = upstream.plan.name.replace('\\', "\\\\").replace('"', "\\\"");
-    format!("upstream=\"{name}\"")
+fn escaped(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"")
 }

@@ -8,13 +8,13 @@ mod wait;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pingora_proxy::Session;
 use switchback_conf::plan::{AtOncePlan, OverloadPlan};
 use switchback_upstream::limit::{
-    BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget,
+    BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget, Sample,
 };
 use switchback_upstream::{InFlight, Outcome};
 use tokio::sync::oneshot;
@@ -22,6 +22,8 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::shard;
+use super::spill::{self, Why};
 use counters::Counters;
 
 /// What is known of a service as a whole. Outlives snapshots.
@@ -31,6 +33,9 @@ pub(crate) struct Service {
     pub(crate) counters: Counters,
     /// From where the next connection is made.
     source: AtomicUsize,
+    began: Instant,
+    /// When an endpoint failed last, in milliseconds from the beginning; 0 is never.
+    failed: AtomicU64,
 }
 
 /// A service under the rules of one snapshot.
@@ -44,7 +49,11 @@ pub(crate) struct Guard {
 }
 
 /// One request at a service, until it is dropped: whichever way the request ends.
-pub(crate) struct Permit(Arc<Guard>);
+pub(crate) struct Permit {
+    guard: Arc<Guard>,
+    /// How many were at it when it was sent, with this one; `None` while it is not counted, because its client still sends.
+    in_flight: Option<u32>,
+}
 
 impl Service {
     /// Of which nothing is known yet.
@@ -54,9 +63,28 @@ impl Service {
             budget: RetryBudget::new(budget(plan), Instant::now()),
             counters: Counters::default(),
             source: AtomicUsize::new(0),
+            began: Instant::now(),
+            failed: AtomicU64::new(0),
         }
     }
+
+    fn has_failed(&self) {
+        self.failed.store(self.age(), Ordering::Relaxed);
+    }
+
+    /// Whether no endpoint has failed for a while.
+    fn is_well(&self) -> bool {
+        let failed = self.failed.load(Ordering::Relaxed);
+        failed == 0 || self.age().saturating_sub(failed) > WELL_AFTER
+    }
+
+    fn age(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(1)
+    }
 }
+
+/// In milliseconds.
+const WELL_AFTER: u64 = 1000;
 
 impl fmt::Debug for Service {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -109,25 +137,45 @@ impl Guard {
         self.service.source.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn admitted(self: &Arc<Self>) -> Permit {
-        self.service.budget.earn(self.budget, self.service.gate.in_flight());
-        Permit(Arc::clone(self))
+    fn admitted(self: &Arc<Self>, in_flight: u32) -> Permit {
+        self.service.budget.earn(self.budget, in_flight);
+        Permit { guard: Arc::clone(self), in_flight: Some(in_flight) }
     }
 
     /// Lets in who may come in now.
     fn let_in(self: &Arc<Self>) {
         let gate = &self.service.gate;
-        while let Some(next) = gate.next(self.ceiling, Instant::now(), drop) {
+        while let Some((in_flight, next)) = gate.next(self.ceiling, Instant::now(), drop) {
             // Whoever is not there any more gives its place back.
-            drop(next.send(self.admitted()));
+            drop(next.send(self.admitted(in_flight)));
+        }
+    }
+}
+
+impl Permit {
+    fn is_for(&self, guard: &Guard) -> bool {
+        Arc::ptr_eq(&self.guard.service, &guard.service)
+    }
+
+    /// Its place is for others, as long as its client sends.
+    fn pause(&mut self) {
+        if self.in_flight.take().is_some() {
+            self.guard.service.gate.leave();
+            self.guard.let_in();
+        }
+    }
+
+    /// Its service has all of it.
+    fn resume(&mut self) {
+        if self.in_flight.is_none() {
+            self.in_flight = Some(self.guard.service.gate.come());
         }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.service.gate.leave();
-        self.0.let_in();
+        self.pause();
     }
 }
 
@@ -137,18 +185,39 @@ impl fmt::Debug for Permit {
     }
 }
 
-/// Lets the request in to its service; if that has enough to do, after a while, or not at all. Once is enough for all its tries.
+/// Lets the request in to its service; if that has enough to do, after a while, or not at all. Once is enough for all its tries
+/// there.
 pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Result<(), Fault> {
-    if context.permit.is_some() {
+    let snapshot = Arc::clone(&context.snapshot);
+    loop {
+        let id = context.upstream_id();
+        let Some((id, upstream)) = id.and_then(|id| Some((id, snapshot.upstream(id)?))) else {
+            return Ok(());
+        };
+        shard::choose(session.req_header(), (id, upstream), context)?;
+        let Some(guard) = guard(context) else { return Ok(()) };
+        if context.permit.as_ref().is_some_and(|permit| permit.is_for(&guard)) {
+            return Ok(());
+        }
+        context.permit = None;
+        let mut permit = match guard.service.gate.enter(guard.ceiling) {
+            Some(in_flight) => guard.admitted(in_flight),
+            None if spill::over(Why::Full, context) && spill::turns(context) => continue,
+            None => wait::wait(session, &guard, context).await?,
+        };
+        if guard.ceiling == Ceiling::Adaptive && !session.downstream_session.is_body_empty() {
+            permit.pause();
+        }
+        context.permit = Some(permit);
         return Ok(());
     }
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    let Some(guard) = upstream.map(|upstream| Arc::clone(&upstream.guard)) else { return Ok(()) };
-    context.permit = Some(match guard.service.gate.enter(guard.ceiling) {
-        true => guard.admitted(),
-        false => wait::wait(session, &guard, context).await?,
-    });
-    Ok(())
+}
+
+/// The service has all of the request. One whose limit is found by watching it is not asked to work while a client sends.
+pub(super) fn sent(context: &mut Context) {
+    if let Some(permit) = &mut context.permit {
+        permit.resume();
+    }
 }
 
 /// What a try has come to. A service whose limit is found by watching it has done its part when the head is here: how long a
@@ -158,12 +227,16 @@ pub(super) fn told(outcome: Outcome, now: Instant, context: &mut Context) {
     if let Some(trying) = &context.trying {
         judge(outcome, &trying.in_flight, &guard, now);
     }
-    let Outcome::Answered { first_byte, .. } = outcome else { return };
-    if context.permit.is_none() || guard.ceiling == Ceiling::Off {
-        return;
+    if failed(outcome) == Some(true) {
+        guard.service.has_failed();
     }
-    if failed(outcome) == Some(false) {
-        guard.service.gate.learn(first_byte, now);
+    let Outcome::Answered { first_byte, .. } = outcome else { return };
+    let Some(permit) = context.permit.as_ref().filter(|_| guard.ceiling != Ceiling::Off) else {
+        return;
+    };
+    // An answer to what was not all sent tells nothing.
+    if let (Some(in_flight), Some(false)) = (permit.in_flight, failed(outcome)) {
+        guard.service.gate.learn(Sample { took: first_byte, in_flight }, now);
     }
     if guard.ceiling == Ceiling::Adaptive && !is_repeated(outcome, context) {
         context.permit = None;
@@ -185,7 +258,7 @@ fn judge(outcome: Outcome, endpoint: &InFlight, guard: &Guard, now: Instant) {
 /// Whether the answer is one that may be followed by another try.
 fn is_repeated(outcome: Outcome, context: &Context) -> bool {
     let Outcome::Answered { status, .. } = outcome else { return false };
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.is_some_and(|upstream| {
         upstream.plan.overload.retry.statuses.iter().any(|known| known.as_u16() == status)
     })
@@ -204,9 +277,15 @@ fn failed(outcome: Outcome) -> Option<bool> {
     }
 }
 
+/// What keeps the upstream of the request, or the shard that has it, from being asked for too much.
 fn guard(context: &Context) -> Option<Arc<Guard>> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
-    upstream.map(|upstream| Arc::clone(&upstream.guard))
+    let id = context.upstream_id()?;
+    let shard = context.chosen.as_ref().and_then(|chosen| chosen.shard_of(id));
+    let guard = match shard {
+        Some(shard) => &shard.guard,
+        None => &context.snapshot.upstream(id)?.guard,
+    };
+    Some(Arc::clone(guard))
 }
 
 /// The answer where nobody may be asked for a while.
@@ -216,7 +295,7 @@ pub(super) fn later(reason: String, after: Duration) -> Fault {
 
 /// How important the request is.
 fn class(session: &Session, context: &Context) -> Class {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let template = upstream.and_then(|upstream| upstream.plan.overload.priority.as_ref());
     template.map_or_else(Class::default, |template| {
         let mut text = Vec::new();

@@ -140,8 +140,8 @@ pub(crate) fn after_break(
     }
     error.retry.decide_reuse(reused);
     if error.retry() {
-        // Where all connections break, many of them have served others before.
-        return if take(Reason::Stale, context) { Again::SameEndpoint } else { Again::No };
+        let again = take_for_stale(error, context);
+        return if again { Again::SameEndpoint } else { Again::No };
     }
     let is_theirs = *error.esource() == ErrorSource::Upstream;
     let is_answered = context.asked.lock().tries.last().is_none_or(|tried| tried.status.is_some());
@@ -159,6 +159,25 @@ pub(crate) fn after_break(
     if is_meant && take(reason, context) { Again::NextEndpoint } else { Again::No }
 }
 
+/// Whether a request whose connection had served others is sent again. The endpoint closed it for want of use, which is nothing of
+/// the service's: that costs nothing, once. Where requests fail otherwise, too, it may well be the service's.
+fn take_for_stale(error: &Error, context: &mut Context) -> bool {
+    let was_stale = std::mem::replace(&mut context.was_stale, true);
+    let is_free = !was_stale && !has_begun(error);
+    if let Some(guard) = guard(context).filter(|guard| is_free && guard.service.is_well()) {
+        guard.service.counters.retried(Reason::Stale);
+        return true;
+    }
+    take(Reason::Stale, context)
+}
+
+/// Whether bytes of an answer are here. Pingora says so in words alone.
+fn has_begun(error: &Error) -> bool {
+    let text = error.to_string();
+    let read = text.split_once("bytes already read: ").map_or("", |(_, read)| read);
+    read.bytes().next().is_some_and(|digit| (b'1'..=b'9').contains(&digit))
+}
+
 /// Whether a request may reach an endpoint twice, and is still there to be sent.
 fn may_repeat(session: &Session) -> bool {
     query::may_be_repeated(&session.req_header().method)
@@ -167,7 +186,7 @@ fn may_repeat(session: &Session) -> bool {
 }
 
 fn guarded(context: &Context) -> Option<&switchback_conf::plan::RetryPlan> {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     upstream.map(|upstream| &upstream.plan.overload.retry)
 }
 

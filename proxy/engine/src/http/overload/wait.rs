@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::{Guard, Permit, class, later};
 use crate::http::context::Context;
 use crate::http::fault::{Fault, Kind};
+use crate::http::shard::Chosen;
 
 /// What those are told who are sent away.
 const COME_BACK: Duration = Duration::from_secs(1);
@@ -25,7 +26,8 @@ pub(super) async fn wait(
     let now = Instant::now();
     let deadline = now + guard.queue.wait;
     let waiting = Waiting { class: class(session, context), who: tell, now, deadline };
-    let ticket = match guard.service.gate.wait(waiting, guard.queue) {
+    let ticket = match guard.service.gate.wait(waiting, guard.ceiling, guard.queue) {
+        Left::Entered(in_flight, _) => return Ok(guard.admitted(in_flight)),
         Left::Waits(ticket, gone) => {
             // It learns so by the loss of its sender.
             drop(gone);
@@ -47,6 +49,9 @@ pub(super) async fn wait(
             permit.map_err(|_| shed(context, "others wait who came later"))
         }
         () = tokio::time::sleep_until(deadline.into()) => {
+            if guard.service.gate.is_on_trial(guard.ceiling) {
+                return Ok(guard.admitted(guard.service.gate.come()));
+            }
             Err(shed(context, "it had no room within `queue.wait`"))
         }
         () = gone(session, context.inner) => {
@@ -85,7 +90,10 @@ async fn gone(session: &mut Session, is_inner: bool) {
 }
 
 fn shed(context: &Context, why: &str) -> Fault {
-    let upstream = context.proxy().and_then(|proxy| context.snapshot.upstream(proxy.upstream));
+    let upstream = context.upstream();
     let name = upstream.map_or("-", |upstream| &*upstream.plan.name);
-    later(format!("upstream `{name}` has as many requests as it can work at: {why}"), COME_BACK)
+    let shard = context.chosen.as_ref().and_then(Chosen::shard);
+    let whose = shard.map(|(shard, _)| format!("shard `{}` of ", shard.name)).unwrap_or_default();
+    let reason = format!("{whose}upstream `{name}` has as many requests as it can work at: {why}");
+    later(reason, COME_BACK)
 }

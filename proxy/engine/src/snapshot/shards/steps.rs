@@ -8,6 +8,7 @@ use parking_lot::Mutex;
 use switchback_conf::plan::UpstreamPlan;
 
 use super::moving::Moving;
+use super::sketches::Counts;
 use super::{Epoch, Made, Maker, Shard, Sharding};
 use crate::reshard::{ReshardError, ReshardStatus, ShardStatus, Step};
 use crate::snapshot::Upstream;
@@ -92,11 +93,12 @@ pub(crate) fn take(
                 return Err(ReshardError::InProgress(name()));
             }
             let next = Arc::new(next(sharding, &now, to, resident)?);
+            resident.epochs.announce(&upstream.plan.name, next.number);
             let from = taken.find(&upstream.plan.name).map(|progress| progress.from);
             let progress = Progress {
                 from: from.unwrap_or_else(|| Arc::clone(&now.made)),
                 to: Arc::clone(&next.made),
-                epoch: Arc::new(now.with(Some(Arc::new(Moving::new(next))))),
+                epoch: Arc::new(now.with(Some(Arc::new(Moving::new(&now, next))))),
             };
             sharding.epoch.store(Arc::clone(&progress.epoch));
             taken.0.lock().insert(upstream.plan.name.clone(), progress);
@@ -148,13 +150,13 @@ fn next(
     }
     let mut found = Vec::new();
     let authorities = authorities_of(to, &mut found);
-    let source = Arc::new(Source { plan: Arc::new(to.clone()), authorities });
+    let source = Source::new(to, authorities, resident);
     let maker = Maker { source: &source, resident, now: Some(Instant::now()) };
     let Some((next, _)) = maker.epoch(&mut found) else { return Err(ReshardError::Wrong(found)) };
     if next.made == now.made {
         return Err(ReshardError::NothingChanges(name()));
     }
-    Ok(Epoch { number: now.number + 1, ..next })
+    Ok(next)
 }
 
 /// Keys that are tried to tell shares.
@@ -163,65 +165,65 @@ const SAMPLE: u32 = 100_000;
 fn status(name: &str, now: &Epoch, next: Option<&Epoch>, taken: &Taken) -> ReshardStatus {
     let moving = now.moving.as_deref();
     let next = next.or(moving.map(|moving| &*moving.to));
-    let count = |of: fn(&Moving) -> u64| moving.map(of).unwrap_or_default();
     let mut told = ReshardStatus {
         upstream: name.to_owned(),
         epoch: now.number,
         next_epoch: next.map(|next| next.number),
         is_ahead_of_configuration: moving.is_none()
             && taken.find(name).is_some_and(|progress| *progress.from != *now.made),
-        keys_seen: count(|moving| moving.seen.estimate()),
-        keys_moved: count(|moving| moving.moved.estimate()),
-        reads: count(|moving| moving.reads.value()),
-        misses: count(|moving| moving.misses.value()),
-        kept: count(|moving| moving.kept.value()),
-        bytes: count(|moving| moving.bytes.value()),
         ..ReshardStatus::default()
     };
+    // That takes longest: whatever is counted is read afterwards, so that it is of one moment.
     shares(now, next, &mut told);
-    told
+    let Some(moving) = moving else { return told };
+    ReshardStatus {
+        keys_seen: moving.seen.estimate(),
+        keys_moved: moving.moved.estimate(),
+        reads: moving.reads.value(),
+        misses: moving.misses.value(),
+        kept: moving.kept.value(),
+        bytes: moving.bytes.value(),
+        ..told
+    }
 }
 
 fn shares(now: &Epoch, next: Option<&Epoch>, told: &mut ReshardStatus) {
-    let mut counts: HashMap<&str, [u32; 2]> = HashMap::new();
+    let mut had = vec![0_u32; now.shards.len()];
+    let mut to_have = vec![0_u32; next.map_or(0, |next| next.shards.len())];
     let mut moved = 0_u32;
     for key in 0..SAMPLE {
         let key = key.to_string();
-        let name = |epoch: &Epoch| {
-            epoch
-                .map
-                .shard(key.as_bytes())
-                .and_then(|shard| epoch.map.name(shard).map(str::to_owned))
-        };
-        let (old, new) = (name(now), next.map(name));
-        for (epoch, index, found) in [(Some(now), 0, Some(&old)), (next, 1, new.as_ref())] {
-            let Some(shard) = epoch.and_then(|epoch| {
-                let name = found?.as_deref()?;
-                epoch.shards.iter().find(|shard| &*shard.name == name)
-            }) else {
-                continue;
-            };
-            if let Some(count) = counts.entry(&shard.name).or_default().get_mut(index) {
-                *count += 1;
-            }
-        }
-        moved += u32::from(new.is_some_and(|new| new != old));
+        let (old, at) = (now.map.shard(key.as_bytes()), |place: usize| now.map.name(place));
+        old.and_then(|place| had.get_mut(place)).into_iter().for_each(|count| *count += 1);
+        let Some(next) = next else { continue };
+        let new = next.map.shard(key.as_bytes());
+        new.and_then(|place| to_have.get_mut(place)).into_iter().for_each(|count| *count += 1);
+        moved += u32::from(new.and_then(|place| next.map.name(place)) != old.and_then(at));
     }
     let part = |count: u32| f64::from(count) / f64::from(SAMPLE);
     told.moved = part(moved);
-    let known = |shard: &Shard| counts.get(&*shard.name).copied().unwrap_or_default();
+    let moving = now.moving.as_deref();
+    let place =
+        |epoch: &Epoch, shard: &Shard| epoch.shards.iter().position(|own| own.name == shard.name);
     let mut all: Vec<&Arc<Shard>> = now.shards.iter().collect();
-    let is_new = |shard: &&Arc<Shard>| !now.shards.iter().any(|own| own.name == shard.name);
+    let is_new = |shard: &&Arc<Shard>| place(now, shard).is_none();
     all.extend(next.into_iter().flat_map(|next| next.shards.iter()).filter(is_new));
     for shard in all {
-        let [old, new] = known(shard);
-        if next.is_some() {
-            told.ideal += part(new.saturating_sub(old));
-        }
+        let (old, new) = (place(now, shard), next.and_then(|next| place(next, shard)));
+        let count = |of: &[u32], at: Option<usize>| {
+            part(at.and_then(|at| of.get(at)).copied().unwrap_or_default())
+        };
+        let seen = |of: fn(&Moving) -> &Counts, at: Option<usize>| {
+            moving.map(|moving| at.map_or(0, |at| of(moving).estimate(at)))
+        };
+        let (share, next_share) = (count(&had, old), next.map(|_| count(&to_have, new)));
+        told.ideal += next_share.map_or(0.0, |next| (next - share).max(0.0));
         told.shards.push(ShardStatus {
             name: shard.name.to_string(),
-            share: part(old),
-            next_share: next.map(|_| part(new)),
+            share,
+            next_share,
+            keys_seen: seen(|moving| &moving.had, old),
+            next_keys_seen: seen(|moving| &moving.to_have, new),
             requests: shard.counters.requests.value(),
             failures: shard.counters.failures.value(),
             bytes: shard.counters.bytes.value(),

@@ -1,5 +1,8 @@
 //! A service with its clients, event by event and without a clock: the same seed gives the same run.
 
+mod harmless;
+mod overload;
+
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
@@ -11,10 +14,13 @@ use super::*;
 struct Scene {
     /// Requests that the service works at, at once.
     tokens: usize,
-    /// How long it works at one, by half as much more or less, while it works at this time.
-    service: fn(Duration) -> Duration,
+    /// How long it works at one that it begins with at this time, by chance.
+    service: fn(Duration, f64) -> Duration,
     /// Requests in a second.
     rate: fn(Duration) -> f64,
+    /// Clients that come again as soon as they are answered; then there is no rate.
+    crowd: usize,
+    seed: u64,
     /// Whether it answers what comes at this time, or fails at once.
     works: fn(Duration) -> bool,
     ceiling: Ceiling,
@@ -23,6 +29,7 @@ struct Scene {
 }
 
 const MS: Duration = Duration::from_millis(1);
+const SEEDS: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0x1234_5678_9abc_def1, 0xfeed_beef_0123_4567];
 const RULES: BudgetRules = BudgetRules { percent: 20, least: 3 };
 
 impl Scene {
@@ -30,14 +37,21 @@ impl Scene {
     fn usual() -> Self {
         Self {
             tokens: 20,
-            service: |_| 20 * MS,
+            service: |_, chance| about(20 * MS, chance),
             rate: |_| 500.0,
+            crowd: 0,
+            seed: 0x9e37_79b9_7f4a_7c15,
             works: |_| true,
             ceiling: Ceiling::Adaptive,
             retries: 0,
             until: 10_000 * MS,
         }
     }
+}
+
+/// So long, by half as much more or less.
+fn about(time: Duration, chance: f64) -> Duration {
+    time.mul_f64(0.5 + chance)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,6 +74,7 @@ struct Request {
     sent: Duration,
     tries: usize,
     ticket: Option<u64>,
+    in_flight: u32,
 }
 
 /// When a request came, and how long its answer took.
@@ -89,7 +104,7 @@ impl World {
             scene,
             start,
             now: Duration::ZERO,
-            seed: 0x9e37_79b9_7f4a_7c15,
+            seed: scene.seed,
             events: BinaryHeap::new(),
             gate: Gate::default(),
             budget: RetryBudget::new(RULES, start),
@@ -101,7 +116,7 @@ impl World {
             shed: Vec::new(),
             tries: Vec::new(),
         };
-        world.at(Duration::ZERO, Event::Arrival);
+        (0..scene.crowd.max(1)).for_each(|_| world.at(Duration::ZERO, Event::Arrival));
         while let Some(Reverse((time, _, event))) = world.events.pop() {
             world.now = time;
             if time > scene.until {
@@ -135,19 +150,30 @@ impl World {
             Event::Impatient(request) => {
                 if let Some(ticket) = self.requests[request].ticket.take() {
                     self.gate.remove(ticket);
-                    self.shed.push(self.now);
+                    match self.gate.is_on_trial(self.scene.ceiling) {
+                        true => self.first(request, self.gate.come()),
+                        false => self.sheds(request),
+                    }
                 }
             }
         }
     }
 
     fn arrives(&mut self) {
-        let pause = -(1.0 - self.random()).ln() / (self.scene.rate)(self.now);
-        self.at(self.now + Duration::from_secs_f64(pause), Event::Arrival);
+        if self.scene.crowd == 0 {
+            let pause = -(1.0 - self.random()).ln() / (self.scene.rate)(self.now);
+            self.at(self.now + Duration::from_secs_f64(pause), Event::Arrival);
+        }
         let request = self.requests.len();
-        self.requests.push(Request { came: self.now, sent: self.now, tries: 0, ticket: None });
-        if self.gate.enter(self.scene.ceiling) {
-            self.first(request);
+        self.requests.push(Request {
+            came: self.now,
+            sent: self.now,
+            tries: 0,
+            ticket: None,
+            in_flight: 0,
+        });
+        if let Some(in_flight) = self.gate.enter(self.scene.ceiling) {
+            self.first(request, in_flight);
             return;
         }
         let deadline = self.now + 1000 * MS;
@@ -157,9 +183,10 @@ impl World {
             now: self.instant(),
             deadline: self.start + deadline,
         };
-        let rules = QueueRules { most: 100, wait: 1000 * MS };
-        match self.gate.wait(waiting, rules) {
-            Left::Shed(_) => self.shed.push(self.now),
+        let rules = QueueRules { most: 1000, wait: 1000 * MS };
+        match self.gate.wait(waiting, self.scene.ceiling, rules) {
+            Left::Entered(in_flight, _) => self.first(request, in_flight),
+            Left::Shed(request) => self.sheds(request),
             Left::Waits(ticket, gone) => {
                 self.requests[request].ticket = Some(ticket);
                 self.at(deadline, Event::Impatient(request));
@@ -172,20 +199,28 @@ impl World {
     fn sheds(&mut self, request: usize) {
         self.requests[request].ticket = None;
         self.shed.push(self.now);
+        self.comes_again(100 * MS);
+    }
+
+    fn comes_again(&mut self, pause: Duration) {
+        if self.scene.crowd > 0 {
+            self.at(self.now + pause, Event::Arrival);
+        }
     }
 
     fn let_in(&mut self) {
         let mut gone = Vec::new();
-        while let Some(next) =
+        while let Some((in_flight, next)) =
             self.gate.next(self.scene.ceiling, self.instant(), |who| gone.push(who))
         {
             self.requests[next].ticket = None;
-            self.first(next);
+            self.first(next, in_flight);
         }
         gone.into_iter().for_each(|gone| self.sheds(gone));
     }
 
-    fn first(&mut self, request: usize) {
+    fn first(&mut self, request: usize, in_flight: u32) {
+        self.requests[request].in_flight = in_flight;
         self.budget.earn(RULES, self.gate.in_flight());
         self.send(request);
     }
@@ -205,19 +240,20 @@ impl World {
 
     fn work(&mut self, request: usize) {
         self.busy += 1;
-        let time = (self.scene.service)(self.now).mul_f64(0.5 + self.random());
+        let chance = self.random();
+        let time = (self.scene.service)(self.now, chance);
         self.at(self.now + time, Event::Done(request, Outcome::Answered));
     }
 
     fn done(&mut self, request: usize, outcome: Outcome) {
-        let Request { came, sent, tries, .. } = self.requests[request];
+        let Request { came, sent, tries, in_flight, .. } = self.requests[request];
         if outcome == Outcome::Answered {
             self.busy -= 1;
             if let Some(next) = self.line.pop_front() {
                 self.work(next);
             }
             self.answers.push((came, self.now - came));
-            self.gate.learn(self.now - sent, self.instant());
+            self.gate.learn(Sample { took: self.now - sent, in_flight }, self.instant());
         } else if tries <= self.scene.retries && self.budget.take(RULES, self.instant()) {
             self.send(request);
             return;
@@ -225,6 +261,7 @@ impl World {
             self.failures.push(self.now);
         }
         self.gate.leave();
+        self.comes_again(Duration::ZERO);
         self.let_in();
     }
 
@@ -243,116 +280,5 @@ impl World {
 
     fn count(times: &[Duration], from: Duration, to: Duration) -> f64 {
         times.iter().filter(|time| (from..to).contains(time)).count() as f64
-    }
-}
-
-#[test]
-fn at_five_times_its_capacity_a_service_does_what_it_can_without_a_set_limit() {
-    let scene = Scene {
-        rate: |now| if now < 2000 * MS { 500.0 } else { 5000.0 },
-        until: 20_000 * MS,
-        ..Scene::usual()
-    };
-    let world = World::run(scene);
-    let calm = world.percentile(99, Duration::ZERO, 2000 * MS);
-    let (from, to) = (4000 * MS, 19_000 * MS);
-    let (goodput, p99) = (world.goodput(from, to), world.percentile(99, from, to));
-    assert!(goodput >= 950.0, "{goodput}");
-    assert!(p99 <= calm * 2, "{p99:?} against {calm:?}");
-}
-
-#[test]
-fn without_a_limit_the_same_service_answers_far_too_late() {
-    let scene = Scene {
-        ceiling: Ceiling::Off,
-        rate: |now| if now < 2000 * MS { 500.0 } else { 5000.0 },
-        until: 5000 * MS,
-        ..Scene::usual()
-    };
-    let world = World::run(scene);
-    assert!(world.line.len() > 10_000, "{}", world.line.len());
-}
-
-#[test]
-fn overload_from_the_first_moment_is_found_out_too() {
-    let world = World::run(Scene { rate: |_| 5000.0, ..Scene::usual() });
-    let (from, to) = (4000 * MS, 9000 * MS);
-    let (goodput, p99) = (world.goodput(from, to), world.percentile(99, from, to));
-    assert!(goodput >= 950.0, "{goodput}");
-    assert!(p99 <= 60 * MS, "{p99:?}");
-}
-
-#[test]
-fn a_service_within_its_capacity_is_never_limited() {
-    for rate in [5.0, 100.0, 500.0, 800.0] {
-        let rates: fn(Duration) -> f64 = match rate {
-            5.0 => |_| 5.0,
-            100.0 => |_| 100.0,
-            500.0 => |_| 500.0,
-            _ => |_| 800.0,
-        };
-        let world = World::run(Scene { rate: rates, until: 60_000 * MS, ..Scene::usual() });
-        assert_eq!(world.shed.len(), 0, "{rate}: {:?}", world.gate);
-        assert_eq!(world.gate.limit(Ceiling::Adaptive), None, "{rate}: {:?}", world.gate);
-    }
-}
-
-#[test]
-fn a_service_that_is_slow_by_nature_or_becomes_so_is_not_throttled() {
-    let slow = Scene { tokens: 100_000, service: |_| 3000 * MS, ..Scene::usual() };
-    let world = World::run(Scene { until: 30_000 * MS, ..slow });
-    assert_eq!(world.shed.len(), 0);
-    assert!(world.gate.in_flight() > 1000, "{}", world.gate.in_flight());
-    // Ten times slower from one moment to the next, and not because of those who wait.
-    let becomes = Scene { service: |now| if now < 5000 * MS { 20 * MS } else { 200 * MS }, ..slow };
-    let world = World::run(Scene { until: 30_000 * MS, ..becomes });
-    let all = world.requests.len();
-    assert!(world.shed.len() * 1000 < all, "{} of {all}", world.shed.len());
-    assert_eq!(world.gate.limit(Ceiling::Adaptive), None);
-}
-
-#[test]
-fn capacity_that_halves_under_overload_is_found_again() {
-    let scene = Scene {
-        // As long for each: half as many in a second.
-        service: |now| if now < 10_000 * MS { 20 * MS } else { 40 * MS },
-        rate: |_| 3000.0,
-        until: 30_000 * MS,
-        ..Scene::usual()
-    };
-    let world = World::run(scene);
-    let (from, to) = (14_000 * MS, 28_000 * MS);
-    assert!(world.goodput(from, to) >= 475.0, "{}", world.goodput(from, to));
-    assert!(world.percentile(99, from, to) <= 120 * MS, "{:?}", world.percentile(99, from, to));
-}
-
-#[test]
-fn after_overload_the_limit_is_lifted() {
-    let scene = Scene {
-        rate: |now| if now < 5000 * MS { 5000.0 } else { 200.0 },
-        until: 20_000 * MS,
-        ..Scene::usual()
-    };
-    let world = World::run(scene);
-    assert_eq!(world.gate.limit(Ceiling::Adaptive), None);
-    let late = World::count(&world.shed, 6000 * MS, 20_000 * MS);
-    assert_eq!(late, 0.0);
-}
-
-#[test]
-fn a_service_that_fails_for_ten_seconds_is_not_stormed_and_recovers_at_once() {
-    let failing: fn(Duration) -> bool = |now| !(5000 * MS..15_000 * MS).contains(&now);
-    let scene =
-        Scene { rate: |_| 700.0, works: failing, retries: 2, until: 30_000 * MS, ..Scene::usual() };
-    let world = World::run(scene);
-    let (from, to) = (5000 * MS, 15_000 * MS);
-    let came: Vec<Duration> = world.requests.iter().map(|request| request.came).collect();
-    let load = World::count(&world.tries, from, to) / World::count(&came, from, to);
-    assert!(load <= 1.205, "{load}");
-    assert!(load > 1.15, "the budget is used: {load}");
-    for half_second in 30..58 {
-        let (from, to) = (500 * MS * half_second, 500 * MS * (half_second + 1));
-        let share = world.goodput(from, to) / (World::count(&came, from, to) * 2.0);
-        assert!(share >= 0.99, "{share} from {from:?}");
     }
 }

@@ -210,6 +210,13 @@ fn times(one: &Member, other: &Member, now: Instant, latencies: Latencies) -> (u
         latencies == Latencies::Always || *mine / 2 > *theirs || *theirs / 2 > *mine
     };
     let known = known.map(|(mine, theirs)| (mine.max(LEAST_MICROS), theirs.max(LEAST_MICROS)));
+    // Whoever says nothing for longer than it usually takes is not fast any more, whatever it was.
+    let at_least = |member: &Member, mine: u32, theirs: u32| {
+        let silence = member.endpoint.load().silence(now).saturating_mul(1_000);
+        if silence > mine.saturating_mul(2) { mine.max(theirs) } else { mine }
+    };
+    let known =
+        known.map(|(mine, theirs)| (at_least(one, mine, theirs), at_least(other, theirs, mine)));
     known.filter(counts).unwrap_or((1, 1))
 }
 

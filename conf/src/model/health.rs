@@ -40,7 +40,8 @@ model! {
         pub body: Option<At<Box<str>>> = None,
         /// The gRPC service that is asked about. Without it the server as a whole.
         pub service: Option<At<Box<str>>> = None,
-        /// How often; a tenth more or less, so that probes do not go all at once.
+        /// How often; a tenth more or less, so that probes do not go all at once. Four times as often while a probe says something else
+        /// than those before, until `rise` or `fall` decides.
         pub every: Timeout = Timeout::seconds(5),
         /// How long a probe may take, connecting included.
         pub timeout: Timeout = Timeout::seconds(2),
@@ -76,8 +77,8 @@ model! {
         /// How many standard deviations below the mean of all a success rate is an outlier, if at least 5 endpoints have had
         /// `requests` within `window`. Any 5xx is a failure. 0 is never.
         pub success_rate: Tenths = Tenths::new(19),
-        /// How many times slower than the others an endpoint is an outlier: by the time to the first byte, if at least 3 have
-        /// answered 30 requests within `window`, and by 20 ms at least. 0 is never.
+        /// How many times slower than the others an endpoint is an outlier: by the time to the first byte of its last 30
+        /// answers or more, if at least 3 have had as many within `window`, and by 20 ms at least. 0 is never.
         pub latency: Tenths = Tenths::new(50),
         /// Requests that a success rate is judged by.
         pub requests: Count<1, 1_000_000> = Count::clamped(100),

@@ -76,9 +76,9 @@ pub enum RetryOn {
 }
 
 impl RetryOn {
-    /// What surely had no effect.
+    /// Whatever ends without an answer: as nginx's `error timeout`.
     pub(super) fn by_default() -> Vec<At<Self>> {
-        [Self::Connect, Self::RefusedStream].map(At::from).into()
+        [Self::Connect, Self::RefusedStream, Self::Reset, Self::Timeout].map(At::from).into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Endpoints that are not well are passed over, and asked again when they are.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use switchback_integration::{
@@ -83,6 +83,93 @@ fn one_that_answers_503_is_ejected_and_returns_when_it_is_well() {
             (is_back && standing(&proxy, "ready") == 2).then_some(())
         });
     }
+}
+
+/// A listener whose queue is full: who connects hears nothing.
+fn full() -> (TcpListener, Vec<TcpStream>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let connect = || TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok();
+    let filling = std::iter::from_fn(connect).collect();
+    (listener, filling)
+}
+
+#[test]
+fn one_that_does_not_take_connections_costs_five_tries_and_no_request() {
+    let (origin, (listener, _filling)) = (Origin::start(), full());
+    let endpoints = [listener.local_addr().unwrap().to_string(), origin.endpoint().to_string()];
+    let proxy = Proxy::start(&to(&endpoints, "timeouts.connect = \"100ms\""));
+    for _ in 0..30 {
+        proxy.get("/").expect_status(200);
+    }
+    assert_eq!(sample(&proxy, "upstream_connect_failures_total"), 5);
+    assert_eq!((ejections(&proxy, "errors"), standing(&proxy, "ejected")), (1, 1));
+}
+
+#[test]
+fn one_that_never_answers_or_breaks_within_the_head_costs_five_tries_and_no_get() {
+    for failure in [
+        vec![Step::ReadBody, Step::Stall],
+        vec![Step::ReadBody, Step::send("HTTP/1.1 200 OK\r\nX-Ha"), Step::Stall],
+        vec![Step::ReadBody, Step::send("HTTP/1.1 200 OK\r\nX-Ha"), Step::Reset],
+        vec![Step::ReadBody, Step::Fin],
+    ] {
+        let bad = Origin::start().serve("*", Answer::Script(failure.clone()));
+        let good = Origin::start();
+        let lines = "timeouts.read = \"200ms\"\nretry = { budget = \"100%\" }";
+        let proxy = Proxy::start(&before(&[&bad, &good], lines));
+        for _ in 0..20 {
+            proxy.get("/").expect_status(200);
+        }
+        assert_eq!(bad.heads(), 5, "{failure:?}");
+        assert_eq!((ejections(&proxy, "errors"), standing(&proxy, "ejected")), (1, 1));
+    }
+}
+
+#[test]
+fn one_that_answers_500_is_ejected_for_its_success_rate() {
+    let origins = [500, 200, 200, 200, 200].map(|code| Origin::start().serve("*", status(code)));
+    let origins: Vec<_> = origins.iter().collect();
+    let lines = "outliers = { requests = 10, window = \"1h\" }";
+    let proxy = Proxy::start(&before(&origins, lines));
+    eventually("it goes", Deadline::soon(), || {
+        proxy.get("/");
+        (ejections(&proxy, "success_rate") == 1).then_some(())
+    });
+    for _ in 0..10 {
+        proxy.get("/").expect_status(200);
+    }
+    assert_eq!(ejections(&proxy, "errors"), 0);
+}
+
+#[test]
+fn one_that_fails_when_it_returns_is_away_for_twice_as_long() {
+    let origins = [Origin::start().serve("*", status(503)), Origin::start()];
+    let proxy =
+        Proxy::start(&before(&[&origins[0], &origins[1]], "outliers = { base = \"900ms\" }"));
+    eventually("it goes twice", Deadline::soon(), || {
+        proxy.get("/");
+        (ejections(&proxy, "errors") == 2).then_some(())
+    });
+    proxy.wait_for_stderr("endpoint ejected");
+    let lengths = eventually("both are told of", Deadline::soon(), || {
+        let told = proxy.stderr();
+        let told = told.lines().filter(|line| line.contains("endpoint ejected"));
+        let lengths: Vec<f64> = told.filter_map(seconds_in).collect();
+        (lengths.len() == 2).then_some(lengths)
+    });
+    assert!((0.8..1.0).contains(&lengths[0]) && (1.6..2.0).contains(&lengths[1]), "{lengths:?}");
+    // Five at first, one when it returned.
+    assert_eq!(origins[0].requests("*").len(), 6);
+}
+
+/// What a line of the log says of the length.
+fn seconds_in(line: &str) -> Option<f64> {
+    let (_, rest) = line.split_once("seconds")?;
+    let number = rest.trim_start_matches(|letter: char| !letter.is_ascii_digit());
+    let end = number.find(|letter: char| letter != '.' && !letter.is_ascii_digit());
+    number[..end.unwrap_or(number.len())].parse().ok()
 }
 
 #[test]

@@ -74,11 +74,24 @@ fn no_post_reaches_origins_twice_whatever_happens_to_it() {
 }
 
 #[test]
-fn without_being_told_to_nothing_that_was_sent_is_repeated() {
+fn without_being_told_to_no_answer_is_repeated() {
     let origins = [refusing(503), refusing(503)];
     let proxy = Proxy::start(&before(&[&origins[0], &origins[1]], ""));
     proxy.get("/").expect_status(503).expect_body("broken");
     assert_eq!(origins[0].heads() + origins[1].heads(), 1);
+}
+
+#[test]
+fn without_being_told_to_what_breaks_or_times_out_is_repeated_but_for_a_post() {
+    for steps in [[Step::ReadBody, Step::Fin], [Step::ReadBody, Step::Stall]] {
+        let (bad, good) = (Origin::start().serve("*", steps), Origin::start());
+        let proxy = Proxy::start(&before(&[&bad, &good], "timeouts.read = \"200ms\""));
+        let statuses = [(); 2].map(|()| proxy.get("/").status);
+        assert_eq!((statuses, bad.heads(), good.heads()), ([200; 2], 2, 2));
+        let statuses = [(); 2].map(|()| proxy.ask(&post("/", "x")).status);
+        assert!(statuses.contains(&200) && statuses.iter().any(|status| *status > 500));
+        assert_eq!((bad.heads(), good.heads()), (3, 3));
+    }
 }
 
 #[test]

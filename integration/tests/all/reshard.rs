@@ -8,7 +8,7 @@ use std::thread;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use switchback_integration::{
-    Answer, Choice, Client, Config, Origin, Proxy, Step, get, request, resharded, site,
+    Answer, Choice, Client, Config, Origin, Proxy, Reply, Step, get, request, resharded, site,
 };
 
 /// What shards have stored, by path: each is a store of its own.
@@ -293,6 +293,24 @@ fn a_new_shard_that_is_down_costs_no_read() {
         proxy.get(&user(id)).expect_status(200).expect_body(format!("value {id}"));
     }
     proxy.run(&["reshard", "abort", "app"]).expect_code(0).expect_text("app: epoch 1\n");
+}
+
+#[test]
+fn a_new_shard_that_answers_errors_is_known_to_fail_although_no_client_sees_it() {
+    let mut shards: Vec<Shard> = (0..2).map(|_| shard()).collect();
+    let breaking = "[upstreams.app]\nbreaker = { least = 3, open = \"1h\", longest = \"1h\" }";
+    let text = |shards: &[Shard]| config(shards).to_toml().replace("[upstreams.app]", breaking);
+    let proxy = Proxy::start(&config(&shards));
+    (0..40).for_each(|id| put(&proxy, id, &format!("value {id}")));
+    let failing = Origin::start().serve("*", Reply::ok("off").status(503));
+    shards.push(Shard { origin: failing, store: Store::default() });
+    std::fs::write(proxy.folder().join("next.toml"), text(&shards)).unwrap();
+    proxy.run(&["reshard", "start", "app", "--to", "next.toml"]).expect_code(0);
+    for id in 0..40 {
+        proxy.get(&user(id)).expect_status(200).expect_body(format!("value {id}"));
+    }
+    proxy.wait_for_stderr("fails too often");
+    assert_eq!(shards[2].origin.heads(), 3);
 }
 
 #[test]

@@ -290,7 +290,7 @@ impl Pool {
         // Of several that would be the one to probe, one is.
         let breaker = member.endpoint.breaker();
         let pass = if self.breaks { Some(breaker.pass(now)?) } else { None };
-        if !member.endpoint.load().enter(member.most) {
+        if !member.endpoint.load().enter(member.most, now) {
             pass.into_iter().for_each(|pass| breaker.forget(pass));
             return None;
         }
@@ -347,7 +347,7 @@ impl Pool {
     /// A request at this endpoint.
     fn in_flight(&self, index: usize) -> InFlight {
         let endpoint = Arc::clone(&self.endpoints[index]);
-        endpoint.load().enter(u32::MAX);
+        endpoint.load().enter(u32::MAX, Instant::now());
         InFlight { endpoint, pass: None }
     }
 }

@@ -1,26 +1,28 @@
-//! One of ten endpoints fails: what that costs here, and with HAProxy and nginx before the same endpoints.
+//! One of ten endpoints fails: what that costs here, and with HAProxy and nginx at the same time.
 
 use std::time::Duration;
 
 use switchback_integration::{Balancer, Failure, FailureCost, Show, one_of_ten};
 
-/// Each failure before each balancer.
+const BALANCERS: [Balancer; 3] = [Balancer::Ours, Balancer::Haproxy, Balancer::Nginx];
+const THEIRS: [&str; 2] =
+    ["HAProxy, leastconn, check inter 1s rise 2 fall 2", "nginx, max_fails=1 fail_timeout=1s"];
+
+/// Each failure before all balancers.
 pub(crate) fn all(show: &mut Show, quick: bool) {
-    let lasting = Duration::from_secs(if quick { 6 } else { 10 });
-    for failure in [Failure::Slow, Failure::Failing, Failure::Stopped] {
-        let Some(ours) = one_of_ten(failure, Balancer::Ours, lasting) else { continue };
+    let rounds = if quick { 1 } else { 4 };
+    for failure in [Failure::Slow, Failure::Failing, Failure::Silent, Failure::Unreachable] {
         let what = match failure {
             Failure::Slow => "one of 10 endpoints ten times slower",
-            Failure::Failing => "one of 10 endpoints answers 503",
-            Failure::Stopped => "one of 10 endpoints accepts and says nothing",
+            Failure::Failing => "one of 10 endpoints answers 500",
+            Failure::Silent => "one of 10 endpoints accepts and says nothing",
+            Failure::Unreachable => "one of 10 endpoints black-holed",
         };
-        show.say(&format!("{what}: {}", told(&ours)));
-        for (name, balancer) in [
-            ("HAProxy, leastconn and checks", Balancer::Haproxy),
-            ("nginx, max_fails=1 fail_timeout=10s", Balancer::Nginx),
-        ] {
-            match one_of_ten(failure, balancer, lasting) {
-                Some(theirs) => compare(show, (what, name), &ours, &theirs),
+        let costs = one_of_ten(failure, &BALANCERS, rounds);
+        let Some((Some(ours), theirs)) = costs.split_first() else { continue };
+        for (name, theirs) in THEIRS.into_iter().zip(theirs) {
+            match theirs {
+                Some(theirs) => compare(show, (what, name), ours, theirs),
                 None => show.absent(what, name),
             }
         }
@@ -28,28 +30,46 @@ pub(crate) fn all(show: &mut Show, quick: bool) {
 }
 
 fn compare(show: &mut Show, (what, name): (&str, &str), ours: &FailureCost, theirs: &FailureCost) {
-    // A moment's difference is the machine's.
-    let sooner = |ours: Option<Duration>, theirs: Option<Duration>| match (ours, theirs) {
-        (Some(ours), Some(theirs)) => ours <= theirs + Duration::from_millis(100),
-        (Some(_), None) => true,
-        (None, _) => false,
-    };
-    let is_better = ours.hit < theirs.hit && sooner(ours.eject, theirs.eject);
-    // Whoever never let go of it has it back at once.
-    let returns = theirs.eject.is_none() || sooner(ours.back, theirs.back);
-    let wanted = format!("{name}: {}", told(theirs));
-    show.line(what, &told(ours), &wanted, is_better && returns);
+    let line =
+        |figure: fn(&FailureCost) -> String| (figure(ours), format!("{name}: {}", figure(theirs)));
+    let (figure, wanted) = line(hit);
+    let is_less = ours.hit() < theirs.hit() && ours.errors <= theirs.errors;
+    show.line(&format!("{what}: requests hit"), &figure, &wanted, is_less);
+    let (figure, wanted) = line(|cost| told(&cost.out));
+    let is_sooner = sooner(mean(&ours.out), mean(&theirs.out));
+    show.line(&format!("{what}: asked until"), &figure, &wanted, is_sooner);
+    let (figure, wanted) = line(|cost| told(&cost.back));
+    // Whoever never let go of it cannot be late with having it back.
+    let returns = mean(&theirs.out).is_none() || sooner(mean(&ours.back), mean(&theirs.back));
+    show.line(&format!("{what}: asked again"), &figure, &wanted, returns);
 }
 
-fn told(cost: &FailureCost) -> String {
-    let time = |time: Option<Duration>| match time {
-        Some(time) => format!("{:.2} s", time.as_secs_f64()),
+fn sooner(ours: Option<Duration>, theirs: Option<Duration>) -> bool {
+    match (ours, theirs) {
+        (Some(ours), Some(theirs)) => ours < theirs,
+        (ours, None) => ours.is_some(),
+        (None, Some(_)) => false,
+    }
+}
+
+/// Of all rounds; `None` where one of them has none.
+fn mean(times: &[Option<Duration>]) -> Option<Duration> {
+    let count = u32::try_from(times.len()).ok().filter(|count| *count > 0)?;
+    let sum: Option<Duration> = times.iter().copied().sum();
+    sum.map(|sum| sum / count)
+}
+
+fn hit(cost: &FailureCost) -> String {
+    let (share, errors, late) = (cost.hit() * 100.0, cost.errors, cost.late);
+    format!("{share:.2} % of {}, {errors} errors, {late} late", cost.asked)
+}
+
+fn told(times: &[Option<Duration>]) -> String {
+    let time = |time: &Option<Duration>| match time {
+        Some(time) => format!("{:.2}", time.as_secs_f64()),
         None => "never".to_owned(),
     };
-    format!(
-        "{:.2} % of requests hit, out after {}, back after {}",
-        cost.hit * 100.0,
-        time(cost.eject),
-        time(cost.back)
-    )
+    let all: Vec<_> = times.iter().map(time).collect();
+    let mean = time(&mean(times));
+    format!("after {mean} s ({})", all.join(", "))
 }

@@ -1,217 +1,191 @@
 //! One of ten endpoints fails in some way and recovers: how many requests it costs, and for how long.
+//!
+//! Several balancers are played at the same time, each before ten endpoints of its own, so that whatever else the machine has to
+//! do is the same for all of them.
 
-use std::fmt::Write as _;
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::config::site;
-use crate::peer::Peer;
-use crate::proxy::Proxy;
+use super::balancer::{Balancer, Running};
+use super::simulated::{SERVICE, Simulated};
 
 /// How one endpoint fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// It takes ten times as long.
     Slow,
-    /// It answers 503 at once.
+    /// It answers 500 at once.
     Failing,
     /// It accepts connections and says nothing.
-    Stopped,
+    Silent,
+    /// It says nothing and has no room for connections: who connects hears nothing, either.
+    Unreachable,
 }
 
-/// Who is before the endpoints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Balancer {
-    /// This proxy.
-    Ours,
-    /// HAProxy: leastconn, with checks as often as ours.
-    Haproxy,
-    /// nginx: `max_fails=1 fail_timeout=10s`, as it comes.
-    Nginx,
-}
-
-/// What a failure cost.
-#[derive(Clone, Copy, Debug)]
+/// What a failure cost, over all rounds.
+#[derive(Clone, Debug, Default)]
 pub struct FailureCost {
-    /// Of the requests while it lasted, the share that failed or took five times as long as they should.
-    pub hit: f64,
-    /// From its beginning until hardly any was hit for a second; `None` when that was never.
-    pub eject: Option<Duration>,
-    /// From its end until the endpoint had half its share again; `None` when that was never.
-    pub back: Option<Duration>,
+    /// Requests while it lasted.
+    pub asked: usize,
+    /// Those that were answered with an error, or not.
+    pub errors: usize,
+    /// Those that took four times as long as they should.
+    pub late: usize,
+    /// Per round, from its beginning until the last request that met it began; `None` where it kept being met.
+    pub out: Vec<Option<Duration>>,
+    /// Per round, from its end until the endpoint had a request again; `None` when it had none for long.
+    pub back: Vec<Option<Duration>>,
 }
 
-const ENDPOINTS: usize = 10;
-const SERVICE: Duration = Duration::from_millis(10);
-const RATE: u64 = 200;
-const WELL: u8 = 0;
+impl FailureCost {
+    /// The share of requests that failed or were late.
+    #[must_use]
+    pub fn hit(&self) -> f64 {
+        (self.errors + self.late) as f64 / self.asked.max(1) as f64
+    }
+}
 
-/// Plays it; `None` when the program is not installed.
+/// How long a failure lasts.
+const LASTING: Duration = Duration::from_secs(6);
+/// How long all is well before.
+const WELL: Duration = Duration::from_secs(3);
+/// Who is asked within the last so much of it is not out.
+const STILL: Duration = Duration::from_millis(1_500);
+/// The longest that anybody is waited for.
+const LONGEST: Duration = Duration::from_secs(20);
+/// Requests in a second, at each balancer.
+const RATE: u64 = 200;
+/// The endpoint that fails.
+const BAD: usize = 3;
+const ENDPOINTS: usize = 10;
+
+/// Plays it so many times before each of them at once; `None` for a program that is not installed.
 ///
 /// # Panics
 /// When there are no ports.
 #[must_use]
-pub fn one_of_ten(failure: Failure, balancer: Balancer, lasting: Duration) -> Option<FailureCost> {
+pub fn one_of_ten(
+    failure: Failure,
+    balancers: &[Balancer],
+    rounds: usize,
+) -> Vec<Option<FailureCost>> {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build();
     let runtime = runtime.expect("a runtime");
-    let endpoints: Vec<_> = (0..ENDPOINTS).map(|_| Simulated::start(&runtime)).collect();
-    let running = Running::start(balancer, &endpoints)?;
-    let address = running.address();
-    let cost = runtime.block_on(play(address, &endpoints, failure, lasting));
-    runtime.shutdown_background();
-    Some(cost)
-}
-
-/// An endpoint with a simulated service time.
-struct Simulated {
-    address: SocketAddr,
-    state: Arc<State>,
-}
-
-#[derive(Default)]
-struct State {
-    mode: AtomicU8,
-    asked: AtomicU64,
-}
-
-impl Simulated {
-    fn start(runtime: &Runtime) -> Self {
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).expect("a port");
-        let address = listener.local_addr().expect("a bound socket");
-        let state = Arc::<State>::default();
-        let shared = Arc::clone(&state);
-        runtime.spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
-            }
+    let stages: Vec<_> = balancers.iter().map(|one| Stage::set(*one, &runtime)).collect();
+    let mut costs: Vec<_> =
+        stages.iter().map(|stage| stage.as_ref().map(|_| FailureCost::default())).collect();
+    for _ in 0..rounds {
+        let playing = stages.iter().map(|stage| {
+            stage.as_ref().map(|stage| {
+                let (address, bad) = (stage.running.address(), stage.endpoints[BAD].clone());
+                runtime.spawn(async move { round(address, &bad, failure).await })
+            })
         });
-        Self { address, state }
-    }
-
-    fn become_(&self, mode: u8) {
-        self.state.mode.store(mode, Ordering::Release);
-    }
-
-    fn asked(&self) -> u64 {
-        self.state.asked.load(Ordering::Acquire)
-    }
-}
-
-async fn serve(mut stream: TcpStream, state: Arc<State>) {
-    let _sent_at_once = stream.set_nodelay(true);
-    let mut head = Vec::new();
-    let mut piece = [0; 4096];
-    while let Ok(length) = stream.read(&mut piece).await {
-        if length == 0 {
-            return;
-        }
-        head.extend_from_slice(&piece[..length]);
-        if !head.ends_with(b"\r\n\r\n") {
-            continue;
-        }
-        if head.starts_with(b"GET / ") {
-            state.asked.fetch_add(1, Ordering::AcqRel);
-        }
-        head.clear();
-        let mode = state.mode.load(Ordering::Acquire);
-        let status = if mode == Failure::Failing as u8 + 1 { "503 Off" } else { "200 On" };
-        match mode {
-            mode if mode == Failure::Failing as u8 + 1 => {}
-            mode if mode == Failure::Slow as u8 + 1 => tokio::time::sleep(SERVICE * 10).await,
-            mode if mode == Failure::Stopped as u8 + 1 => continue,
-            _ => tokio::time::sleep(SERVICE).await,
-        }
-        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nok");
-        if stream.write_all(answer.as_bytes()).await.is_err() {
-            return;
-        }
-    }
-}
-
-enum Running {
-    Ours(Box<Proxy>),
-    Peer(Peer),
-}
-
-impl Running {
-    fn start(balancer: Balancer, endpoints: &[Simulated]) -> Option<Self> {
-        let addresses = || endpoints.iter().map(|endpoint| endpoint.address.to_string());
-        Some(match balancer {
-            Balancer::Ours => {
-                let lines = "timeouts = { connect = \"1s\", read = \"1s\" }\n\
-                    health = { path = \"/healthz\", every = \"1s\", timeout = \"1s\", rise = 2, fall = 2 }";
-                let endpoints: Vec<_> = addresses().collect();
-                let config =
-                    site().route("/*", "proxy = \"app\"").endpoints("app", &endpoints, lines);
-                Self::Ours(Box::new(Proxy::start(&config)))
+        let playing: Vec<_> = playing.collect();
+        for (cost, played) in costs.iter_mut().zip(playing) {
+            let played = played.map(|played| runtime.block_on(played).expect("no panic"));
+            if let (Some(cost), Some(played)) = (cost, played) {
+                played.add_to(cost);
             }
-            Balancer::Haproxy => {
-                let mut section =
-                    "balance leastconn\n option httpchk GET /healthz\n option redispatch\n \
-                    timeout connect 1s\n timeout server 1s\n"
-                        .to_owned();
-                for (number, address) in addresses().enumerate() {
-                    let _ = writeln!(
-                        section,
-                        " server s{number} {address} check inter 1s rise 2 fall 2"
-                    );
-                }
-                Self::Peer(Peer::haproxy(&section)?)
-            }
-            Balancer::Nginx => {
-                let servers: String = addresses()
-                    .map(|address| format!("server {address} max_fails=1 fail_timeout=10s; "))
-                    .collect();
-                let http = format!("upstream app {{ {servers} keepalive 32; }}");
-                let server = "location / { proxy_pass http://app; proxy_http_version 1.1; \
-                    proxy_set_header Connection ''; proxy_connect_timeout 1s; proxy_read_timeout 1s; }";
-                Self::Peer(Peer::nginx_with(&http, server)?)
-            }
-        })
-    }
-
-    fn address(&self) -> SocketAddr {
-        match self {
-            Self::Ours(proxy) => proxy.address("web"),
-            Self::Peer(peer) => peer.address(),
         }
+    }
+    runtime.shutdown_background();
+    costs
+}
+
+/// A balancer before its endpoints.
+struct Stage {
+    endpoints: Vec<Simulated>,
+    running: Running,
+}
+
+impl Stage {
+    fn set(balancer: Balancer, runtime: &Runtime) -> Option<Self> {
+        let endpoints: Vec<_> = (0..ENDPOINTS).map(|_| Simulated::start(runtime)).collect();
+        let addresses: Vec<_> = endpoints.iter().map(|one| one.address().to_string()).collect();
+        Some(Self { running: Running::start(balancer, &addresses)?, endpoints })
     }
 }
 
-/// Requests at a steady rate, whatever becomes of those before: when each began, and whether it was hit.
-async fn play(
-    address: SocketAddr,
-    endpoints: &[Simulated],
-    failure: Failure,
-    lasting: Duration,
-) -> FailureCost {
-    let Some(bad) = endpoints.get(3) else {
-        return FailureCost { hit: 1.0, eject: None, back: None };
+/// What came of one round.
+struct Round {
+    seen: Vec<Seen>,
+    out: Option<Duration>,
+    back: Option<Duration>,
+}
+
+impl Round {
+    fn add_to(self, cost: &mut FailureCost) {
+        cost.asked += self.seen.len();
+        cost.errors += self.seen.iter().filter(|seen| seen.is_error).count();
+        cost.late += self.seen.iter().filter(|seen| seen.is_late()).count();
+        cost.out.push(self.out);
+        cost.back.push(self.back);
+    }
+}
+
+/// What a client saw.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// When it asked.
+    at: Instant,
+    is_error: bool,
+    took: Duration,
+}
+
+impl Seen {
+    fn is_late(&self) -> bool {
+        !self.is_error && self.took >= SERVICE * 4
+    }
+
+    /// Whether that was surely the endpoint's doing, and not the machine's.
+    fn met_it(&self) -> bool {
+        self.is_error || self.took >= SERVICE * 9
+    }
+}
+
+async fn round(address: SocketAddr, bad: &Simulated, failure: Failure) -> Round {
+    // Whoever was away is to have forgotten it.
+    load(address, WELL, || false).await;
+    bad.fail(failure);
+    let began = Instant::now();
+    let seen = load(address, LASTING, || false).await;
+    let met = seen.iter().filter(|seen| seen.met_it());
+    let met: Vec<_> = met.map(|seen| seen.at.saturating_duration_since(began)).collect();
+    let ended = Instant::now();
+    bad.recover();
+    load(address, LONGEST, || !bad.asked_since(ended).is_empty()).await;
+    let back = bad.asked_since(ended).first().copied();
+    Round { out: last_of(&met, failure), seen, back }
+}
+
+/// When a request met it for the last time. One that is slow may be asked now and then whether it still is: for it, the end of
+/// the last second in which more than one of a hundred did.
+fn last_of(met: &[Duration], failure: Failure) -> Option<Duration> {
+    let few = if failure == Failure::Slow { RATE as usize / 100 } else { 0 };
+    let second = Duration::from_secs(1);
+    let is_one_of_many = |index: &usize| {
+        let at = met[*index];
+        let near = met.iter().filter(|other| other.abs_diff(at) < second / 2).count();
+        near > few
     };
-    let _warm = load(address, Duration::from_secs(3)).await;
-    bad.become_(failure as u8 + 1);
-    let seen = load(address, lasting).await;
-    bad.become_(WELL);
-    let back = returns(address, bad).await;
-    let hits = seen.iter().filter(|(_, hit)| *hit).count();
-    let hit = hits as f64 / seen.len().max(1) as f64;
-    FailureCost { hit, eject: ejected_after(&seen, lasting), back }
+    let last = (0..met.len()).rev().find(is_one_of_many).map(|index| met[index]);
+    let last = last.unwrap_or_default();
+    (last + STILL < LASTING).then_some(last)
 }
 
-async fn load(address: SocketAddr, lasting: Duration) -> Vec<(Duration, bool)> {
+/// Requests at a steady rate, whatever becomes of those before, for so long or until it is enough.
+async fn load(address: SocketAddr, lasting: Duration, enough: impl Fn() -> bool) -> Vec<Seen> {
     let began = Instant::now();
     let mut tasks = Vec::new();
     let mut ticks = tokio::time::interval(Duration::from_micros(1_000_000 / RATE));
-    while began.elapsed() < lasting {
+    while began.elapsed() < lasting && !enough() {
         ticks.tick().await;
-        let at = began.elapsed();
-        tasks.push(tokio::spawn(async move { (at, !is_well(address).await) }));
+        tasks.push(tokio::spawn(ask(address)));
     }
     let mut seen = Vec::new();
     for task in tasks {
@@ -220,7 +194,7 @@ async fn load(address: SocketAddr, lasting: Duration) -> Vec<(Duration, bool)> {
     seen
 }
 
-async fn is_well(address: SocketAddr) -> bool {
+async fn ask(address: SocketAddr) -> Seen {
     let began = Instant::now();
     let asked = async {
         let mut stream = TcpStream::connect(address).await?;
@@ -229,32 +203,6 @@ async fn is_well(address: SocketAddr) -> bool {
         stream.read_to_end(&mut answer).await?;
         std::io::Result::Ok(answer.starts_with(b"HTTP/1.1 200"))
     };
-    let answer = tokio::time::timeout(Duration::from_secs(5), asked).await;
-    matches!(answer, Ok(Ok(true))) && began.elapsed() < SERVICE * 5
-}
-
-/// The first moment after which at most one of a hundred is hit for a second.
-fn ejected_after(seen: &[(Duration, bool)], lasting: Duration) -> Option<Duration> {
-    let second = Duration::from_secs(1);
-    let mut moments = (0..).map(|step| Duration::from_millis(50) * step);
-    moments.by_ref().take_while(|moment| *moment + second <= lasting).find(|moment| {
-        let within = seen.iter().filter(|(at, _)| (*moment..*moment + second).contains(at));
-        let (count, hits) =
-            within.fold((0, 0), |(count, hits), (_, hit)| (count + 1, hits + usize::from(*hit)));
-        hits * 100 <= count
-    })
-}
-
-/// How long until it has half its share within half a second.
-async fn returns(address: SocketAddr, endpoint: &Simulated) -> Option<Duration> {
-    let began = Instant::now();
-    while began.elapsed() < Duration::from_secs(60) {
-        let before = endpoint.asked();
-        let at = began.elapsed();
-        let sent = load(address, Duration::from_millis(500)).await.len();
-        if (endpoint.asked() - before) as usize * ENDPOINTS * 2 >= sent {
-            return Some(at);
-        }
-    }
-    None
+    let answer = tokio::time::timeout(Duration::from_secs(8), asked).await;
+    Seen { at: began, is_error: !matches!(answer, Ok(Ok(true))), took: began.elapsed() }
 }

@@ -1,5 +1,6 @@
 //! Shards, and endpoints that fail.
 
+mod balancer;
 mod crowd;
 mod failures;
 mod hot;
@@ -8,9 +9,11 @@ mod mapping;
 mod nginx_hash;
 mod nginx_ip_hash;
 mod reshard;
+mod simulated;
 
+pub use balancer::Balancer;
 pub use crowd::{Overloaded, Storm, overload, storm};
-pub use failures::{Balancer, Failure, FailureCost, one_of_ten};
+pub use failures::{Failure, FailureCost, one_of_ten};
 pub use hot::{Heat, heat};
 pub use mapping::{Figures, Moved, mapping_figures};
 pub use nginx_hash::{Agreement, beside_nginx};

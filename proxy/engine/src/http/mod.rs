@@ -387,8 +387,9 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
+        // Before another part of the upstream is chosen.
+        outcome::broke(&error, reused, context);
         if shard::takes_turn(context) || select::reads_elsewhere(session, context) {
-            outcome::broke(&error, reused, context);
             error.set_retry(true);
             context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
             return error;

@@ -61,6 +61,8 @@ pub(super) fn broke(error: &Error, reused: bool, context: &mut Context) {
     let is_theirs = *error.esource() == ErrorSource::Upstream;
     let is_answered = context.trying.as_ref().is_some_and(|trying| trying.is_answered);
     let outcome = match error.etype() {
+        // Its answer was told of, and is not passed on.
+        kind if context.repeats || *kind == shard::MISSED => return end(context),
         kind if *kind == h2::REFUSED_STREAM => Outcome::Refused,
         _ if !is_theirs => return end(context),
         _ if is_answered => Outcome::Cut,

@@ -5,6 +5,7 @@ mod key;
 mod writes;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{StatusCode, header};
 use pingora_error::ErrorType;
@@ -16,7 +17,7 @@ use switchback_upstream::shard::{KeyForm, Members, Normal};
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::sticky;
+use super::{outcome, sticky};
 use crate::snapshot::Upstream;
 use crate::snapshot::shards::moving::{Otherwise, Placed};
 use crate::snapshot::shards::{Epoch, Group, Part, Shard, Sharding};
@@ -152,7 +153,15 @@ pub(super) const MISSED: ErrorType = ErrorType::Custom("MissedInNextShard");
 
 /// Whether the answer to a read of a key that moves says that the next shard does not have it yet; the old one is asked then.
 pub(super) fn is_missed(status: StatusCode, context: &mut Context) -> bool {
-    matches!(status.as_u16(), 404 | 502..=504) && turn(context)
+    let has_turn =
+        |chosen: &Chosen| chosen.placed.as_ref().is_some_and(|placed| placed.otherwise.is_some());
+    let is_miss = matches!(status.as_u16(), 404 | 502..=504);
+    if !is_miss || !context.chosen.as_ref().is_some_and(has_turn) {
+        return false;
+    }
+    // While the part of whoever answered is still the chosen one.
+    outcome::answered(status.as_u16(), Instant::now(), context);
+    turn(context)
 }
 
 /// Has the shard that still owns the key have the request, if the one that is to have it was asked.

@@ -29,6 +29,9 @@ const AT_ONCE: usize = 64;
 /// First probes are spread over so long at most.
 const FIRST_WITHIN: Duration = Duration::from_millis(500);
 
+/// How much sooner the next probe comes after one that says something else than is known.
+const SOONER: u32 = 4;
+
 /// Has every endpoint of the snapshot in force probed that is to be.
 pub(crate) struct Probes {
     cell: Arc<SnapshotCell>,
@@ -179,13 +182,20 @@ async fn watch(subject: Arc<Subject>, shared: Arc<Shared>) {
     let mut pause = part_of(subject.plan.every.min(FIRST_WITHIN));
     loop {
         tokio::time::sleep(pause).await;
+        let began = Instant::now();
         if let Ok(_permit) = shared.permits.acquire().await {
             probe(&subject, &shared).await;
         }
-        // A tenth more or less.
-        let every = subject.plan.every;
-        pause = every - every / 10 + part_of(every / 5);
+        let next = until_next(subject.plan.every, subject.endpoint.health().is_in_doubt());
+        // From one beginning to the next: those that wait for their time-out are not fewer.
+        pause = next.saturating_sub(began.elapsed());
     }
+}
+
+/// A tenth more or less than what is said, or than a part of it while probes do not agree.
+fn until_next(every: Duration, is_in_doubt: bool) -> Duration {
+    let every = if is_in_doubt { every / SOONER } else { every };
+    every - every / 10 + part_of(every / 5)
 }
 
 /// Some of it, by chance.
@@ -230,6 +240,20 @@ fn tell(subject: &Subject, turn: Turn, reason: Option<&str>) {
         Turn::Rises => tracing::info!(upstream, %endpoint, "endpoint is up, its probes pass"),
         Turn::Returns => {
             tracing::info!(upstream, %endpoint, "endpoint returns sooner, its probes pass");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn probes_that_do_not_agree_are_followed_sooner() {
+        let every = Duration::from_secs(20);
+        for (is_in_doubt, seconds) in [(false, 18..=22), (true, 4..=6)] {
+            let next = until_next(every, is_in_doubt);
+            assert!(seconds.contains(&next.as_secs()), "{next:?}");
         }
     }
 }

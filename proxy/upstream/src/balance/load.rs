@@ -14,6 +14,8 @@ pub struct Load {
     base: OnceLock<Instant>,
     /// From when on it comes to its whole share: milliseconds and one; 0 is long ago.
     began: AtomicU64,
+    /// When it was last heard of, or came to have something in flight: milliseconds.
+    stirred: AtomicU32,
     chosen: AtomicU64,
     failures: AtomicU64,
 }
@@ -81,8 +83,9 @@ impl Load {
         Some(latency.faded(self.millis(now))).filter(|micros| *micros >= LEAST_MICROS)
     }
 
-    /// It is new, or back: from now on it comes to its whole share, where that takes time.
+    /// It is new, or back: from now on it comes to its whole share, where that takes time. How fast it was is forgotten.
     pub fn begins(&self, now: Instant) {
+        self.latency.store(0, Ordering::Relaxed);
         self.began.store(u64::from(self.millis(now)) + 1, Ordering::Relaxed);
     }
 
@@ -92,6 +95,16 @@ impl Load {
         let elapsed = u128::from(u64::from(self.millis(now)).saturating_sub(began));
         let share = (elapsed << 32).checked_div(time.as_millis()).unwrap_or(WARM.into());
         u64::try_from(share).unwrap_or(WARM).clamp(WARM / 10, WARM)
+    }
+
+    /// For how long requests have been in flight without any of them telling anything: milliseconds.
+    pub(crate) fn silence(&self, now: Instant) -> u32 {
+        if self.in_flight() == 0 {
+            return 0;
+        }
+        let silence = self.millis(now).wrapping_sub(self.stirred.load(Ordering::Relaxed));
+        // Another thread may have been told of a moment that is a little later.
+        if silence < u32::MAX - AHEAD { silence } else { 0 }
     }
 
     /// How often it was chosen.
@@ -108,6 +121,7 @@ impl Load {
 
     /// Learns from a try.
     pub fn told(&self, outcome: Outcome, now: Instant) {
+        self.stirred.store(self.millis(now), Ordering::Relaxed);
         let first_byte = match outcome {
             Outcome::Answered { first_byte, .. } => first_byte,
             _ => Duration::ZERO,
@@ -121,18 +135,19 @@ impl Load {
     }
 
     /// Counts one request more, unless there are `most` of them.
-    pub(crate) fn enter(&self, most: u32) -> bool {
-        let entered = if most == u32::MAX {
-            self.in_flight.fetch_add(1, Ordering::Relaxed);
-            true
+    pub(crate) fn enter(&self, most: u32, now: Instant) -> bool {
+        let before = if most == u32::MAX {
+            Ok(self.in_flight.fetch_add(1, Ordering::Relaxed))
         } else {
             let one_more = |count: u32| (count < most).then_some(count + 1);
-            self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok()
+            self.in_flight.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
         };
-        if entered {
-            self.chosen.fetch_add(1, Ordering::Relaxed);
+        let Ok(before) = before else { return false };
+        if before == 0 {
+            self.stirred.store(self.millis(now), Ordering::Relaxed);
         }
-        entered
+        self.chosen.fetch_add(1, Ordering::Relaxed);
+        true
     }
 
     /// Counts one request less.
@@ -280,24 +295,40 @@ mod tests {
     #[test]
     fn whoever_is_new_comes_to_its_share_in_time() {
         let (load, start, time) = (Load::default(), Instant::now(), Duration::from_secs(10));
+        load.told(answered(500), start);
         let percent = |seconds| {
             (load.warmth(time, start + Duration::from_secs(seconds)) * 100 + WARM / 2) / WARM
         };
         assert_eq!(percent(0), 100);
         load.begins(start);
+        assert_eq!(load.latency(start), None);
         assert_eq!([0, 1, 5, 9, 10, 1_000].map(percent), [10, 10, 50, 90, 100, 100]);
         assert_eq!(load.warmth(Duration::ZERO, start), WARM);
     }
 
     #[test]
     fn no_more_than_are_allowed_are_let_in() {
-        let load = Load::default();
-        assert!(load.enter(2) && load.enter(2));
-        assert!(!load.enter(2));
-        assert!(load.enter(u32::MAX));
+        let (load, now) = (Load::default(), Instant::now());
+        assert!(load.enter(2, now) && load.enter(2, now));
+        assert!(!load.enter(2, now));
+        assert!(load.enter(u32::MAX, now));
         load.leave();
         load.leave();
-        assert!(load.enter(2));
+        assert!(load.enter(2, now));
         assert_eq!((load.in_flight(), load.chosen()), (2, 4));
+    }
+
+    #[test]
+    fn silence_is_since_an_answer_or_since_there_is_something_to_answer() {
+        let (load, start) = (Load::default(), Instant::now());
+        let after = |millis| start + Duration::from_millis(millis);
+        load.told(answered(1), start);
+        assert_eq!(load.silence(after(500)), 0);
+        load.enter(u32::MAX, after(500));
+        load.enter(u32::MAX, after(600));
+        assert_eq!([500, 700].map(|now| load.silence(after(now))), [0, 200]);
+        load.told(answered(1), after(800));
+        load.leave();
+        assert_eq!([800, 900, 0].map(|now| load.silence(after(now))), [0, 100, 0]);
     }
 }

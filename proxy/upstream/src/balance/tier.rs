@@ -1,5 +1,6 @@
 //! Endpoints that are chosen among before any of the next tier is.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -194,7 +195,12 @@ fn is_lighter(
         let busy = u64::from(member.endpoint.load().in_flight()) + u64::from(member.weight);
         u128::from(busy) * u128::from(latency) * u128::from(of_other)
     };
-    cost(one, mine, other.weight) < cost(other, theirs, one.weight)
+    match cost(one, mine, other.weight).cmp(&cost(other, theirs, one.weight)) {
+        Ordering::Less => true,
+        // What has been in flight for long without a word may never be answered.
+        Ordering::Equal => one.endpoint.load().silence(now) < other.endpoint.load().silence(now),
+        Ordering::Greater => false,
+    }
 }
 
 /// The latencies of both, or 1 where they do not count: also while one of them is unknown.
@@ -204,6 +210,13 @@ fn times(one: &Member, other: &Member, now: Instant, latencies: Latencies) -> (u
         latencies == Latencies::Always || *mine / 2 > *theirs || *theirs / 2 > *mine
     };
     let known = known.map(|(mine, theirs)| (mine.max(LEAST_MICROS), theirs.max(LEAST_MICROS)));
+    // Whoever says nothing for longer than it usually takes is not fast any more, whatever it was.
+    let at_least = |member: &Member, mine: u32, theirs: u32| {
+        let silence = member.endpoint.load().silence(now).saturating_mul(1_000);
+        if silence > mine.saturating_mul(2) { mine.max(theirs) } else { mine }
+    };
+    let known =
+        known.map(|(mine, theirs)| (at_least(one, mine, theirs), at_least(other, theirs, mine)));
     known.filter(counts).unwrap_or((1, 1))
 }
 

@@ -167,15 +167,23 @@ impl Health {
     /// that it was ejected again.
     pub fn probed(&self, has_passed: bool, thresholds: Thresholds, now: Instant) -> Option<Turn> {
         let turn = self.probed.told(has_passed, thresholds);
-        if turn.is_some() || !has_passed || self.standing(now) != Standing::Ejected {
+        let moment = self.moment(now);
+        let is_ejected = moment < self.until.load(Ordering::Acquire);
+        if !has_passed || !is_ejected || self.probed.is_down() {
             return turn;
         }
         let doubled = self.ejections().saturating_sub(1).min(10);
         if self.probed.passes() < thresholds.rise.saturating_mul(1 << doubled) {
-            return None;
+            return turn;
         }
-        self.until.store(self.moment(now), Ordering::Release);
-        Some(Turn::Returns)
+        self.until.store(moment, Ordering::Release);
+        turn.or(Some(Turn::Returns))
+    }
+
+    /// Whether the last probe said something else than is known, so that the next ones will tell which it is.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.probed.is_in_doubt()
     }
 
     /// What probes found is forgotten: there are none any more.
@@ -358,6 +366,20 @@ mod tests {
         health.eject(Cause::Errors, &settings(), at(now)).unwrap();
         let turns: Vec<_> = (0..4).map(|_| health.probed(true, RISE_2, now)).collect();
         assert_eq!(turns, [None, None, None, Some(Turn::Returns)]);
+    }
+
+    #[test]
+    fn what_probes_find_alive_is_not_away_for_what_it_answered_before() {
+        let (health, now) = (Health::default(), Instant::now());
+        health.probed(true, RISE_2, now);
+        health.eject(Cause::Errors, &settings(), at(now)).unwrap();
+        for _ in 0..3 {
+            health.probed(false, RISE_2, now);
+        }
+        assert_eq!(health.standing(now), Standing::Down);
+        let turns = [(); 2].map(|()| health.probed(true, RISE_2, now));
+        assert_eq!(turns, [None, Some(Turn::Rises)]);
+        assert_eq!(health.standing(now), Standing::Returning);
     }
 
     #[test]

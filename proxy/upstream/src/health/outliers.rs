@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::window::Paced;
 use super::{Health, Standing, millis};
 use crate::endpoint::Endpoint;
 
@@ -60,8 +61,6 @@ const RATED: usize = 5;
 const LEAST_GAP: f64 = 0.05;
 /// Paces are compared among so many endpoints at least.
 const PACED: usize = 3;
-/// With so many answers each.
-const LEAST_PACED: u32 = 30;
 /// This many microseconds more are no outlier, however fast the others are.
 const LEAST_SLOWER: f64 = 20_000.0;
 
@@ -110,17 +109,20 @@ impl Outliers {
         found.extend(far_below.map(|(index, _)| (index, Cause::SuccessRate)));
     }
 
-    /// Both its median and its mean must be far off: a median alone jumps where answers are of two kinds.
+    /// Both its median and its mean must be far off: a median alone jumps where answers are of two kinds. Those whose pace is
+    /// new are judged, beside what is known of all.
     fn slow(&self, endpoints: &[Arc<Endpoint>], now: Instant, found: &mut Vec<(usize, Cause)>) {
-        let paces = of_those_asked(endpoints, now, |health| health.window.pace(LEAST_PACED));
+        let most = millis(self.window);
+        let pace = |health: &Health| health.window.pace(health.moment(now), most);
+        let paces = of_those_asked(endpoints, now, pace);
         if self.slowness <= 0.0 || paces.len() < PACED {
             return;
         }
-        let usual = median(paces.iter().map(|(_, pace)| pace.median).collect());
-        let usual_mean = median(paces.iter().map(|(_, pace)| pace.mean).collect());
+        let usual = median(paces.iter().map(|(_, paced)| paced.pace.median).collect());
+        let usual_mean = median(paces.iter().map(|(_, paced)| paced.pace.mean).collect());
         let limit = (usual * self.slowness).max(usual + LEAST_SLOWER);
-        for (index, pace) in paces {
-            if pace.median > limit && pace.mean > usual_mean * self.slowness {
+        for (index, Paced { pace, is_new }) in paces {
+            if is_new && pace.median > limit && pace.mean > usual_mean * self.slowness {
                 if let Some(endpoint) = endpoints.get(index) {
                     endpoint.health().set_too_slow(limit);
                 }

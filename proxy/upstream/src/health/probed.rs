@@ -43,6 +43,12 @@ impl Probed {
         self.passes.load(Ordering::Relaxed)
     }
 
+    /// Whether the last one was not as those before.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        let against = if self.is_down() { &self.passes } else { &self.failures };
+        against.load(Ordering::Relaxed) > 0
+    }
+
     /// Counts passes from now on.
     pub(super) fn begin_again(&self) {
         self.passes.store(0, Ordering::Relaxed);
@@ -109,6 +115,7 @@ mod tests {
                 prop_assert_eq!(turn.is_some(), turns);
                 is_down ^= turns;
                 prop_assert_eq!(probed.is_down(), is_down);
+                prop_assert_eq!(probed.is_in_doubt(), is_down == *has_passed);
             }
         }
     }

@@ -131,6 +131,21 @@ fn one_ten_times_slower_goes_for_its_latency_and_again_when_it_still_is() {
 }
 
 #[test]
+fn one_that_becomes_slow_goes_as_soon_however_long_it_was_fast() {
+    for seed in SEEDS {
+        // In the middle of a window.
+        let well = Duration::from_millis(25_500);
+        let run = run(seed, 40, |endpoint, elapsed, dice| match (endpoint, usual(dice)) {
+            (3, Sign::Good(time)) if elapsed >= well => Sign::Good(time * 10),
+            (_, sign) => sign,
+        });
+        let (after, first) = run.ejected[0];
+        assert_eq!((first.endpoint, first.cause), (3, Cause::Latency), "seed {seed}");
+        assert!(after <= well + A_SECOND * 2, "seed {seed}: {after:?}");
+    }
+}
+
+#[test]
 fn one_that_recovers_has_all_its_requests_again() {
     for seed in SEEDS {
         let broken = Duration::from_secs(10);

@@ -439,3 +439,19 @@ fn all_are_asked_in_a_panic_and_backups_come_before_that() {
     let nobody = pool.choose(&mut Attempt::default(), &Ask::at(now, 1)).unwrap_err();
     assert_eq!(nobody, Nobody::NoneLeft);
 }
+
+#[test]
+fn of_two_that_are_as_busy_the_one_that_is_silent_longer_is_not_asked() {
+    for balance in [Balance::P2c, Balance::LeastRequests, Balance::LeastTime] {
+        let pool = by(balance, &[1, 2], 1);
+        let start = Instant::now();
+        let at = |millis, random| Ask::at(start + Duration::from_millis(millis), mix(random));
+        let first = pool.choose(&mut Attempt::default(), &at(0, 1)).unwrap();
+        let other = pool.choose(&mut Attempt::default(), &at(5, 2)).unwrap();
+        assert_ne!(first.endpoint, other.endpoint);
+        for random in 0..50 {
+            let third = pool.choose(&mut Attempt::default(), &at(300, random)).unwrap();
+            assert_eq!(third.endpoint, other.endpoint, "{balance:?}");
+        }
+    }
+}

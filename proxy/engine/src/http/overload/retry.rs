@@ -118,10 +118,8 @@ pub(crate) fn after_break(
     context: &mut Context,
 ) -> Again {
     if std::mem::take(&mut context.repeats) {
-        outcome::end(context);
         return Again::NextEndpoint;
     }
-    outcome::broke(error, reused, context);
     if session.as_ref().retry_buffer_truncated() || session.response_written().is_some() {
         return Again::No;
     }

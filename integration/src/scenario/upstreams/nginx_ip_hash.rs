@@ -44,7 +44,7 @@ pub fn ip_hash_beside_nginx(addresses: usize) -> Option<Agreement> {
                 ask(&mut theirs, "/dead", &client, None),
                 ask(&mut ours, "/dead", &client, Some(&proxy)),
             ];
-            let mut varies = |connection: &mut Client, own: Option<&Proxy>| {
+            let varies = |connection: &mut Client, own: Option<&Proxy>| {
                 let first = ask(connection, "/dead", &client, own);
                 (0..TURNS).any(|_| ask(connection, "/dead", &client, own) != first)
             };

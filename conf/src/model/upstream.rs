@@ -77,8 +77,9 @@ model! {
         /// How many requests it may have at once, or each of its shards: a number; `"adaptive"`, as many as it can work at, which
         /// is found by watching how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts
         /// until its answer is over. For `"adaptive"` it counts from when all of it was sent until its answer begins: neither who
-        /// uploads slowly nor who reads slowly keeps others waiting.
-        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
+        /// uploads slowly nor who reads slowly keeps others waiting. `"adaptive"` is for services whose limit nobody knows: one
+        /// that suddenly becomes slower by nature may lose a few requests while that is found out.
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Off),
         /// Who waits where it has as many as it may have.
         pub queue: Option<At<Queue>> = None,
         /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
@@ -132,7 +133,7 @@ impl Upstream {
             sticky: None,
             retry: Retry::default(),
             breaker: None,
-            concurrency: At::from(AtOnce::Adaptive),
+            concurrency: At::from(AtOnce::Off),
             queue: None,
             priority: None,
             source: Vec::new(),

@@ -167,6 +167,8 @@ mod request_targets;
 #[cfg(test)]
 mod reshard;
 #[cfg(test)]
+mod reshard_compare;
+#[cfg(test)]
 mod retries;
 #[cfg(test)]
 mod route_limits;

@@ -138,7 +138,7 @@ fn sending(proxy: &Proxy, target: &str, priority: &str) -> Client {
 #[test]
 fn who_still_sends_is_not_counted_where_the_limit_is_found() {
     let (origin, gate) = held();
-    let proxy = Proxy::start(&before(&[&origin], ""));
+    let proxy = Proxy::start(&before(&[&origin], "concurrency = \"adaptive\""));
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n");
     origin.wait_for_heads(1);

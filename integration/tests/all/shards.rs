@@ -397,7 +397,7 @@ fn a_shard_that_is_full_or_fails_sends_away_only_its_own_requests() {
         Origin::start().serve("*", Reply::ok("b")),
         Origin::start().serve("*", Reply::ok("broken").status(503)),
     ];
-    let lines = "shard_by = \"{id}\"\nmapping = \"remainder\"\nconcurrency = 1\nqueue = { most = 0 }\nbreaker = { least = 5, open = \"1m\", longest = \"1m\" }";
+    let lines = "shard_by = \"{id}\"\nmapping = \"remainder\"\nconcurrency = 1\nqueue = { most = 1, wait = \"50ms\" }\nbreaker = { least = 5, open = \"1m\", longest = \"1m\" }";
     let proxy = Proxy::start(&divided(lines, &shards(&origins)));
     let mut first = proxy.client();
     first.send(get(&user(0)).to_bytes());

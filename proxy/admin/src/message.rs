@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::UNIX_EPOCH;
 
 pub use crate::caches::{Caches, Entry, Group, Keys, Purge, Purged, Zone};
-pub use crate::reshard::{Reshard, ReshardAction, Resharding, Shard};
+pub use crate::reshard::{Compared, Reshard, ReshardAction, Resharding, Shard};
 use serde::{Deserialize, Serialize};
 use switchback_conf::diagnostic;
 use switchback_engine::control;

@@ -13,7 +13,7 @@ use tokio::task;
 use crate::routes::{LARGEST_BODY, Shared, failure, json, receive};
 
 /// Body of `POST /reshard`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reshard {
     /// The upstream.
@@ -24,6 +24,9 @@ pub struct Reshard {
     /// process runs from, as it is now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<PathBuf>,
+    /// With `start`: of which part of the reads of keys that move, from 0 to 1, both shards are asked, and their answers compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compare: Option<f64>,
 }
 
 /// What can be done.
@@ -69,8 +72,26 @@ pub struct Resharding {
     pub kept: u64,
     /// Bytes of bodies that next shards have answered.
     pub bytes: u64,
+    /// What came of comparing, where that is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared: Option<Compared>,
     /// All shards, old and new.
     pub shards: Vec<Shard>,
+}
+
+/// Answers of both shards that a key has while it moves.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Compared {
+    /// Of which part of the reads of keys that move.
+    pub share: f64,
+    /// Those that were alike: by status and body.
+    pub equal: u64,
+    /// Those that were not.
+    pub different: u64,
+    /// Those that the shard which has the key did not give.
+    pub failed: u64,
+    /// Those that told nothing: too many at once, a client that went away, a key that was written meanwhile.
+    pub skipped: u64,
 }
 
 /// One of them.
@@ -109,7 +130,9 @@ pub(crate) async fn step(State(control): Shared, body: Body) -> Response {
         Ok(Err(error)) => {
             let status = match error {
                 ReshardError::UnknownUpstream(_) => StatusCode::NOT_FOUND,
-                ReshardError::Wrong(_) => StatusCode::UNPROCESSABLE_ENTITY,
+                ReshardError::Wrong(_)
+                | ReshardError::NoPart(_)
+                | ReshardError::ComparesAtStart => StatusCode::UNPROCESSABLE_ENTITY,
                 _ => StatusCode::CONFLICT,
             };
             failure(status, error.to_string())
@@ -119,7 +142,7 @@ pub(crate) async fn step(State(control): Shared, body: Body) -> Response {
 }
 
 impl From<Reshard> for reshard::Reshard {
-    fn from(Reshard { upstream, action, to }: Reshard) -> Self {
+    fn from(Reshard { upstream, action, to, compare }: Reshard) -> Self {
         let action = match action {
             ReshardAction::Plan => reshard::ReshardAction::Plan,
             ReshardAction::Start => reshard::ReshardAction::Start,
@@ -127,7 +150,7 @@ impl From<Reshard> for reshard::Reshard {
             ReshardAction::Cutover => reshard::ReshardAction::Cutover,
             ReshardAction::Abort => reshard::ReshardAction::Abort,
         };
-        Self { upstream, action, to }
+        Self { upstream, action, to, compare }
     }
 }
 
@@ -156,6 +179,13 @@ impl From<reshard::ReshardStatus> for Resharding {
             misses: told.misses,
             kept: told.kept,
             bytes: told.bytes,
+            compared: told.compared.map(|told| Compared {
+                share: told.share,
+                equal: told.equal,
+                different: told.different,
+                failed: told.failed,
+                skipped: told.skipped,
+            }),
             shards: told.shards.into_iter().map(shard).collect(),
         }
     }

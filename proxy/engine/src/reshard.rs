@@ -6,7 +6,7 @@ use switchback_conf::Diagnostic;
 use switchback_conf::plan::UpstreamPlan;
 
 /// What an operator asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Reshard {
     /// Of which upstream.
     pub upstream: String,
@@ -14,6 +14,8 @@ pub struct Reshard {
     pub action: ReshardAction,
     /// The file that says the next shards; `None` is the configuration's.
     pub to: Option<PathBuf>,
+    /// For a start: of which part of the reads of keys that move, from 0 to 1, the answers of both shards are compared.
+    pub compare: Option<f64>,
 }
 
 /// What can be done.
@@ -37,7 +39,12 @@ pub enum Step {
     /// Tells what would move, and does nothing.
     Plan(Box<UpstreamPlan>),
     /// Begins: keys that move are read from both.
-    Start(Box<UpstreamPlan>),
+    Start {
+        /// The next shards.
+        to: Box<UpstreamPlan>,
+        /// Of which part of these reads, from 0 to 1, both answers are compared.
+        compare: f64,
+    },
     /// Tells how it stands.
     Status,
     /// Puts the next mapping in force.
@@ -73,8 +80,25 @@ pub struct ReshardStatus {
     pub kept: u64,
     /// Bytes of bodies that next shards have answered.
     pub bytes: u64,
+    /// What came of comparing, where that is done.
+    pub compared: Option<Compared>,
     /// All shards, old and new.
     pub shards: Vec<ShardStatus>,
+}
+
+/// What came of comparing the answers of both shards that a key has while it moves.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Compared {
+    /// Of which part of the reads of keys that move.
+    pub share: f64,
+    /// Those that were alike: by status and body.
+    pub equal: u64,
+    /// Those that were not.
+    pub different: u64,
+    /// Those that the shard which has the key did not give.
+    pub failed: u64,
+    /// Those that told nothing: too many at once, a client that went away, a key that was written meanwhile.
+    pub skipped: u64,
 }
 
 /// How a shard stands.
@@ -120,6 +144,12 @@ pub enum ReshardError {
     /// Another key would be another thing.
     #[error("`shard_by` of `{0}` is another: resharding changes who has a key, not what it is")]
     OtherKey(String),
+    /// No part of something.
+    #[error("`compare` is {0}, and a part is from 0 to 1")]
+    NoPart(f64),
+    /// Comparing is said too late or too early.
+    #[error("`compare` is said when keys begin to move")]
+    ComparesAtStart,
     /// The next mapping is wrong.
     #[error("{}", switchback_conf::report(.0))]
     Wrong(Vec<Diagnostic>),

@@ -153,11 +153,22 @@ pub(crate) struct Reshard {
     /// configuration, as it is now]
     #[arg(long, value_name = "FILE")]
     pub(crate) to: Option<PathBuf>,
+    /// For `start`: the part of the reads of keys that move for which both shards are asked, beside the way, and their answers
+    /// compared.
+    #[arg(long, value_name = "PERCENT", value_parser = part)]
+    pub(crate) compare: Option<f64>,
     #[command(flatten)]
     pub(crate) process: Process,
     /// Prints it as JSON.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `5%` or `5` as 0.05.
+fn part(text: &str) -> Result<f64, String> {
+    let percent = text.strip_suffix('%').unwrap_or(text).trim().parse::<f64>();
+    let percent = percent.ok().filter(|percent| (0.0..=100.0).contains(percent));
+    percent.map(|percent| percent / 100.0).ok_or_else(|| "not from 0% to 100%".to_owned())
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -313,6 +313,9 @@ impl Control for Live {
 
     fn reshard(&self, wanted: &Reshard) -> Result<ReshardStatus, ReshardError> {
         let _one_at_a_time = self.reloading.lock();
+        if wanted.compare.is_some() && wanted.action != ReshardAction::Start {
+            return Err(ReshardError::ComparesAtStart);
+        }
         let next = || {
             let read = self.source().upstream(&wanted.upstream, wanted.to.as_deref());
             let unknown = || ReshardError::UnknownUpstream(wanted.upstream.clone());
@@ -323,7 +326,9 @@ impl Control for Live {
         };
         let step = match wanted.action {
             ReshardAction::Plan => Step::Plan(next()?),
-            ReshardAction::Start => Step::Start(next()?),
+            ReshardAction::Start => {
+                Step::Start { to: next()?, compare: wanted.compare.unwrap_or(0.0) }
+            }
             ReshardAction::Status => Step::Status,
             ReshardAction::Cutover => Step::Cutover,
             ReshardAction::Abort => Step::Abort,

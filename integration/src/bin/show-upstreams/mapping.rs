@@ -111,5 +111,8 @@ fn agreement(show: &mut Show, kind: &Agreement, keys: usize) {
         "all",
         kind.second_alike == kind.second_keys && kind.second_keys > 0,
     );
+    if kind.in_turn > 0 {
+        show.say(&format!("  and {} that both give to whoever is next in turn", kind.in_turn));
+    }
     kind.differences.iter().for_each(|difference| show.say(&format!("  {difference}")));
 }

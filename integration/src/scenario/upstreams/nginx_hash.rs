@@ -23,6 +23,8 @@ pub struct Agreement {
     pub second_keys: usize,
     /// Of how many both named the same endpoint instead.
     pub second_alike: usize,
+    /// How many of them both send to whoever is next in turn, another one each time: these are not among those above.
+    pub in_turn: usize,
     /// The first keys of which they did not, and what was said.
     pub differences: Vec<String>,
 }
@@ -86,6 +88,7 @@ impl Agreement {
             alike: 0,
             second_keys: 0,
             second_alike: 0,
+            in_turn: 0,
             differences: Vec::new(),
         }
     }

@@ -27,7 +27,7 @@ use super::fault::Fault;
 use super::map_memos::MapMemos;
 use super::outcome::Trying;
 use super::overload::Permit;
-use super::shard::Chosen;
+use super::shard::{Chosen, Half};
 use super::spill::Spilt;
 use crate::listen::connection::Connection;
 use crate::snapshot::resident::Resident;
@@ -60,6 +60,8 @@ pub(crate) struct Context {
     pub(crate) trying: Option<Trying>,
     /// The part of the upstream in hand that has it, once it is chosen.
     pub(crate) chosen: Option<Chosen>,
+    /// Its answer, where that is compared with another shard's.
+    pub(crate) comparing: Option<Box<Half>>,
     /// What its client is told to say from now on, so that it stays where it is.
     pub(crate) stays_with: Option<Box<str>>,
     /// Whether it stands in for part of another request.
@@ -70,7 +72,7 @@ pub(crate) struct Context {
     pub(crate) fetch: Option<Arc<Fetch>>,
     /// How its answer is encoded, where its route does that.
     pub(crate) encoding: Option<Box<Encoding>>,
-    /// With what something is fetched for it, where there are caches.
+    /// With what something is fetched for it, where there are caches or shards.
     pub(crate) fetcher: Option<Arc<Fetcher>>,
     /// Its answer, where that is kept as it passes.
     pub(crate) keeping: Option<Box<Keeping>>,
@@ -242,6 +244,7 @@ impl Context {
             attempt: Attempt::default(),
             trying: None,
             chosen: None,
+            comparing: None,
             stays_with: None,
             inner: false,
             cache: None,
@@ -268,9 +271,9 @@ impl Context {
         }
     }
 
-    /// With what something is fetched for it, if there are caches.
+    /// With what something is fetched for it, if there are caches, or asked beside it, if there are shards.
     pub(crate) fn fetching_with(mut self, fetcher: &Arc<Fetcher>) -> Self {
-        if !self.snapshot.caches.is_empty() {
+        if self.snapshot.asks_beside {
             self.fetcher = Some(Arc::clone(fetcher));
         }
         self

@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::cache::fetch::Fetcher;
 use super::cache::{CacheFacts, query};
 use super::context::{Asked, Context, FirstLine, Place, Request, StandIn};
 use super::encode::Encoding;
@@ -48,6 +49,7 @@ pub(crate) struct Inherited {
     first_line: Option<Arc<FirstLine>>,
     received: Option<Arc<RequestHeader>>,
     cache: Option<Box<CacheFacts>>,
+    fetcher: Option<Arc<Fetcher>>,
     encoding: Option<Box<Encoding>>,
     /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
     head: RequestHeader,
@@ -79,6 +81,7 @@ impl Inherited {
             first_line: context.first_line.clone(),
             received: context.received.clone(),
             cache: context.cache.as_deref().map(CacheFacts::of_passed),
+            fetcher: context.fetcher.clone(),
             encoding: context.encoding.as_deref().map(Encoding::inherit),
             head: session.req_header().clone(),
         }
@@ -98,6 +101,7 @@ impl Inherited {
         context.first_line = self.first_line;
         context.received = self.received;
         context.cache = self.cache;
+        context.fetcher = self.fetcher;
         context.encoding = self.encoding;
         context.inner = true;
         context

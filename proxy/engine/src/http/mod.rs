@@ -47,6 +47,8 @@ mod streamed;
 pub(crate) mod upgrade;
 mod writer;
 
+pub(crate) use shard::Comparisons;
+
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -262,6 +264,7 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         if session.as_ref().retry_buffer_truncated() || !shard::is_missed(head.status, context) {
+            shard::compare(session.req_header(), head.status, context);
             return Ok(());
         }
         Err(Error::explain(shard::MISSED, "not in the next shard yet"))
@@ -301,6 +304,9 @@ impl ProxyHttp for Phases {
     ) -> Result<Option<Duration>> {
         let length = body.as_ref().map_or(0, Bytes::len);
         as_get::take(&mut context.keeping, body.as_ref(), end);
+        if let (Some(half), Some(piece)) = (&mut context.comparing, body.as_ref()) {
+            half.take(piece);
+        }
         context.asked.lock().current(|tried| tried.received += length as u64);
         if end {
             outcome::end(context);
@@ -410,12 +416,8 @@ impl ProxyHttp for Phases {
     }
 
     /// 11 finish.
-    async fn logging(
-        &self,
-        session: &mut Session,
-        _error: Option<&Error>,
-        context: &mut Self::CTX,
-    ) {
+    async fn logging(&self, session: &mut Session, error: Option<&Error>, context: &mut Self::CTX) {
+        shard::compared(error.is_none(), context);
         finish::finish(session, context);
     }
 

@@ -1,5 +1,6 @@
 //! Which part of an upstream has a request: the shard of its key, and in that whoever has what it asks for.
 
+mod compare;
 mod key;
 mod writes;
 
@@ -18,8 +19,10 @@ use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::{outcome, sticky};
 use crate::snapshot::Upstream;
-use crate::snapshot::shards::moving::Placed;
+use crate::snapshot::shards::moving::{Otherwise, Placed};
 use crate::snapshot::shards::{Epoch, Group, Part, Shard, Sharding};
+pub(crate) use compare::{Comparisons, Half};
+pub(super) use compare::{begin as compare, end as compared, is_beside};
 
 /// The part of an upstream that a request was given to.
 #[derive(Clone, Debug)]
@@ -165,11 +168,14 @@ pub(super) fn is_missed(status: StatusCode, context: &mut Context) -> bool {
 pub(super) fn turn(context: &mut Context) -> bool {
     let Some(chosen) = &mut context.chosen else { return false };
     let Some(placed) = &mut chosen.placed else { return false };
-    let Some((shard, epoch, moving)) = placed.otherwise.take() else { return false };
+    let Some(Otherwise { shard, epoch, moving, .. }) = placed.otherwise.take() else {
+        return false;
+    };
     moving.misses.add();
     shard.counters.requests.add();
     chosen.part = shard.part.load();
     *placed = Placed { shard, epoch, otherwise: None };
+    context.comparing = None;
     chosen.is_turning = true;
     context.attempt = Attempt::default();
     true
@@ -217,7 +223,7 @@ pub(super) fn settle(context: &Context) {
     let asked = context.asked.lock();
     let Some(last) = asked.tries.last() else { return };
     shard.counters.bytes.add_many(last.received);
-    if let Some((_, _, moving)) = otherwise {
+    if let Some(Otherwise { moving, .. }) = otherwise {
         moving.bytes.add_many(last.received);
     }
     if last.status.is_none_or(|status| status.is_server_error()) {

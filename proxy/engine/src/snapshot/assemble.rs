@@ -49,7 +49,7 @@ pub(crate) fn assemble(
     let listeners = assemble_listeners(&plan, (resident, generation), &mut found);
     let everywhere = host_table(&plan, |site| site.is_everywhere);
     let files = plan.routes.iter().map(|route| assemble_files(route, &mut found)).collect();
-    let upstreams = plan
+    let upstreams: Box<[Upstream]> = plan
         .upstreams
         .iter()
         .zip((0..).map(UpstreamId))
@@ -57,6 +57,7 @@ pub(crate) fn assemble(
             assemble_upstream(upstream, (resident, generation), shard_key(&plan, id), &mut found)
         })
         .collect();
+    let has_shards = upstreams.iter().any(|upstream| upstream.sharding.is_some());
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
         plan.zones.iter().map(|zone| resident.zones.find(zone.clone(), &mut found)).collect();
@@ -90,6 +91,7 @@ pub(crate) fn assemble(
         maps,
         zones,
         site_zones,
+        asks_beside: !caches.is_empty() || has_shards,
         caches,
         encodes,
         dictionary_room,

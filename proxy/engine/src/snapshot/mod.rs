@@ -80,6 +80,8 @@ pub(crate) struct Snapshot {
     pub(crate) site_zones: Box<[Box<[ZoneId]>]>,
     /// What routes keep, indexed by [`RouteId`]; empty when there are no caches.
     pub(crate) caches: Box<[Option<Arc<CacheSettings>>]>,
+    /// Whether something may be asked beside a request: for a cache, or of another shard.
+    pub(crate) asks_beside: bool,
     /// How routes encode, indexed by [`RouteId`]; empty when none does.
     pub(crate) encodes: Box<[Option<Arc<EncodeSettings>>]>,
     /// How many bytes are kept to encode against.

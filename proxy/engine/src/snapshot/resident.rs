@@ -29,6 +29,9 @@ use crate::purge::Relay;
 use crate::request_id::RequestIds;
 use crate::resolve::names::Names;
 
+/// An upstream, or one of its shards.
+type PartName = (Box<str>, Option<Box<str>>);
+
 /// The one owner of everything that survives a reload.
 #[derive(Debug, Default)]
 pub(crate) struct Resident {
@@ -67,7 +70,7 @@ pub(crate) struct Resident {
     endpoints: Mutex<HashMap<EndpointKey, Arc<Endpoint>>>,
     /// What they have had to do.
     shards: Mutex<HashMap<ShardKey, Arc<ShardCounters>>>,
-    services: Mutex<HashMap<ServiceKey, Arc<Service>>>,
+    services: Mutex<HashMap<PartName, Arc<Service>>>,
     /// The sessions that endpoints of each service have begun.
     learned: Mutex<HashMap<Box<str>, Arc<Learned>>>,
     log_writers: Mutex<HashMap<LogTarget, Arc<LogWriter>>>,
@@ -80,9 +83,6 @@ pub(crate) struct Resident {
 
 /// An endpoint is its upstream and its address.
 type EndpointKey = (Box<str>, Address);
-
-/// An upstream, or a shard of it.
-type ServiceKey = (Box<str>, Option<Box<str>>);
 
 /// A shard is its upstream and its name.
 type ShardKey = (Box<str>, Box<str>);

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use switchback_admin::message::{Reshard, ReshardAction, Resharding};
+use switchback_admin::message::{Compared, Reshard, ReshardAction, Resharding};
 
 use super::control::{ask, show_json};
 use crate::cli;
@@ -11,7 +11,7 @@ use crate::output::{fail, show};
 
 /// Has the running process take a step in giving keys to other shards.
 pub(crate) fn reshard(wanted: cli::Reshard) -> Exit {
-    let cli::Reshard { action, upstream, to, process, json } = wanted;
+    let cli::Reshard { action, upstream, to, compare, process, json } = wanted;
     let action = match action {
         cli::ReshardAction::Plan => ReshardAction::Plan,
         cli::ReshardAction::Start => ReshardAction::Start,
@@ -24,7 +24,7 @@ pub(crate) fn reshard(wanted: cli::Reshard) -> Exit {
         Ok(to) => to,
         Err(error) => return fail(error),
     };
-    let wanted = Reshard { upstream, action, to };
+    let wanted = Reshard { upstream, action, to, compare };
     ask(process, |client| {
         let told = client.reshard(&wanted)?;
         Ok(if json { show_json(&told, true) } else { show(describe(&told)) })
@@ -47,6 +47,13 @@ fn describe(told: &Resharding) -> String {
         let _ = writeln!(
             text,
             "reads of them {reads}, misses {misses}, kept at the old shard {kept}, bytes from new shards {bytes}"
+        );
+    }
+    if let Some(Compared { share, equal, different, failed, skipped }) = told.compared {
+        let share = percent(share);
+        let _ = writeln!(
+            text,
+            "compared {share} % of reads: equal {equal}, different {different}, failed {failed}, skipped {skipped}"
         );
     }
     if told.is_ahead_of_configuration {

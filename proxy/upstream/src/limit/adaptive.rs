@@ -83,12 +83,14 @@ const LESS: f64 = 0.75;
 const TRIAL: f64 = 0.7;
 /// The same where more come than are answered.
 const HARD_TRIAL: f64 = 0.5;
-/// It shows that waiting was the reason when latency falls to this part, and answers in a second do not.
+/// It shows that waiting was the reason when latency falls to this part, and answers in a second less than what was asked.
 const PROVEN: f64 = 0.85;
 /// What more come than are answered, against that, where nobody has to be asked whether requests queue.
 const FAST: f64 = 0.3;
 /// Latency with fewer against that before where nobody waited.
 const NO_WAIT: f64 = 0.93;
+/// Answers in a second against those before where those were counted over a moment only.
+const AS_MANY: f64 = 0.7;
 /// A service whose answers take longer is never tried: it would take too long to see what comes of it.
 const SLOW_BY_NATURE: f64 = 1.0;
 const YOUNG: Duration = Duration::from_secs(5);
@@ -131,6 +133,9 @@ impl Adaptive {
             .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
         let slow = self.usual.map_or(f64::MAX, |usual| usual * ENGAGE);
         self.window.add(sample, counts.then_some(slow), now);
+        if self.is_too_soon(now) {
+            self.window = Window::default();
+        }
         if let Some(measure) = self.window.close(self.wanted(), self.least_time(), now) {
             self.window = Window::default();
             self.judge(measure, now);
@@ -194,11 +199,14 @@ impl Adaptive {
         let is_as_much = |before: Measure| measure.rate >= before.rate * PROVEN;
         match self.phase {
             Phase::Free { .. } => self.watch(usual, measure, now),
-            Phase::Trial { before, .. } => {
-                if measure.took <= before.took * PROVEN && is_as_much(before) {
-                    self.round(usual, before, now);
+            Phase::Trial { before, is_soft, .. } => {
+                let is_sooner = measure.took <= before.took * PROVEN;
+                // What it was asked less is seen, however roughly the rate before is known.
+                let least = if is_soft { f64::midpoint(1.0, TRIAL) } else { AS_MANY };
+                if is_sooner && measure.rate >= before.rate * least {
+                    self.round(usual, measure, now);
                 } else {
-                    self.usual = Some(measure.took);
+                    self.usual = Some(if is_sooner { usual } else { measure.took });
                     self.give_up(now);
                 }
             }
@@ -231,7 +239,7 @@ impl Adaptive {
         };
         let growth = measure.growth(&first, now.saturating_duration_since(since));
         let may_try = measure.took < SLOW_BY_NATURE && rest == 0;
-        if growth >= FAST && measure.queues(&first) {
+        if growth >= FAST && rest == 0 && measure.queues(&first) {
             let limit = measure.rate * measure.took * HARD_TRIAL;
             self.set(Phase::Trial { limit, before: measure, is_soft: false }, now);
         } else if growth < FAST && may_try && measure.rate < first.rate * 1.2 {
@@ -283,6 +291,13 @@ impl Adaptive {
             let limit = adjusted(limit, usual, measure);
             self.phase = Phase::Held { limit, next_round, used: (half, whole) };
         }
+    }
+
+    /// Whether a trial has shown only who was there before it, and the quickest of those that came since.
+    fn is_too_soon(&self, now: Instant) -> bool {
+        let Phase::Trial { before, .. } = self.phase else { return false };
+        let least = Duration::from_secs_f64(before.took * 2.0);
+        self.since.is_some_and(|since| now.saturating_duration_since(since) < least)
     }
 
     /// Whether a trial takes longer than anybody should wait for what it may show.

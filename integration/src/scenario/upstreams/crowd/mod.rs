@@ -56,7 +56,7 @@ pub fn overload(lasting: Duration) -> Overloaded {
     let settled = calm + Duration::from_secs(4);
     let end = settled + lasting;
     let rate = move |now: Duration| if now < calm { CAPACITY / 2.0 } else { CAPACITY * 5.0 };
-    let (answers, origins) = play(1, "", end, rate, |_, _| ());
+    let (answers, origins) = play(1, "concurrency = \"adaptive\"", end, rate, |_, _| ());
     let p99 = |from, to| percentile(&good(&answers, from, to));
     let during = good(&answers, settled, end);
     Overloaded {
@@ -77,7 +77,7 @@ pub fn storm(lasting: Duration) -> Storm {
     let begins = Duration::from_secs(3);
     let ends = begins + lasting;
     let end = ends + Duration::from_secs(8);
-    let retry = "retry = { on = [\"connect\", \"refused_stream\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"] }";
+    let retry = "concurrency = \"adaptive\"\nretry = { on = [\"connect\", \"refused_stream\", \"reset\", \"timeout\", \"502\", \"503\", \"504\"] }";
     let change = move |origins: &[Simulated], now: Duration| {
         let mood = if (begins..ends).contains(&now) { Mood::Fails } else { Mood::Works };
         origins.iter().for_each(|origin| origin.is_now(mood));

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock, Weak};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Version, header};
@@ -122,6 +122,25 @@ impl Fetcher {
             }
         });
     }
+
+    /// Has a request answered within this time that nobody waits for, and whose answer goes nowhere: `context` sees it pass.
+    pub(in crate::http) fn ask_beside(
+        self: &Arc<Self>,
+        head: &RequestHeader,
+        mut context: Box<Context>,
+        within: Duration,
+    ) {
+        let Some(proxy) = self.proxy.get().and_then(Weak::upgrade) else { return };
+        context.inner = true;
+        context.routed = Some(Box::new(head.clone()));
+        let this = Arc::clone(self);
+        let session = ServerSession::new_custom(Box::new(Session::unheard(head.clone())));
+        tokio::spawn(async move {
+            let work = proxy.process_new_http(session, &this.drain);
+            // What is not over in time is dropped, and so ends.
+            drop(tokio::time::timeout(within, serving(Entrance::known(context), work)).await);
+        });
+    }
 }
 
 fn no_answer() -> Fault {
@@ -212,7 +231,7 @@ fn inner(
 }
 
 /// A context like that of the request in hand, with a time of its own.
-pub(super) fn beside(outer: &Context) -> Context {
+pub(in crate::http) fn beside(outer: &Context) -> Context {
     let mut context = Context::new(
         Arc::clone(&outer.resident),
         Arc::clone(&outer.snapshot),

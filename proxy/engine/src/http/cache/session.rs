@@ -60,6 +60,21 @@ impl Session {
         (session, taken_back)
     }
 
+    /// A request whose answer is nobody's.
+    pub(super) fn unheard(request: RequestHeader) -> Self {
+        Self {
+            request,
+            content: (Bytes::new(), false),
+            receiving: None,
+            given_back: None,
+            written: None,
+            ahead: (None, 0),
+            received: 0,
+            has_ended: false,
+            digest: Digest::default(),
+        }
+    }
+
     async fn write_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
         if self.written.is_some() {
             return Ok(());

@@ -202,6 +202,10 @@ pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Resul
         context.permit = None;
         let mut permit = match guard.service.gate.enter(guard.ceiling) {
             Some(in_flight) => guard.admitted(in_flight),
+            // Whoever has a client goes first.
+            None if shard::is_beside(context) => {
+                return Err(wait::shed(context, "what is asked for comparison does not wait"));
+            }
             None if spill::over(Why::Full, context) && spill::turns(context) => continue,
             None => wait::wait(session, &guard, context).await?,
         };

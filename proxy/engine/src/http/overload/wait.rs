@@ -89,7 +89,7 @@ async fn gone(session: &mut Session, is_inner: bool) {
     drop(session.downstream_session.read_body_or_idle(true).await);
 }
 
-fn shed(context: &Context, why: &str) -> Fault {
+pub(super) fn shed(context: &Context, why: &str) -> Fault {
     let upstream = context.upstream();
     let name = upstream.map_or("-", |upstream| &*upstream.plan.name);
     let shard = context.chosen.as_ref().and_then(Chosen::shard);

@@ -45,11 +45,42 @@ pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
             let _ = writeln!(out, "switchback_{name}{{upstream=\"\",shard=\"\"}} {rest}");
         }
     }
+    compared(out, upstreams);
     header(out, ("shard_epoch", "The number of the mapping in force.", "gauge"));
     for (upstream, sharding) in sharded().take(MOST_SERIES) {
         let number = sharding.epoch.load().number;
         let _ =
             writeln!(out, "switchback_shard_epoch{{upstream={:?}}} {number}", &*upstream.plan.name);
+    }
+}
+
+/// Of upstreams whose answers are compared while keys move.
+fn compared(out: &mut String, upstreams: &[Upstream]) {
+    let mut is_first = true;
+    for upstream in upstreams.iter().take(MOST_SERIES) {
+        let Some(epoch) = upstream.sharding.as_ref().map(|sharding| sharding.epoch.load()) else {
+            continue;
+        };
+        let Some(found) = epoch.moving.as_ref().map(|moving| &moving.comparisons) else { continue };
+        if found.share() <= 0.0 {
+            continue;
+        }
+        if std::mem::take(&mut is_first) {
+            let help = "Reads of keys that move whose answers by both shards were compared.";
+            header(out, ("shard_compared_total", help, "counter"));
+        }
+        for (outcome, count) in [
+            ("equal", &found.equal),
+            ("different", &found.different),
+            ("failed", &found.failed),
+            ("skipped", &found.skipped),
+        ] {
+            let (name, value) = (&*upstream.plan.name, count.value());
+            let _ = writeln!(
+                out,
+                "switchback_shard_compared_total{{upstream={name:?},outcome=\"{outcome}\"}} {value}"
+            );
+        }
     }
 }
 

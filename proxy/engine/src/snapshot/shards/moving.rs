@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::sketches::{Counts, Marks, Sketch};
 use super::{Epoch, Shard};
+use crate::http::Comparisons;
 use crate::metrics::Counter;
 
 /// The next mapping, while requests are served by both.
@@ -32,6 +33,8 @@ pub(crate) struct Moving {
     pub(crate) had: Counts,
     /// And those that each is to have.
     pub(crate) to_have: Counts,
+    /// What came of asking both shards, where that is done.
+    pub(crate) comparisons: Comparisons,
     written: Marks,
 }
 
@@ -43,12 +46,23 @@ pub(crate) struct Placed {
     /// The number of the mapping by which it does.
     pub(crate) epoch: u64,
     /// Who has it if that one does not, and by which mapping.
-    pub(crate) otherwise: Option<(Arc<Shard>, u64, Arc<Moving>)>,
+    pub(crate) otherwise: Option<Otherwise>,
+}
+
+/// Who has a key that another shard is to have.
+#[derive(Clone, Debug)]
+pub(crate) struct Otherwise {
+    pub(crate) shard: Arc<Shard>,
+    /// The number of the mapping by which it has it.
+    pub(crate) epoch: u64,
+    pub(crate) moving: Arc<Moving>,
+    /// Of the key.
+    pub(crate) hash: u64,
 }
 
 impl Moving {
-    /// From an epoch to the next.
-    pub(super) fn new(from: &Epoch, to: Arc<Epoch>) -> Self {
+    /// From an epoch to the next; of this part of the reads of keys that move, the answers of both shards are compared.
+    pub(super) fn new(from: &Epoch, to: Arc<Epoch>, compare: f64) -> Self {
         Self {
             had: Counts::new(from.shards.len()),
             to_have: Counts::new(to.shards.len()),
@@ -59,8 +73,14 @@ impl Moving {
             bytes: Counter::default(),
             seen: Sketch::default(),
             moved: Sketch::default(),
+            comparisons: Comparisons::of(compare),
             written: Marks::default(),
         }
+    }
+
+    /// Whether the key of this hash was written since this began, or might have been.
+    pub(crate) fn was_written(&self, hash: u64) -> bool {
+        self.written.may_have(hash)
     }
 }
 
@@ -85,7 +105,7 @@ impl Epoch {
             moving.written.mark(hash);
         }
         let (Some(owner), Some(next)) = (owner, next) else { return stay() };
-        if !only_reads || moving.written.may_have(hash) {
+        if !only_reads || moving.was_written(hash) {
             moving.kept.add();
             return stay();
         }
@@ -93,7 +113,12 @@ impl Epoch {
         Some(Placed {
             shard: Arc::clone(next),
             epoch: moving.to.number,
-            otherwise: Some((Arc::clone(owner), self.number, Arc::clone(moving))),
+            otherwise: Some(Otherwise {
+                shard: Arc::clone(owner),
+                epoch: self.number,
+                moving: Arc::clone(moving),
+                hash,
+            }),
         })
     }
 

@@ -10,7 +10,8 @@ use switchback_conf::plan::UpstreamPlan;
 use super::moving::Moving;
 use super::sketches::Counts;
 use super::{Epoch, Made, Maker, Shard, Sharding};
-use crate::reshard::{ReshardError, ReshardStatus, ShardStatus, Step};
+use crate::http::Comparisons;
+use crate::reshard::{Compared, ReshardError, ReshardStatus, ShardStatus, Step};
 use crate::snapshot::Upstream;
 use crate::snapshot::assemble::authorities_of;
 use crate::snapshot::live::Source;
@@ -88,9 +89,12 @@ pub(crate) fn take(
             let next = next(sharding, &now, to, resident)?;
             return Ok(status(&name(), &now, Some(&next), taken));
         }
-        Step::Start(to) => {
+        Step::Start { to, compare } => {
             if now.moving.is_some() {
                 return Err(ReshardError::InProgress(name()));
+            }
+            if !(0.0..=1.0).contains(compare) {
+                return Err(ReshardError::NoPart(*compare));
             }
             let next = Arc::new(next(sharding, &now, to, resident)?);
             resident.epochs.announce(&upstream.plan.name, next.number);
@@ -98,7 +102,7 @@ pub(crate) fn take(
             let progress = Progress {
                 from: from.unwrap_or_else(|| Arc::clone(&now.made)),
                 to: Arc::clone(&next.made),
-                epoch: Arc::new(now.with(Some(Arc::new(Moving::new(&now, next))))),
+                epoch: Arc::new(now.with(Some(Arc::new(Moving::new(&now, next, *compare))))),
             };
             sharding.epoch.store(Arc::clone(&progress.epoch));
             taken.0.lock().insert(upstream.plan.name.clone(), progress);
@@ -183,8 +187,20 @@ fn status(name: &str, now: &Epoch, next: Option<&Epoch>, taken: &Taken) -> Resha
         misses: moving.misses.value(),
         kept: moving.kept.value(),
         bytes: moving.bytes.value(),
+        compared: compared(&moving.comparisons),
         ..told
     }
+}
+
+fn compared(found: &Comparisons) -> Option<Compared> {
+    let share = found.share();
+    (share > 0.0).then(|| Compared {
+        share,
+        equal: found.equal.value(),
+        different: found.different.value(),
+        failed: found.failed.value(),
+        skipped: found.skipped.value(),
+    })
 }
 
 fn shares(now: &Epoch, next: Option<&Epoch>, told: &mut ReshardStatus) {

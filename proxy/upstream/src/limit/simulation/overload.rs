@@ -143,3 +143,22 @@ fn a_trial_shows_something_though_twenty_times_too_much_comes_meanwhile() {
         assert!(p99 <= 2.0, "{p99} times with {seed}");
     }
 }
+
+#[test]
+fn the_noise_of_a_few_answers_does_not_hide_that_requests_queue() {
+    let mut sum = 0.0;
+    for seed in 1..=100_u64 {
+        let scene = Scene {
+            tokens: 10,
+            service: |_, chance| about(50 * MS, chance),
+            rate: |now| if now < 4000 * MS { 100.0 } else { 1000.0 },
+            seed: seed.wrapping_mul(SEEDS[0]),
+            ..Scene::usual()
+        };
+        let (goodput, p99) = five_seconds(scene, 50 * MS, 4000 * MS);
+        assert!(goodput >= 0.9, "{goodput} with {seed}");
+        assert!(p99 <= 2.0, "{p99} times with {seed}");
+        sum += goodput;
+    }
+    assert!(sum >= 97.0, "{sum}");
+}

@@ -66,10 +66,10 @@ fn hit(cost: &FailureCost) -> String {
 
 fn told(times: &[Option<Duration>]) -> String {
     let time = |time: &Option<Duration>| match time {
-        Some(time) => format!("{:.2}", time.as_secs_f64()),
+        Some(time) => format!("{:.2} s", time.as_secs_f64()),
         None => "never".to_owned(),
     };
     let all: Vec<_> = times.iter().map(time).collect();
     let mean = time(&mean(times));
-    format!("after {mean} s ({})", all.join(", "))
+    format!("{mean} ({})", all.join(", "))
 }

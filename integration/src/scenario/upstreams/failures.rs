@@ -53,6 +53,8 @@ impl FailureCost {
 const LASTING: Duration = Duration::from_secs(6);
 /// How long all is well before.
 const WELL: Duration = Duration::from_secs(3);
+/// By how much longer in each round: what somebody does every second is not met at the same point of its second each time.
+const A_TURN: Duration = Duration::from_millis(1_250);
 /// Who is asked within the last so much of it is not out.
 const STILL: Duration = Duration::from_millis(1_500);
 /// The longest that anybody is waited for.
@@ -78,11 +80,12 @@ pub fn one_of_ten(
     let stages: Vec<_> = balancers.iter().map(|one| Stage::set(*one, &runtime)).collect();
     let mut costs: Vec<_> =
         stages.iter().map(|stage| stage.as_ref().map(|_| FailureCost::default())).collect();
-    for _ in 0..rounds {
+    for number in (0..).take(rounds) {
+        let well = WELL + A_TURN * number;
         let playing = stages.iter().map(|stage| {
             stage.as_ref().map(|stage| {
                 let (address, bad) = (stage.running.address(), stage.endpoints[BAD].clone());
-                runtime.spawn(async move { round(address, &bad, failure).await })
+                runtime.spawn(async move { round(address, &bad, (failure, well)).await })
             })
         });
         let playing: Vec<_> = playing.collect();
@@ -148,9 +151,13 @@ impl Seen {
     }
 }
 
-async fn round(address: SocketAddr, bad: &Simulated, failure: Failure) -> Round {
+async fn round(
+    address: SocketAddr,
+    bad: &Simulated,
+    (failure, well): (Failure, Duration),
+) -> Round {
     // Whoever was away is to have forgotten it.
-    load(address, WELL, || false).await;
+    load(address, well, || false).await;
     bad.fail(failure);
     let began = Instant::now();
     let seen = load(address, LASTING, || false).await;

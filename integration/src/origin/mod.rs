@@ -18,6 +18,7 @@ use tempfile::TempDir;
 pub use answer::{Answer, Choice, Step};
 pub use received::Received;
 
+use crate::Reply;
 use crate::certs::Identity;
 use crate::patience::Deadline;
 use crate::stream::Stream;
@@ -96,6 +97,24 @@ impl Origin {
         let listener = UnixListener::bind(&path).expect("a socket in an empty folder");
         let accept = move || listener.accept().map(|(stream, _)| Stream::Unix(stream));
         Self::run(Endpoint::Unix(path), None, Some(directory), accept)
+    }
+
+    /// Two on one port of different loopback addresses, 127.0.0.1 and 127.0.0.2; each says its name.
+    ///
+    /// # Panics
+    /// When no port is free on both.
+    #[must_use]
+    pub fn two_on_one_port(names: [&str; 2]) -> (u16, [Self; 2]) {
+        let found = (0..50).find_map(|_| {
+            let one = TcpListener::bind("127.0.0.1:0").ok()?;
+            let port = one.local_addr().ok()?.port();
+            let other = TcpListener::bind(("127.0.0.2", port)).ok()?;
+            Some((port, [one, other]))
+        });
+        let (port, [one, other]) = found.expect("a port on both");
+        let [first, second] = names;
+        let named = |listener, name| Self::on(listener).serve("*", Reply::ok(name));
+        (port, [named(one, first), named(other, second)])
     }
 
     /// On this listener.

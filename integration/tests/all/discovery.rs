@@ -1,6 +1,6 @@
 //! Endpoints that are found by name, or in a file, while requests go on.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 
 use switchback_integration::{
     Config, Deadline, Gate, NameServer, Origin, Proxy, Reply, Says, Service, Step, eventually, get,
@@ -28,25 +28,13 @@ fn wait_for_endpoints(proxy: &Proxy, count: usize) {
     });
 }
 
-/// Two listeners on one port of different loopback addresses; each says its name.
-fn two() -> (u16, [Origin; 2]) {
-    let found = (0..50).find_map(|_| {
-        let one = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = one.local_addr().unwrap().port();
-        let other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).ok()?;
-        Some((port, [Origin::on(one), Origin::on(other)]))
-    });
-    let (port, [one, other]) = found.expect("a port on both");
-    (port, [one.serve("*", Reply::ok("one")), other.serve("*", Reply::ok("two"))])
-}
-
 fn wait_for(proxy: &Proxy, body: &str) {
     eventually(body, Deadline::soon(), || (proxy.get("/").text() == body).then_some(()));
 }
 
 #[test]
 fn each_address_of_a_name_is_an_endpoint_and_a_change_is_seen_when_its_time_is_over() {
-    let (port, _origins) = two();
+    let (port, _origins) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     server.say_addresses("app.example", &["127.0.0.1"]);
     let proxy = Proxy::start(&to(&server, &format!("app.example:{port}"), ""));
@@ -61,7 +49,7 @@ fn each_address_of_a_name_is_an_endpoint_and_a_change_is_seen_when_its_time_is_o
 
 #[test]
 fn a_failing_an_empty_or_no_answer_keeps_the_last_good_one() {
-    let (port, _origins) = two();
+    let (port, _origins) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     server.say_addresses("app.example", &["127.0.0.1"]);
     let lines = "resolve = { min = \"20ms\", max = \"50ms\" }";
@@ -85,7 +73,7 @@ fn a_failing_an_empty_or_no_answer_keeps_the_last_good_one() {
 
 #[test]
 fn a_name_that_is_known_later_is_used_then() {
-    let (port, _origins) = two();
+    let (port, _origins) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     let lines = "resolve = { min = \"20ms\", max = \"50ms\" }";
     let proxy = Proxy::start(&to(&server, &format!("app.example:{port}"), lines));
@@ -97,7 +85,7 @@ fn a_name_that_is_known_later_is_used_then() {
 
 #[test]
 fn records_are_believed_as_long_as_they_say_unless_the_bounds_are_narrower() {
-    let (port, _origins) = two();
+    let (port, _origins) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     server.say("app.example", Says::Addresses(vec!["127.0.0.1".parse().unwrap()], 3600));
     let endpoint = format!("app.example:{port}");
@@ -216,7 +204,7 @@ fn a_request_in_flight_ends_where_it_began() {
 
 #[test]
 fn a_visitor_stays_with_one_of_the_addresses_of_a_name() {
-    let (port, _origins) = two();
+    let (port, _origins) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     server.say_addresses("app.example", &["127.0.0.1", "127.0.0.2"]);
     let lines = "sticky = { cookie = \"stay\" }";

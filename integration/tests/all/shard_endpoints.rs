@@ -1,6 +1,6 @@
 //! Endpoints of shards: found by name, and passed over while they are not well, while keys stay, move or are listed anew.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
@@ -8,18 +8,6 @@ use serde_json::{Value, json};
 use switchback_integration::{
     Client, Config, Deadline, NameServer, Origin, Proxy, Reply, eventually, get, site,
 };
-
-/// Two listeners on one port of different loopback addresses; each says its name.
-fn two() -> (u16, [Origin; 2]) {
-    let found = (0..50).find_map(|_| {
-        let one = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = one.local_addr().unwrap().port();
-        let other = TcpListener::bind((Ipv4Addr::new(127, 0, 0, 2), port)).ok()?;
-        Some((port, [Origin::on(one), Origin::on(other)]))
-    });
-    let (port, [one, other]) = found.expect("a port on both");
-    (port, [named(one, "one"), named(other, "two")])
-}
 
 fn named(origin: Origin, name: &str) -> Origin {
     origin.serve("*", Reply::ok(name))
@@ -107,7 +95,8 @@ fn asking(proxy: &Proxy, paths: &[&str], then: impl FnOnce()) -> (usize, usize) 
 
 #[test]
 fn a_name_in_a_shard_is_resolved_anew_while_requests_run() {
-    let ((port, origins), other) = (two(), named(Origin::start(), "other"));
+    let ((port, origins), other) =
+        (Origin::two_on_one_port(["one", "two"]), named(Origin::start(), "other"));
     let server = NameServer::start();
     server.say_addresses("a.example", &["127.0.0.1"]);
     let shards = [("a", vec![format!("a.example:{port}")]), ("b", at(&other))];
@@ -132,8 +121,9 @@ fn a_name_in_a_shard_is_resolved_anew_while_requests_run() {
 
 #[test]
 fn names_and_keys_change_at_the_same_time_and_neither_undoes_the_other() {
-    let ((port, _origins), other) = (two(), named(Origin::start(), "other"));
-    let (new_port, _new) = two();
+    let ((port, _origins), other) =
+        (Origin::two_on_one_port(["one", "two"]), named(Origin::start(), "other"));
+    let (new_port, _new) = Origin::two_on_one_port(["one", "two"]);
     let server = NameServer::start();
     let says = |name: &str, address: &str| server.say_addresses(name, &[address]);
     says("a.example", "127.0.0.1");
@@ -175,7 +165,8 @@ fn names_and_keys_change_at_the_same_time_and_neither_undoes_the_other() {
 
 #[test]
 fn what_a_table_says_and_what_a_name_stands_for_are_kept_apart() {
-    let ((port, _origins), other) = (two(), named(Origin::start(), "other"));
+    let ((port, _origins), other) =
+        (Origin::two_on_one_port(["one", "two"]), named(Origin::start(), "other"));
     let server = NameServer::start();
     server.say_addresses("a.example", &["127.0.0.1"]);
     let shards = [("a", vec![format!("a.example:{port}")]), ("b", at(&other))];

@@ -1,0 +1,135 @@
+//! A plugin of this program, as what runs plugins sees it.
+
+use std::marker::PhantomData;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use crate::exchange::Exchange;
+use crate::facade::{Background, Body, Done, Endpoints, Request, Response, Route};
+use crate::flow::Flow;
+use crate::hook::{Hook, Hooks};
+use crate::module::{Called, Instance, Kind, Module, State};
+use crate::plugin::Plugin;
+use crate::setup::{BuildError, Services, Setup, options};
+
+/// A plugin that is linked in.
+pub struct Linked<P>(PhantomData<fn() -> P>);
+
+impl<P: Plugin> Linked<P> {
+    /// The plugin, not configured yet.
+    #[must_use]
+    pub fn module() -> Arc<dyn Module> {
+        Arc::new(Self(PhantomData))
+    }
+
+    /// The plugin, made of `options`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Module::build`].
+    pub fn instance(options_json: &str, services: &mut dyn Services) -> Result<P, BuildError> {
+        P::build(options(options_json)?, &mut Setup::new(services))
+    }
+}
+
+impl<P: Plugin> Module for Linked<P> {
+    fn name(&self) -> &str {
+        P::NAME
+    }
+
+    fn version(&self) -> &str {
+        P::VERSION
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Linked
+    }
+
+    fn schema(&self) -> Option<String> {
+        serde_json::to_string(&schemars::schema_for!(P::Options)).ok()
+    }
+
+    fn hooks(&self) -> Hooks {
+        P::HOOKS
+    }
+
+    fn build(
+        &self,
+        options: &str,
+        services: &mut dyn Services,
+    ) -> Result<Arc<dyn Instance>, BuildError> {
+        Ok(Arc::new(Configured(Self::instance(options, services)?)))
+    }
+}
+
+struct Configured<P>(P);
+
+impl<P: Plugin> Instance for Configured<P> {
+    fn hooks(&self) -> Hooks {
+        P::HOOKS
+    }
+
+    fn start(&self) -> State {
+        Box::new(P::State::default())
+    }
+
+    fn call<'a>(
+        &'a self,
+        hook: Hook,
+        state: &'a mut State,
+        exchange: &'a mut (dyn Exchange + 'a),
+    ) -> Called<'a> {
+        let Some(state) = state.downcast_mut::<P::State>() else {
+            return Called::Done(Flow::fail("called with another plugin's state"));
+        };
+        call(&self.0, hook, state, exchange)
+    }
+}
+
+/// Calls one hook of `plugin`. What never waits is polled where it stands, and takes nothing from the heap.
+pub(crate) fn call<'a, P: Plugin>(
+    plugin: &'a P,
+    hook: Hook,
+    state: &'a mut P::State,
+    exchange: &'a mut (dyn Exchange + 'a),
+) -> Called<'a> {
+    macro_rules! wait {
+        ($facade:ident, $method:ident) => {
+            run::<P, _>(
+                hook,
+                async move { plugin.$method(state, &mut $facade::new(exchange)).await },
+            )
+        };
+    }
+    match hook {
+        Hook::Request => wait!(Request, on_request),
+        Hook::Route => wait!(Route, on_route),
+        Hook::Upstream => wait!(Endpoints, on_upstream),
+        Hook::UpstreamRequest => wait!(Request, on_upstream_request),
+        Hook::UpstreamResponse => wait!(Response, on_upstream_response),
+        Hook::Response => wait!(Response, on_response),
+        Hook::RequestBody => wait!(Body, on_request_body),
+        Hook::ResponseBody => {
+            Called::Done(plugin.on_response_body(state, &mut Body::new(exchange)))
+        }
+        Hook::Log => {
+            plugin.on_log(state, &Done::new(exchange));
+            Called::Done(Flow::Continue)
+        }
+        Hook::Tick => run::<P, _>(hook, async move {
+            plugin.on_tick(&mut Background::new(exchange)).await;
+            Flow::Continue
+        }),
+    }
+}
+
+fn run<'a, P: Plugin, F: Future<Output = Flow> + Send + 'a>(hook: Hook, future: F) -> Called<'a> {
+    if !P::IMMEDIATE.contains(hook) {
+        return Called::Waits(Box::pin(future));
+    }
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(flow) => Called::Done(flow),
+        Poll::Pending => Called::Done(Flow::fail("a hook that is said never to wait did")),
+    }
+}

@@ -127,7 +127,7 @@ impl Configured {
         let timeout = self.policy.timeout.max(self.policy.tick.unwrap_or_default());
         let began = Instant::now();
         let flow = match guard::start(&*self.instance) {
-            Err(failed) => failed,
+            Err(failure) => Flow::Fail(failure),
             Ok(mut state) => {
                 let flow = match guard::call(&*self.instance, Hook::Tick, &mut state, exchange) {
                     Began::Done(flow) => flow,

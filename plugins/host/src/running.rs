@@ -46,7 +46,7 @@ impl Running {
         if matches!(memory, Memory::None) {
             match guard::start(instance) {
                 Ok(state) => *memory = Memory::Some(state),
-                Err(failed) => return Began::Done(failed),
+                Err(failure) => return Began::Done(Flow::Fail(failure)),
             }
         }
         match memory {

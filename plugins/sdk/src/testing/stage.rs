@@ -14,10 +14,20 @@ use crate::steer::Steer;
 use crate::testing::scene::{Line, Scene};
 use crate::testing::world::World;
 
-pub(super) struct Stage<'a> {
-    pub(super) hook: Hook,
-    pub(super) scene: &'a mut Scene,
-    pub(super) world: &'a mut World,
+/// The border that a plugin has before it while a hook runs in a test: for those who call a plugin without a [`Harness`](super::Harness).
+///
+/// No time passes here: what waits, waits for ever.
+pub struct Stage<'a> {
+    hook: Hook,
+    scene: &'a mut Scene,
+    world: &'a mut World,
+}
+
+impl<'a> Stage<'a> {
+    /// For one hook.
+    pub fn new(hook: Hook, scene: &'a mut Scene, world: &'a mut World) -> Self {
+        Self { hook, scene, world }
+    }
 }
 
 impl Stage<'_> {

@@ -16,13 +16,15 @@ mod guard;
 mod native;
 mod observer;
 mod plan;
+mod registry;
 mod running;
 
 pub use breaker::Breaker;
 pub use calls::Calls;
 pub use chain::{Chain, Verdict};
 pub use configured::{Configured, OnError, Policy};
-pub use native::{Digest, LoadError, Loaded, Loader};
+pub use native::NativeLoader;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
+pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};
 pub use running::Running;

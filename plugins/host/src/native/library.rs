@@ -10,7 +10,7 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use switchback_plugin_abi as abi;
 
-use super::loader::LoadError;
+use super::loader::Trouble;
 
 /// The machine that this program is for, as ELF numbers them.
 #[cfg(target_arch = "x86_64")]
@@ -20,10 +20,9 @@ const MACHINE: u16 = 183;
 
 /// The entry of the module with these bytes. It is loaded for good: a library of Rust that has once run leaves threads' destructors
 /// behind, and cannot be unloaded.
-pub(super) fn open(file: &Path, bytes: &[u8]) -> Result<abi::Entry, LoadError> {
-    check(file, bytes)?;
-    let copy =
-        copy(file, bytes).map_err(|source| LoadError::Copy { file: file.to_owned(), source })?;
+pub(super) fn open(file: &Path, bytes: &[u8]) -> Result<abi::Entry, Trouble> {
+    check(bytes)?;
+    let copy = copy(file, bytes).map_err(Trouble::Copy)?;
     // The loader compares names first: this one is nobody else's as long as the descriptor is open, so it is never closed.
     let name = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
     std::mem::forget(copy);
@@ -31,34 +30,35 @@ pub(super) fn open(file: &Path, bytes: &[u8]) -> Result<abi::Entry, LoadError> {
     // SAFETY: runs what the library does when it is loaded: whoever names a module in a configuration has the proxy run it.
     let library = unsafe { Library::open(Some(&name), flags) }.map_err(|error| {
         let said = error.to_string().replace(&*name.to_string_lossy(), &file.to_string_lossy());
-        LoadError::Open { file: file.to_owned(), said }
+        Trouble::Open(said)
     })?;
     // SAFETY: that name has that type, by the header.
     let entry = unsafe { library.get::<abi::Entry>(abi::ENTRY_SYMBOL) };
-    let entry = entry.map(|symbol| *symbol).map_err(|_| LoadError::Entry { file: file.to_owned() });
+    let entry = entry.map(|symbol| *symbol).map_err(|_| Trouble::Entry);
     std::mem::forget(library);
     entry
 }
 
 /// What the system's own loader says in fewer words.
-fn check(file: &Path, bytes: &[u8]) -> Result<(), LoadError> {
-    let wrong = |what: &'static str| LoadError::Kind { file: file.to_owned(), what };
+fn check(bytes: &[u8]) -> Result<(), Trouble> {
     let number = |place| bytes.get(place..place + 2)?.try_into().ok().map(u16::from_le_bytes);
     if bytes.starts_with(b"\0asm") {
-        return Err(wrong("is a Wasm module: name it .wasm"));
+        return Err(Trouble::Kind("is a Wasm module: name it .wasm"));
     }
     if !bytes.starts_with(b"\x7fELF") {
-        return Err(wrong("is no shared library (ELF)"));
+        return Err(Trouble::Kind("is no shared library (ELF)"));
     }
     if bytes.get(4..6) != Some(&[2, 1]) {
-        return Err(wrong("is no library for 64-bit, little-endian processors"));
+        return Err(Trouble::Kind("is no library for 64-bit, little-endian processors"));
     }
     if number(18) != Some(MACHINE) {
-        return Err(wrong("is built for another processor"));
+        return Err(Trouble::Kind("is built for another processor"));
     }
     match number(16) {
         Some(3) => Ok(()),
-        _ => Err(wrong("is no shared library: build it as one (crate-type cdylib, cc -shared)")),
+        _ => Err(Trouble::Kind(
+            "is no shared library: build it as one (crate-type cdylib, cc -shared)",
+        )),
     }
 }
 

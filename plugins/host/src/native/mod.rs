@@ -14,7 +14,7 @@ mod operation;
 mod read;
 mod setup;
 
-pub use loader::{Digest, LoadError, Loaded, Loader};
+pub use loader::NativeLoader;
 
 use switchback_plugin_abi as abi;
 

@@ -1,14 +1,13 @@
 //! One plugin of a native module, as what runs plugins sees it.
 
 use std::ffi::c_void;
-use std::path::Path;
 use std::sync::Arc;
 
 use switchback_plugin::{BuildError, Hook, Hooks, Instance, Kind, Module, Services};
 use switchback_plugin_abi as abi;
 
 use super::instance::{Made, NativeInstance};
-use super::loader::LoadError;
+use super::loader::Trouble;
 use super::setup::SetupBorder;
 use super::{HOST, read};
 
@@ -52,40 +51,37 @@ impl NativeModule {
     /// # Safety
     ///
     /// `plugin` is what the entry of a module gave.
-    pub(super) unsafe fn read(plugin: *const abi::Plugin, file: &Path) -> Result<Self, LoadError> {
-        let wrong = |what: String| LoadError::Table { file: file.to_owned(), what };
+    pub(super) unsafe fn read(plugin: *const abi::Plugin) -> Result<Self, Trouble> {
         // SAFETY: the size comes first in every version, and the versions behind it.
         let (size, major) = unsafe {
             let size = (&raw const (*plugin).size).read_unaligned();
             (size, (&raw const (*plugin).abi_major).read_unaligned())
         };
         if major != abi::ABI_MAJOR {
-            return Err(LoadError::Major { file: file.to_owned(), major });
+            return Err(Trouble::Major { major });
         }
         // SAFETY: as large as it says.
-        let table: abi::Plugin = unsafe { read::sized(plugin.cast()) }
-            .map_err(|_| LoadError::Size { file: file.to_owned(), size })?;
+        let table: abi::Plugin =
+            unsafe { read::sized(plugin.cast()) }.map_err(|_| Trouble::Size { size })?;
         // SAFETY: what a table points to is valid as long as the program runs.
         let text = |bytes, limit, what: &str| match unsafe { read::text(bytes) } {
             Ok(text) if text.len() <= limit => Ok(text.to_owned()),
-            _ => Err(wrong(format!("its {what} is no text, or too long"))),
+            _ => Err(Trouble::Table(format!("its {what} is no text, or too long"))),
         };
         let name = text(table.name, LONGEST_NAME, "name")?;
         if !is_name(&name) {
-            return Err(wrong(format!("it calls its plugin `{}`", name.escape_debug())));
+            return Err(Trouble::Table(format!("it calls its plugin `{}`", name.escape_debug())));
         }
         let schema = text(table.schema, LARGEST_SCHEMA, "schema")?;
-        let hooks = known(table.hooks).ok_or_else(|| LoadError::Newer {
-            file: file.to_owned(),
-            what: format!("hooks {:#x}", table.hooks),
-        })?;
+        let hooks = known(table.hooks)
+            .ok_or_else(|| Trouble::Newer(format!("hooks {:#x}", table.hooks)))?;
         Ok(Self {
             version: text(table.version, LONGEST_NAME, "version")?,
             schema: (!schema.is_empty()).then_some(schema),
             hooks,
             immediate: Hooks::from_bits(table.immediate),
             functions: functions(&table)
-                .ok_or_else(|| wrong(format!("`{name}` lacks functions")))?,
+                .ok_or_else(|| Trouble::Table(format!("`{name}` lacks functions")))?,
             name,
         })
     }

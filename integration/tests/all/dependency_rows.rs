@@ -7,7 +7,7 @@ use std::process::Command;
 use toml::{Table, Value};
 
 /// A package may import only from lower rows.
-const ROWS: [(&str, usize); 21] = [
+const ROWS: [(&str, usize); 23] = [
     ("switchback-value", 0),
     ("switchback-representation", 0),
     ("switchback-plugin", 0),
@@ -28,7 +28,9 @@ const ROWS: [(&str, usize); 21] = [
     ("switchback", 4),
     ("switchback-integration", 5),
     // Examples of plugins and the fuzz targets stand beside the product, not in it.
-    ("switchback-examples", 5),
+    ("switchback-example-conformance", 5),
+    ("switchback-example-tier", 5),
+    ("switchback-example-touch", 5),
     ("switchback-fuzz", 5),
 ];
 

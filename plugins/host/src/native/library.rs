@@ -10,18 +10,13 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 use switchback_plugin_abi as abi;
 
+use super::elf;
 use super::loader::Trouble;
-
-/// The machine that this program is for, as ELF numbers them.
-#[cfg(target_arch = "x86_64")]
-const MACHINE: u16 = 62;
-#[cfg(target_arch = "aarch64")]
-const MACHINE: u16 = 183;
 
 /// The entry of the module with these bytes. It is loaded for good: a library of Rust that has once run leaves threads' destructors
 /// behind, and cannot be unloaded.
 pub(super) fn open(file: &Path, bytes: &[u8]) -> Result<abi::Entry, Trouble> {
-    check(bytes)?;
+    elf::check(bytes).map_err(Trouble::Kind)?;
     let copy = copy(file, bytes).map_err(Trouble::Copy)?;
     // The loader compares names first: this one is nobody else's as long as the descriptor is open, so it is never closed.
     let name = PathBuf::from(format!("/proc/self/fd/{}", copy.as_raw_fd()));
@@ -37,29 +32,6 @@ pub(super) fn open(file: &Path, bytes: &[u8]) -> Result<abi::Entry, Trouble> {
     let entry = entry.map(|symbol| *symbol).map_err(|_| Trouble::Entry);
     std::mem::forget(library);
     entry
-}
-
-/// What the system's own loader says in fewer words.
-fn check(bytes: &[u8]) -> Result<(), Trouble> {
-    let number = |place| bytes.get(place..place + 2)?.try_into().ok().map(u16::from_le_bytes);
-    if bytes.starts_with(b"\0asm") {
-        return Err(Trouble::Kind("is a Wasm module: name it .wasm"));
-    }
-    if !bytes.starts_with(b"\x7fELF") {
-        return Err(Trouble::Kind("is no shared library (ELF)"));
-    }
-    if bytes.get(4..6) != Some(&[2, 1]) {
-        return Err(Trouble::Kind("is no library for 64-bit, little-endian processors"));
-    }
-    if number(18) != Some(MACHINE) {
-        return Err(Trouble::Kind("is built for another processor"));
-    }
-    match number(16) {
-        Some(3) => Ok(()),
-        _ => Err(Trouble::Kind(
-            "is no shared library: build it as one (crate-type cdylib, cc -shared)",
-        )),
-    }
 }
 
 /// A copy that nobody can change, and that is not in any file system.

@@ -5,6 +5,7 @@
 
 mod answer;
 mod border;
+mod elf;
 mod exchange;
 mod instance;
 mod library;

@@ -81,8 +81,8 @@ mod tests {
 
     fn library() -> Vec<u8> {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
-        let libc = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
-        let libc = libc.filter(|path| path.contains("/libc.so")).next().unwrap();
+        let mut libc = maps.lines().filter_map(|line| line.split_whitespace().nth(5));
+        let libc = libc.find(|path| path.contains("/libc.so")).unwrap();
         std::fs::read(libc).unwrap()
     }
 

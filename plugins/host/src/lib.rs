@@ -14,6 +14,8 @@ mod chain;
 mod configured;
 mod guard;
 mod metrics;
+#[expect(unsafe_code, reason = "the other side is C, or whatever a module was made of")]
+mod native;
 mod observer;
 mod plan;
 mod registry;
@@ -27,6 +29,7 @@ pub use calls::Calls;
 pub use chain::{Chain, Verdict};
 pub use configured::{Configured, OnError, Policy};
 pub use metrics::Metrics;
+pub use native::NativeLoader;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
 pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};

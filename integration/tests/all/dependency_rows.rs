@@ -22,7 +22,7 @@ const ROWS: [(&str, usize); 20] = [
     ("switchback-host", 1),
     ("switchback-engine", 2),
     ("switchback-admin", 3),
-    ("switchback-builtin", 3),
+    ("switchback-plugin-builtin", 3),
     ("switchback-wasm", 3),
     ("switchback", 4),
     ("switchback-integration", 5),

@@ -3,9 +3,24 @@
 //! One file or folder each; [`modules`] names them all. What they share: [`template`], texts with variables, and [`units`], times, sizes
 //! and rates as the configuration language writes them.
 
+mod basic_auth;
+mod concurrency_limit;
+mod cors;
+mod credential;
+mod csrf;
+mod forward_auth;
 mod headers;
+mod ip_filter;
+mod jwt;
+mod key;
+mod key_auth;
+mod option;
+mod origin;
+mod rate_limit;
+mod request_id;
 mod template;
 mod units;
+mod watched;
 
 use std::sync::Arc;
 
@@ -15,7 +30,17 @@ use switchback_plugin::{Linked, Module};
 #[must_use]
 pub fn modules() -> Vec<Arc<dyn Module>> {
     vec![
-        Linked::<headers::Headers>::module(), //
+        Linked::<basic_auth::BasicAuth>::module(),
+        Linked::<concurrency_limit::ConcurrencyLimit>::module(),
+        Linked::<cors::Cors>::module(),
+        Linked::<csrf::Csrf>::module(),
+        Linked::<forward_auth::ForwardAuth>::module(),
+        Linked::<headers::Headers>::module(),
+        Linked::<ip_filter::IpFilter>::module(),
+        Linked::<jwt::Jwt>::module(),
+        Linked::<key_auth::KeyAuth>::module(),
+        Linked::<rate_limit::RateLimit>::module(),
+        Linked::<request_id::RequestId>::module(),
     ]
 }
 

@@ -11,6 +11,9 @@ pub(crate) struct Template {
     parts: Vec<Part>,
 }
 
+/// What variables of plugins begin with. Which there are is known when requests come, so that their names are not checked.
+const OWN: &str = "plugin_";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     /// Never empty, and never beside another one.
@@ -26,7 +29,7 @@ impl Template {
     /// A dollar sign with no name behind it, a brace that is not closed, or a variable that there is not.
     pub(crate) fn new(path: &str, text: &str, setup: &Setup<'_>) -> Result<Self, BuildError> {
         let template = Self::parse(text).map_err(|message| BuildError::new(path, message))?;
-        for name in template.variables() {
+        for name in template.variables().filter(|name| !name.starts_with(OWN)) {
             setup.variable(path, name)?;
         }
         Ok(template)
@@ -99,17 +102,34 @@ impl Template {
         out: &mut Vec<u8>,
         write: impl Fn(&[u8], &mut Vec<u8>),
     ) {
+        self.visit(view, |origin, text| match origin {
+            Origin::Literal => out.extend_from_slice(text),
+            Origin::Variable => write(text, out),
+        });
+    }
+
+    /// Calls `visit` with the text of each part, in order; variables that the request does not have are left out.
+    pub(crate) fn visit(&self, view: &impl Operating, mut visit: impl FnMut(Origin, &[u8])) {
         for part in &self.parts {
             match part {
-                Part::Literal(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Literal(text) => visit(Origin::Literal, text.as_bytes()),
                 Part::Variable(name) => {
                     if let Some(value) = view.view().variable(name) {
-                        write(&value, out);
+                        visit(Origin::Variable, &value);
                     }
                 }
             }
         }
     }
+}
+
+/// Who wrote a piece of a rendered text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// The operator.
+    Literal,
+    /// As a rule, the client.
+    Variable,
 }
 
 fn add_literal(parts: &mut Vec<Part>, text: &str) {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{BuildError, Flow, Plugin, Refused, Request, Response, Setup, hooks};
 
+use crate::option::{Statuses, changeable_header, each, header, is_framing, read};
 use crate::template::Template;
 
 /// Sets, adds and removes headers of requests and responses.
@@ -56,7 +56,7 @@ struct Change {
     remove: Vec<Pattern>,
     set: Vec<(String, Template)>,
     add: Vec<(String, Template)>,
-    status: Vec<(u16, u16)>,
+    status: Vec<Statuses>,
     present: Vec<String>,
     absent: Vec<String>,
 }
@@ -143,8 +143,7 @@ side!(Request Response);
 
 impl Change {
     fn is_for(&self, status: u16) -> bool {
-        self.status.is_empty()
-            || self.status.iter().any(|(first, last)| (*first..=*last).contains(&status))
+        self.status.is_empty() || self.status.iter().any(|statuses| statuses.contains(status))
     }
 
     fn apply(&self, side: &mut impl Side) -> Result<(), (String, Refused)> {
@@ -198,7 +197,7 @@ impl Pattern {
         };
         let mut names = Vec::new();
         side.names(|name| {
-            if name.starts_with(prefix.as_str()) && name != "host" {
+            if name.starts_with(prefix.as_str()) && name != "host" && !is_framing(name) {
                 names.push(name.to_owned());
             }
         });
@@ -225,21 +224,10 @@ fn compile(path: &str, options: ChangeOptions, setup: &Setup<'_>) -> Result<Chan
         remove: each(&format!("{path}.remove"), &options.remove, pattern)?,
         set: values(&format!("{path}.set"), options.set, setup)?,
         add: values(&format!("{path}.add"), options.add, setup)?,
-        status: each(&format!("{path}.when.status"), &when.status, statuses)?,
-        present: each(&format!("{path}.when.present"), &when.present, name)?,
-        absent: each(&format!("{path}.when.absent"), &when.absent, name)?,
+        status: each(&format!("{path}.when.status"), &when.status, Statuses::parse)?,
+        present: each(&format!("{path}.when.present"), &when.present, header)?,
+        absent: each(&format!("{path}.when.absent"), &when.absent, header)?,
     })
-}
-
-fn each<T>(
-    path: &str,
-    texts: &[String],
-    read: impl Fn(&str) -> Result<T, String>,
-) -> Result<Vec<T>, BuildError> {
-    let located = |(index, text): (usize, &String)| {
-        read(text).map_err(|message| BuildError::new(format!("{path}[{index}]"), message))
-    };
-    texts.iter().enumerate().map(located).collect()
 }
 
 fn values(
@@ -249,7 +237,7 @@ fn values(
 ) -> Result<Vec<(String, Template)>, BuildError> {
     let located = |(key, text): (String, String)| {
         let path = format!("{path}.{key}");
-        let name = changeable(&key).map_err(|message| BuildError::new(&path, message))?;
+        let name = read(&path, &key, changeable_header)?;
         let template = Template::new(&path, &text, setup)?;
         if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
             return Err(BuildError::new(path, "control characters are not allowed in a header"));
@@ -259,53 +247,10 @@ fn values(
     values.into_iter().map(located).collect()
 }
 
-fn name(text: &str) -> Result<String, String> {
-    let name = HeaderName::from_bytes(text.as_bytes());
-    name.map(|name| name.as_str().to_owned())
-        .map_err(|_| format!("`{text}` is no name of a header"))
-}
-
-/// How a message is framed is for the proxy to say.
-const FRAMING: [&str; 9] = [
-    "connection",
-    "content-length",
-    "http2-settings",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
-
-fn changeable(text: &str) -> Result<String, String> {
-    let name = name(text)?;
-    if FRAMING.contains(&name.as_str()) {
-        return Err(format!("`{name}` is for the proxy alone to say"));
-    }
-    Ok(name)
-}
-
 fn pattern(text: &str) -> Result<Pattern, String> {
     match text.strip_suffix('*') {
         Some("") => Err("`*` alone would remove all headers: write what they begin with".into()),
-        Some(prefix) => name(prefix).map(Pattern::Prefix),
-        None => changeable(text).map(Pattern::Name),
+        Some(prefix) => header(prefix).map(Pattern::Prefix),
+        None => changeable_header(text).map(Pattern::Name),
     }
-}
-
-/// `404`, `5xx`, `200-299`
-fn statuses(text: &str) -> Result<(u16, u16), String> {
-    let problem = || format!("`{text}` is no status: write it as in 404, 5xx or 200-299");
-    let status = |text: &str| {
-        let number = text.parse().ok().filter(|number| (100..=599).contains(number));
-        number.filter(|_| text.len() == 3).ok_or_else(problem)
-    };
-    if let Some(class) = text.strip_suffix("xx") {
-        let first = status(&format!("{class}00"))?;
-        return Ok((first, first + 99));
-    }
-    let (first, last) = text.split_once('-').unwrap_or((text, text));
-    let (first, last) = (status(first)?, status(last)?);
-    if first > last { Err(problem()) } else { Ok((first, last)) }
 }

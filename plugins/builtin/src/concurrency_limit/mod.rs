@@ -1,0 +1,167 @@
+//! `concurrency-limit`: so many requests of one key at once, and no more.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use switchback_plugin::{
+    Answer, BuildError, Counter, Flow, Level, Operating, Plugin, Request, Setup, hooks,
+};
+
+use crate::key::Key;
+use crate::option::{positive, refusal};
+use crate::units::Time;
+
+/// Lets so many requests of one key through at once, and refuses more. A request counts until it has ended, whichever way.
+pub(crate) struct ConcurrencyLimit {
+    key: Key,
+    limit: u32,
+    status: u16,
+    retry_after: u64,
+    dry_run: bool,
+    in_flight: Arc<InFlight>,
+    refused: Counter,
+}
+
+/// What an operator may say.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Options {
+    /// How many requests of one key at once, from 1.
+    limit: u32,
+    /// Which requests belong together: a text with variables. A request for which it is empty is not counted. A word without variables
+    /// counts all requests together.
+    #[serde(default = "remote_address")]
+    key: String,
+    /// The status of those that are refused.
+    #[serde(default = "unavailable")]
+    status: u16,
+    /// What `Retry-After` says to them; `"0"` for no such header.
+    #[serde(default)]
+    retry_after: Time,
+    /// Whether nothing is refused, only counted and logged.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+fn remote_address() -> String {
+    "$remote_addr".into()
+}
+
+const fn unavailable() -> u16 {
+    503
+}
+
+#[hooks]
+impl Plugin for ConcurrencyLimit {
+    const NAME: &'static str = "concurrency-limit";
+    const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    type Options = Options;
+    /// Given back when it is dropped: when the request has ended, or was given up.
+    type State = Option<Permit>;
+
+    fn build(options: Options, setup: &mut Setup<'_>) -> Result<Self, BuildError> {
+        positive("limit", options.limit.into())?;
+        let refused =
+            setup.counter("concurrency_refused_total", "Requests over their limit.", &[])?;
+        Ok(Self {
+            key: Key::new("key", &options.key, setup)?,
+            limit: options.limit,
+            status: refusal("status", options.status)?,
+            retry_after: options.retry_after.0.as_millis().div_ceil(1000).try_into().unwrap_or(0),
+            dry_run: options.dry_run,
+            in_flight: Arc::default(),
+            refused,
+        })
+    }
+
+    async fn on_request(&self, permit: &mut Option<Permit>, request: &mut Request<'_>) -> Flow {
+        // A request whose route is looked for anew comes by again, and counts once.
+        if permit.is_some() {
+            return Flow::Continue;
+        }
+        let Some(key) = self.key.of(request) else { return Flow::Continue };
+        *permit = self.in_flight.take(key, self.limit);
+        if permit.is_some() {
+            return Flow::Continue;
+        }
+        self.refused.add(1);
+        if self.dry_run {
+            request.log(Level::Debug, "would be refused: too many requests of its key at once");
+            return Flow::Continue;
+        }
+        let answer = Answer::plain(self.status);
+        match self.retry_after {
+            0 => answer.into(),
+            seconds => answer.with_header("retry-after", seconds.to_string()).into(),
+        }
+    }
+}
+
+/// How many of each key are in flight: never more entries than there are requests.
+#[derive(Default)]
+struct InFlight {
+    shards: [Mutex<HashMap<u64, u32>>; 16],
+}
+
+impl InFlight {
+    fn take(self: &Arc<Self>, key: u64, limit: u32) -> Option<Permit> {
+        let mut shard = self.shard(key).lock();
+        let count = shard.entry(key).or_insert(0);
+        if *count >= limit {
+            return None;
+        }
+        *count += 1;
+        Some(Permit { key, in_flight: self.clone() })
+    }
+
+    fn give_back(&self, key: u64) {
+        let mut shard = self.shard(key).lock();
+        if let Entry::Occupied(mut entry) = shard.entry(key) {
+            match entry.get() {
+                0 | 1 => drop(entry.remove()),
+                _ => *entry.get_mut() -= 1,
+            }
+        }
+    }
+
+    fn shard(&self, key: u64) -> &Mutex<HashMap<u64, u32>> {
+        let [first, ..] = &self.shards;
+        // The upper bits: the map uses the lower ones.
+        self.shards.get((key >> 60) as usize).unwrap_or(first)
+    }
+}
+
+/// The place of one request.
+pub(crate) struct Permit {
+    key: u64,
+    in_flight: Arc<InFlight>,
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.in_flight.give_back(self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_given_back_and_nothing_is_left() {
+        let in_flight = Arc::new(InFlight::default());
+        let first = in_flight.take(7, 2);
+        let second = in_flight.take(7, 2);
+        assert!(first.is_some() && second.is_some());
+        assert!(in_flight.take(7, 2).is_none());
+        assert!(in_flight.take(u64::MAX, 2).is_some(), "another key has places of its own");
+        drop(first);
+        assert!(in_flight.take(7, 2).is_some());
+        drop(second);
+        assert!(in_flight.shards.iter().all(|shard| shard.lock().is_empty()));
+    }
+}

@@ -13,6 +13,8 @@ mod operation;
 mod plugin;
 mod setup;
 mod steer;
+#[doc(hidden)]
+pub mod wasm;
 
 pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 pub use facade::{

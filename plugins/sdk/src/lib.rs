@@ -5,6 +5,7 @@
 
 mod exchange;
 mod facade;
+pub mod fields;
 mod flow;
 mod hook;
 mod linked;
@@ -13,6 +14,8 @@ mod operation;
 mod plugin;
 mod setup;
 mod steer;
+mod store;
+pub mod testing;
 #[doc(hidden)]
 pub mod wasm;
 
@@ -20,7 +23,7 @@ pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 pub use facade::{
     Background, Body, Done, Endpoints, Operated, Operating, Request, Response, Route,
 };
-pub use flow::{Answer, Failure, Flow};
+pub use flow::{Answer, Cause, Failure, Flow};
 pub use hook::{Hook, Hooks};
 pub use linked::Linked;
 pub use module::{Called, Instance, Kind, Module, State};
@@ -30,7 +33,8 @@ pub use operation::{
 };
 pub use plugin::Plugin;
 pub use setup::{BuildError, Counter, Gauge, Histogram, Meter, MetricKind, Services, Setup};
-pub use steer::Steer;
+pub use steer::{Steer, Steering};
+pub use store::Change;
 
 pub use switchback_plugin_macros::hooks;
 

@@ -95,7 +95,7 @@ impl Compiled {
         }
         let plan = Arc::new(Plan::new("", true, limits, Arc::new(Shared::default())));
         let mut store = Store::new(self.pre.module().engine(), Host::new(Arc::clone(&plan)));
-        store.limiter(|host| &mut host.limits);
+        store.limiter(|host| host);
         store.set_epoch_deadline(limits.ticks(Work::Start));
         let text = lent::with_nothing(&mut store, 1, |store| describe(store, &self.pre));
         let text = text.map_err(|error| {

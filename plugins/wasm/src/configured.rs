@@ -172,7 +172,7 @@ impl Configured {
             Ok(())
         });
         if let Err(trapped) = called {
-            return Flow::fail(trapped.0);
+            return trapped.into();
         }
         let body = Body::None;
         Waiting { guest, context: ROOT, hook, exchange, body, is_over: false }.await

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
-use switchback_plugin::{BuildError, Services};
+use switchback_plugin::{BuildError, Cause, Flow, Services};
 use wasmtime::{Instance, InstancePre, Store, Trap};
 
 use crate::calls::wasi::Exit;
@@ -29,7 +29,20 @@ pub(crate) struct Running {
 
 /// An instance that ended before its time, and why.
 #[derive(Debug)]
-pub(crate) struct Trapped(pub(crate) String);
+pub(crate) struct Trapped(pub(crate) Cause, pub(crate) String);
+
+impl Trapped {
+    /// Of a request that was in an instance which another one has ended.
+    pub(crate) fn lost() -> Self {
+        Self(Cause::Lost, "its instance was ended by another request".to_owned())
+    }
+}
+
+impl From<Trapped> for Flow {
+    fn from(Trapped(cause, message): Trapped) -> Self {
+        Self::broken(cause, message)
+    }
+}
 
 /// What is at hand during a call.
 pub(crate) enum AtHand<'a> {
@@ -50,7 +63,7 @@ impl Guest {
         services: Option<&mut dyn Services>,
     ) -> Result<Self, BuildError> {
         let mut store = Store::new(pre.module().engine(), Host::new(Arc::clone(plan)));
-        store.limiter(|host| &mut host.limits);
+        store.limiter(|host| host);
         store.set_epoch_deadline(plan.limits.ticks(Work::Start));
         let begin = |store: &mut Store<Host>| begin(store, pre);
         let exports = match services {
@@ -92,7 +105,7 @@ impl Guest {
     ) -> Result<R, Trapped> {
         let running = &mut *self.running.lock();
         if self.is_dead() {
-            return Err(Trapped("its instance ended while another request was in it".to_owned()));
+            return Err(Trapped::lost());
         }
         let Running { store, exports } = running;
         store.set_epoch_deadline(self.plan.limits.ticks(work));
@@ -107,7 +120,18 @@ impl Guest {
         };
         called.map_err(|error: wasmtime::Error| {
             self.end(store);
-            Trapped(why(&error, &self.plan, work))
+            let cause = match error.downcast_ref::<Trap>() {
+                Some(Trap::Interrupt) => Cause::Spin,
+                _ if store.data().is_out_of_memory => Cause::Memory,
+                _ => Cause::Trap,
+            };
+            let message = match cause {
+                Cause::Memory => {
+                    format!("it wanted more than {} bytes of memory", self.plan.limits.memory)
+                }
+                _ => why(&error, &self.plan, work),
+            };
+            Trapped(cause, message)
         })
     }
 

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use switchback_plugin::{
     Answer, BuildError, Exchange, Hook, HttpResponse, Level, OperationId, Refused, Services,
 };
-use wasmtime::{Memory, StoreLimits, StoreLimitsBuilder, TypedFunc};
+use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::lent::Lent;
 use crate::plan::Plan;
@@ -27,7 +27,6 @@ pub(crate) const MAX_CALLS: usize = 32;
 /// What host functions read and write.
 pub(crate) struct Host {
     pub(crate) plan: Arc<Plan>,
-    pub(crate) limits: StoreLimits,
     pub(crate) memory: Option<Memory>,
     pub(crate) allocate: Option<TypedFunc<u32, u32>>,
     pub(crate) lent: Lent,
@@ -50,6 +49,8 @@ pub(crate) struct Host {
     pub(crate) queues: Vec<u32>,
     /// Whether the virtual machine is being started, not the plugin configured.
     pub(crate) is_starting: bool,
+    /// Whether it has wanted more memory than it may have.
+    pub(crate) is_out_of_memory: bool,
     /// Why a hook of a plugin of our own SDK failed.
     pub(crate) failure: Option<String>,
     /// Why the exchange did not do what was wanted last.
@@ -118,17 +119,8 @@ impl Hasher for ById {
 
 impl Host {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
-        let memory = usize::try_from(plan.limits.memory).unwrap_or(usize::MAX);
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(memory)
-            .table_elements(100_000)
-            .instances(1)
-            .memories(1)
-            .tables(8)
-            .build();
         Self {
             plan,
-            limits,
             memory: None,
             allocate: None,
             lent: Lent::default(),
@@ -142,6 +134,7 @@ impl Host {
             period: None,
             queues: Vec::new(),
             is_starting: false,
+            is_out_of_memory: false,
             failure: None,
             refused: None,
             refusal: None,
@@ -253,5 +246,43 @@ impl Host {
         } else if let Some(services) = self.lent.services_at_hand() {
             services.log(level, &text);
         }
+    }
+}
+
+/// Entries of a table, and how many of them there may be.
+const MAX_TABLE: usize = 100_000;
+const MAX_TABLES: usize = 8;
+
+impl ResourceLimiter for Host {
+    fn memory_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let may = desired as u64 <= self.plan.limits.memory;
+        self.is_out_of_memory |= !may;
+        Ok(may)
+    }
+
+    fn table_growing(
+        &mut self,
+        _current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        Ok(desired <= MAX_TABLE)
+    }
+
+    fn instances(&self) -> usize {
+        1
+    }
+
+    fn memories(&self) -> usize {
+        1
+    }
+
+    fn tables(&self) -> usize {
+        MAX_TABLES
     }
 }

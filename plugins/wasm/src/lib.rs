@@ -26,4 +26,4 @@ mod waiting;
 
 pub use compiled::LoadError;
 pub use limits::Limits;
-pub use runtime::Wasm;
+pub use runtime::{Wasm, WasmLoader};

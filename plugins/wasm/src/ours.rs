@@ -1,6 +1,6 @@
 //! Hooks of modules that were made with our own SDK: one function has them all.
 
-use switchback_plugin::{Exchange, Flow, Hook};
+use switchback_plugin::{Cause, Exchange, Flow, Hook};
 use wasmtime::Store;
 
 use crate::guest::{AtHand, Guest};
@@ -29,7 +29,7 @@ pub(crate) fn step(guest: &Guest, context: u32, hook: Hook, exchange: &mut dyn E
     match called {
         Ok(Some(flow)) => Step::Flow(flow),
         Ok(None) if hook.may_wait() => Step::Waits,
-        Ok(None) => Step::Flow(Flow::fail("it waits where the proxy cannot")),
+        Ok(None) => Step::Flow(Flow::broken(Cause::Waited, "it waits where the proxy cannot")),
         Err(trapped) => trapped.into(),
     }
 }

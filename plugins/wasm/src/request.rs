@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll, Waker};
 
 use bytes::Bytes;
-use switchback_plugin::{Exchange, Fact, Flow, Hook, HttpResponse, Map, OperationId, Outcome};
+use switchback_plugin::{
+    Cause, Exchange, Fact, Flow, Hook, HttpResponse, Map, OperationId, Outcome,
+};
 use wasmtime::Store;
 
 use crate::calls::maps;
@@ -45,7 +47,7 @@ pub(crate) enum Step {
 
 impl From<Trapped> for Step {
     fn from(trapped: Trapped) -> Self {
-        Self::Flow(Flow::fail(trapped.0))
+        Self::Flow(trapped.into())
     }
 }
 
@@ -60,12 +62,10 @@ impl Request {
             return Step::Flow(self.replay(exchange));
         }
         let context = self.context(&guest);
-        let mut called = false;
         if guest.look(|running| running.store.data_mut().is_waiting_for_calls(context)) {
             // What has come meanwhile is told first.
-            if let Err(trapped) =
-                deliver(&guest, context, hook, exchange, Waker::noop(), &mut called)
-            {
+            let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
+            if let Err(trapped) = deliver(&guest, loan) {
                 return trapped.into();
             }
         }
@@ -297,7 +297,8 @@ fn pause(hook: Hook, exchange: &mut dyn Exchange) -> Step {
         });
     }
     match hook {
-        Hook::ResponseBody => Step::Flow(Flow::fail(
+        Hook::ResponseBody => Step::Flow(Flow::broken(
+            Cause::Waited,
             "the module has the end of a response's body wait, which cannot be",
         )),
         _ => Step::Waits,

@@ -5,7 +5,8 @@ use std::sync::{Arc, Weak};
 
 use aws_lc_rs::digest;
 use parking_lot::Mutex;
-use switchback_plugin::Module;
+use switchback_plugin::{Kind, Module};
+use switchback_plugin_host::{Loader, ModuleFile};
 
 use crate::compiled::{Compiled, LoadError, Named};
 use crate::limits::Limits;
@@ -80,5 +81,45 @@ impl Wasm {
     #[must_use]
     pub fn loaded(&self) -> usize {
         self.loaded.lock().modules.values().filter(|module| module.strong_count() > 0).count()
+    }
+}
+
+/// What makes plugins of `.wasm` files.
+pub struct WasmLoader {
+    wasm: Wasm,
+    workers: usize,
+}
+
+impl WasmLoader {
+    /// For a program with so many worker threads: a module has as many instances, unless its limits say otherwise.
+    #[must_use]
+    pub fn new(workers: usize) -> Self {
+        Self { wasm: Wasm::new(), workers }
+    }
+}
+
+impl Loader for WasmLoader {
+    fn extension(&self) -> &'static str {
+        "wasm"
+    }
+
+    fn kind(&self) -> Kind {
+        Kind::Wasm
+    }
+
+    fn has_limits(&self) -> bool {
+        true
+    }
+
+    fn load(&self, file: &ModuleFile<'_>) -> Result<Arc<dyn Module>, String> {
+        let name = file.path.file_stem().unwrap_or_default().to_string_lossy();
+        let usual = Limits::new(self.workers);
+        let limits = Limits {
+            memory: file.limits.memory.map_or(usual.memory, |memory| memory as u64),
+            cpu: file.limits.cpu.unwrap_or(usual.cpu),
+            instances: file.limits.instances.unwrap_or(usual.instances).max(1),
+            ..usual
+        };
+        self.wasm.load(&name, file.bytes, limits).map_err(|error| error.to_string())
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll, Waker};
 
 use bytes::Bytes;
-use switchback_plugin::{Exchange, Flow, Hook, Operation, OperationId, Outcome};
+use switchback_plugin::{Cause, Exchange, Flow, Hook, Operation, OperationId, Outcome};
 
 use crate::guest::{AtHand, Guest, Trapped};
 use crate::host::ROOT;
@@ -42,7 +42,7 @@ impl Future for Waiting<'_> {
         let waiting = self.get_mut();
         let polled = match waiting.go_on(polling) {
             Ok(polled) => polled,
-            Err(trapped) => Poll::Ready(Flow::fail(trapped.0)),
+            Err(trapped) => Poll::Ready(trapped.into()),
         };
         waiting.is_over = polled.is_ready();
         polled
@@ -67,7 +67,7 @@ impl Waiting<'_> {
             }
             if !self.has_hope() {
                 let why = "the module has the request wait, and nothing is under way that could have it go on";
-                return Ok(Poll::Ready(Flow::fail(why)));
+                return Ok(Poll::Ready(Flow::broken(Cause::Waited, why)));
             }
             return Ok(Poll::Pending);
         }
@@ -86,7 +86,7 @@ impl Waiting<'_> {
             request::said(entry).or_else(|| goes_on.then_some(Flow::Continue))
         });
         if self.guest.is_dead() {
-            return Err(Trapped("its instance ended while this request waited in it".to_owned()));
+            return Err(Trapped::lost());
         }
         Ok(state)
     }
@@ -112,7 +112,10 @@ impl Waiting<'_> {
             return Ok(false);
         };
         let Ok(Outcome::Value(body)) = outcome else {
-            return Err(Trapped("the body that the module waits for cannot be read".to_owned()));
+            return Err(Trapped(
+                Cause::Said,
+                "the body that the module waits for cannot be read".to_owned(),
+            ));
         };
         let waker = polling.waker();
         *early = show(&self.guest, self.context, self.exchange, &body, waker)?;
@@ -208,7 +211,7 @@ impl Future for Resuming<'_> {
         let polled = match called {
             Ok(None) => Poll::Pending,
             Ok(Some(flow)) => Poll::Ready(flow),
-            Err(trapped) => Poll::Ready(Flow::fail(trapped.0)),
+            Err(trapped) => Poll::Ready(trapped.into()),
         };
         resuming.is_over = polled.is_ready();
         polled

@@ -81,29 +81,24 @@ pub(crate) fn link(linker: &mut Linker<Host>) -> wasmtime::Result<()> {
 
 /// What there is no more of than its name.
 fn link_nothing(linker: &mut Linker<Host>, wasi: &str) -> wasmtime::Result<()> {
-        linker.func_wrap(wasi, "sched_yield", |_: Caller<'_, Host>| SUCCESS)?;
-        linker.func_wrap(
-            wasi,
-            "proc_exit",
-            |_: Caller<'_, Host>, code: u32| -> wasmtime::Result<()> {
-                Err(wasmtime::Error::new(Exit(code)))
-            },
-        )?;
-        // There is nothing open but the two that lines are written to, and no folder.
-        linker.func_wrap(wasi, "fd_prestat_get", |_: Caller<'_, Host>, _: u32, _: u32| {
-            BAD_DESCRIPTOR
-        })?;
-        linker.func_wrap(wasi, "fd_close", |_: Caller<'_, Host>, _: u32| BAD_DESCRIPTOR)?;
-        linker.func_wrap(
-            wasi,
-            "fd_fdstat_get",
-            |caller: Caller<'_, Host>, fd: u32, out: u32| {
-                errno(caller, |call| match fd {
-                    0..=2 => call.write(out, &CHARACTERS).map_err(|_| FAULT),
-                    _ => Err(BAD_DESCRIPTOR),
-                })
-            },
-        )?;
+    linker.func_wrap(wasi, "sched_yield", |_: Caller<'_, Host>| SUCCESS)?;
+    linker.func_wrap(
+        wasi,
+        "proc_exit",
+        |_: Caller<'_, Host>, code: u32| -> wasmtime::Result<()> {
+            Err(wasmtime::Error::new(Exit(code)))
+        },
+    )?;
+    // There is nothing open but the two that lines are written to, and no folder.
+    linker
+        .func_wrap(wasi, "fd_prestat_get", |_: Caller<'_, Host>, _: u32, _: u32| BAD_DESCRIPTOR)?;
+    linker.func_wrap(wasi, "fd_close", |_: Caller<'_, Host>, _: u32| BAD_DESCRIPTOR)?;
+    linker.func_wrap(wasi, "fd_fdstat_get", |caller: Caller<'_, Host>, fd: u32, out: u32| {
+        errno(caller, |call| match fd {
+            0..=2 => call.write(out, &CHARACTERS).map_err(|_| FAULT),
+            _ => Err(BAD_DESCRIPTOR),
+        })
+    })?;
     Ok(())
 }
 

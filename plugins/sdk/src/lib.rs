@@ -20,6 +20,8 @@ mod setup;
 mod steer;
 mod store;
 pub mod testing;
+#[doc(hidden)]
+pub mod wasm;
 
 pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 pub use facade::{

@@ -2,7 +2,7 @@
 
 use switchback_integration::{
     Deadline, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Step, config, eventually,
-    get, site,
+    get, pattern, site,
 };
 
 use crate::cache_disk::metric;
@@ -280,4 +280,65 @@ fn a_dead_endpoint_is_no_second_one() {
     gate.pass();
     client.response().expect_status(200).expect_body("one");
     assert_eq!((hedges(&proxy), one.heads()), ([1, 0, 0], 1));
+}
+
+/// All bytes of the answer but its date, to a request that is the last on its connection.
+fn answered(proxy: &Proxy, request: &[u8]) -> String {
+    let mut client = proxy.client();
+    client.send(request);
+    let mut answer = Vec::new();
+    loop {
+        match client.try_read() {
+            Ok(piece) if !piece.is_empty() => answer.extend(piece),
+            _ => break,
+        }
+    }
+    let text = String::from_utf8_lossy(&answer).into_owned();
+    let is_kept = |line: &&str| !line.to_ascii_lowercase().starts_with("date:");
+    text.split("\r\n").filter(is_kept).collect::<Vec<_>>().join("\r\n")
+}
+
+#[test]
+fn an_answer_is_byte_for_byte_what_it_is_without_a_second_copy() {
+    let origins = [(); 2].map(|()| {
+        Origin::start()
+            .serve("/length", Reply::ok("some text").header("X-Own", "1").header("ETag", "\"1\""))
+            .serve("/chunks", Reply::ok(pattern(100_000)).chunked(5_000))
+            .serve("/close", Reply::ok("until it closes").until_close())
+            .serve("/nothing", Reply::ok("").status(204))
+            .serve("/unchanged", Reply::ok("").status(304).header("ETag", "\"1\""))
+            .serve("/missing", Reply::ok("no such thing").status(404))
+            .serve("/broken", Reply::ok("broken").status(503))
+            .serve("/cut", [Step::ReadBody, Step::send("HTTP/1.1 200 OK\r\nContent-Le"), Step::Fin])
+            .serve("/text", Reply::ok("text ".repeat(1000)).header("Content-Type", "text/plain"))
+    });
+    let [one, two] = &origins;
+    let config = |hedge: &str| {
+        site()
+            .top("workers = 1")
+            .route(
+                "/*",
+                "proxy = \"app\"\nencode = \"on\"\nresponse_headers = { set = { x-ours = \"2\" } }",
+            )
+            .upstream("app", &[one, two], format!("retry.within = \"1m\"\n{hedge}"))
+    };
+    let plain = Proxy::start(&config(""));
+    let hedged = Proxy::start(&config("hedge = { after = \"20s\" }"));
+    for path in ["length", "chunks", "close", "nothing", "unchanged", "missing", "broken", "text"] {
+        for method in ["GET", "HEAD"] {
+            for (version, more) in [
+                ("1.1", "Connection: close\r\n"),
+                ("1.0", ""),
+                ("1.1", "Connection: close\r\nAccept-Encoding: gzip, br\r\nContent-Length: 0\r\n"),
+            ] {
+                let request =
+                    format!("{method} /{path} HTTP/{version}\r\nHost: a.example\r\n{more}\r\n");
+                let answers = [&plain, &hedged].map(|proxy| answered(proxy, request.as_bytes()));
+                assert_eq!(answers[0], answers[1], "{request}");
+                assert!(answers[0].starts_with("HTTP/1.1 "), "{request}");
+            }
+        }
+    }
+    let statuses = [&plain, &hedged].map(|proxy| proxy.get("/cut").status);
+    assert_eq!(statuses, [502; 2]);
 }

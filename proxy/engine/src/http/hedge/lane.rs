@@ -242,19 +242,30 @@ impl Lane {
         is_new.then_some(placed.began)
     }
 
-    /// Whether this copy answers, and where the other was then.
-    fn win(&self) -> Option<Option<Placed>> {
+    /// Settles which copy answers: this one, unless that is settled.
+    fn settle(&self) -> Settled {
         let mut state = self.race.state.lock();
-        if state.winner.is_some() {
-            return None;
+        match state.winner {
+            Some(winner) if winner == self.which => return Settled::Before,
+            Some(_) => return Settled::Lost,
+            None => state.winner = Some(self.which),
         }
-        state.winner = Some(self.which);
         let runs = *state.runs.of(self.which.other());
         let other = state.placed.of(self.which.other()).clone().filter(|_| runs);
         drop(state);
         self.race.changed.notify_waiters();
-        Some(other)
+        Settled::Won(other.filter(|other| !other.is_answered))
     }
+}
+
+/// Which copy answers, as one of them sees it.
+enum Settled {
+    /// This one, from now on; the other has this endpoint, and no answer.
+    Won(Option<Placed>),
+    /// This one, as was settled before: it has changed endpoints since.
+    Before,
+    /// The other.
+    Lost,
 }
 
 /// Whether the request is a copy that was sent because the first was late.
@@ -338,14 +349,18 @@ pub(in crate::http) fn settle(head: &ResponseHeader, context: &mut Context) -> R
     if head.status.is_informational() {
         return Ok(());
     }
-    let Some(other) = lane.win() else {
-        outcome::answered(head.status.as_u16(), Instant::now(), context);
-        return lost();
+    let other = match lane.settle() {
+        Settled::Won(other) => other,
+        Settled::Before => return Ok(()),
+        Settled::Lost => {
+            outcome::answered(head.status.as_u16(), Instant::now(), context);
+            return lost();
+        }
     };
     if lane.which == Which::Second {
         second::has_won(context);
     }
-    if let Some(other) = other.filter(|other| !other.is_answered) {
+    if let Some(other) = other {
         given_up(&other, lane.which.other(), context);
     }
     // The last of the tries is the one that answers.

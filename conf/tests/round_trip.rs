@@ -15,15 +15,15 @@ use switchback_conf::model::{
     CacheKey, CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency,
     Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
     Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
-    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Health, Heuristic, HotKeys,
-    Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts, KeyQuery, Learn,
-    Limits, Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate, MissingKey, Mode, Name,
-    NameServer, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent, Proxy, ProxyProtocol,
-    ProxySource, Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn, Rotate, Route,
-    RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions, Spill,
-    StaleOn, StatusRanges, Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets, Timeouts,
-    Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls, Workers,
-    Zone, ZoneDisk, ZonePurge,
+    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Health, Hedge, HedgeAfter,
+    Heuristic, HotKeys, Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts,
+    KeyQuery, Learn, Limits, Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate,
+    MissingKey, Mode, Name, NameServer, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent,
+    Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn,
+    Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions,
+    Spill, StaleOn, StatusRanges, Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets,
+    Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
+    Workers, Zone, ZoneDisk, ZonePurge,
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
@@ -801,7 +801,8 @@ fn upstream() -> impl Strategy<Value = Upstream> {
         |(endpoints, protocol, (tls, send_proxy), (timeouts, resolve_every), (rest, watched))| {
             let (tries, choosing, (sharding, overload)) = rest;
             let (balance, slow_start, zone, hot_keys, sticky, spill) = choosing;
-            let Upstream { retry, breaker, concurrency, queue, priority, source, .. } = overload;
+            let Upstream { retry, hedge, breaker, concurrency, queue, priority, source, .. } =
+                overload;
             Upstream {
                 endpoints,
                 protocol,
@@ -817,6 +818,7 @@ fn upstream() -> impl Strategy<Value = Upstream> {
                 sticky,
                 spill,
                 retry,
+                hedge,
                 breaker,
                 concurrency,
                 queue,
@@ -905,6 +907,12 @@ fn overload() -> impl Strategy<Value = Upstream> {
     let retry = (vec(at(select(on)), 0..3), percent(), any::<u32>(), timeout()).prop_map(
         |(on, budget, least, within)| Retry { on, budget, least: Count::clamped(least), within },
     );
+    let after = prop_oneof![
+        (500_u16..=999).prop_map(HedgeAfter::Quantile),
+        timeout().prop_map(HedgeAfter::Time)
+    ];
+    let hedge =
+        (at(after), at(percent())).prop_map(|(after, budget)| OrOn(Hedge { after, budget }));
     let breaker = (percent(), any::<u32>(), timeout(), timeout()).prop_map(
         |(errors, least, open, longest)| {
             OrOn(Breaker { errors, least: Count::clamped(least), open, longest })
@@ -919,9 +927,12 @@ fn overload() -> impl Strategy<Value = Upstream> {
         .prop_map(|(most, wait)| Queue { most: Count::clamped(most), wait });
     let waits = (at(at_once), option::of(at(queue)), option::of(at(template())));
     let source = vec(at(any::<std::net::IpAddr>()), 0..3);
-    (retry, option::of(at(breaker)), waits, source).prop_map(
-        |(retry, breaker, (concurrency, queue, priority), source)| Upstream {
+    let hedge = prop_oneof![Just(OrOff::Off), at(hedge).prop_map(OrOff::On)];
+    let again = (retry, hedge, option::of(at(breaker)));
+    (again, waits, source).prop_map(
+        |((retry, hedge, breaker), (concurrency, queue, priority), source)| Upstream {
             retry,
+            hedge,
             breaker,
             concurrency,
             queue,

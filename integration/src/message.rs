@@ -156,7 +156,9 @@ impl Reply {
         matches!(self.end, End::Close)
     }
 
-    pub(crate) fn to_bytes(&self, method: &str) -> Vec<u8> {
+    /// As it stands on the wire, in answer to this method.
+    #[must_use]
+    pub fn to_bytes(&self, method: &str) -> Vec<u8> {
         let mut text = format!("HTTP/1.1 {} Canned\r\n", self.status);
         for (name, value) in &self.headers {
             text.push_str(&format!("{name}: {value}\r\n"));

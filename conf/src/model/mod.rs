@@ -69,7 +69,7 @@ pub use images::{ImageMode, Images, ImagesOrOff};
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log, Rotate, Syslog, SyslogTag};
 pub use map::Map;
-pub use overload::{AtOnce, Breaker, Percent, Queue, Retry, RetryOn};
+pub use overload::{AtOnce, Breaker, Hedge, HedgeAfter, Percent, Queue, Retry, RetryOn};
 pub use process::{Control, Workers};
 pub use proxy_protocol::{ProxyProtocol, ProxySource, SendProxy};
 pub use rate::MinRate;

@@ -60,6 +60,67 @@ model! {
     }
 }
 
+model! {
+    /// When a request whose answer is late is sent a second time, to an endpoint that does not have it. The client has the answer
+    /// whose head comes first, and the other copy is given up; one that `retry.on` names is not taken while the other copy may
+    /// bring a better one. Only GET and HEAD without a body are sent twice, unless `sticky` holds them to an endpoint, and only
+    /// while there is time left of `retry.within` and room in the service. The second copy is one of the `tries`, and counts
+    /// everywhere as a request of its own. There is never a third: where two endpoints are late, it is not theirs, and more of
+    /// the same makes it worse.
+    pub struct Hedge: Default {
+        /// How long the first copy has had without the head of an answer: a time such as `"50ms"`, or what so many of the latest
+        /// such requests have taken at most, `"p50"` to `"p99.9"`. Nothing is late until enough of them are known: 20 for
+        /// `"p95"`, 100 for `"p99"`.
+        pub after: At<HedgeAfter> = HedgeAfter::usual(),
+        /// How many of the requests that might be are sent a second time, at most. Ten are saved up for when many are late.
+        pub budget: At<Percent> = At::from(Percent(10)),
+    }
+}
+
+/// From when on an answer is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfter {
+    /// After so many thousandths of all answers.
+    Quantile(u16),
+    /// After this time.
+    Time(Timeout),
+}
+
+impl HedgeAfter {
+    fn usual() -> At<Self> {
+        At::from(Self::Quantile(950))
+    }
+}
+
+impl FromText for HedgeAfter {
+    const EXPECTED: &'static str = "a time such as \"50ms\", or \"p50\" to \"p99.9\"";
+
+    fn from_text(text: &str) -> Result<Self, Problem> {
+        let Some(percent) = text.strip_prefix('p') else {
+            return Timeout::from_text(text).map(Self::Time);
+        };
+        let (whole, tenths) = percent.split_once('.').unwrap_or((percent, "0"));
+        let is_plain = whole.len() == 2 && tenths.len() == 1;
+        let number = |text: &str| text.parse::<u16>().ok().filter(|_| is_plain);
+        let per_mille = number(whole).zip(number(tenths)).map(|(whole, tenth)| whole * 10 + tenth);
+        let known = per_mille.filter(|per_mille| (500..=999).contains(per_mille));
+        known.map(Self::Quantile).ok_or_else(|| {
+            Problem::new(format!("`{text}` is no share of answers that can be told"))
+                .hint("\"p50\" to \"p99.9\", or a time such as \"50ms\"")
+        })
+    }
+
+    fn to_text(&self) -> Cow<'_, str> {
+        match self {
+            Self::Time(time) => Cow::Owned(time.to_text().into_owned()),
+            Self::Quantile(per_mille) => Cow::Owned(match per_mille % 10 {
+                0 => format!("p{}", per_mille / 10),
+                tenth => format!("p{}.{tenth}", per_mille / 10),
+            }),
+        }
+    }
+}
+
 /// After what a request is sent again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum RetryOn {

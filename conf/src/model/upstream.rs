@@ -10,7 +10,7 @@ use super::balance::{Balance, HotKeys};
 use super::define::model;
 use super::discovery::Resolve;
 use super::health::{HealthOrPath, Outliers, OutliersOrOff};
-use super::overload::{AtOnce, Breaker, Percent, Queue, Retry};
+use super::overload::{AtOnce, Breaker, Hedge, Percent, Queue, Retry};
 use super::proxy_protocol::SendProxy;
 use super::shard::{Mapping, Shard, ShardBy, Shuffle};
 use super::spill::Spill;
@@ -72,6 +72,8 @@ model! {
         pub sticky: Option<At<Sticky>> = None,
         /// Which tries that failed are followed by another.
         pub retry: Retry = Retry::default(),
+        /// Whether what is read is asked of a second endpoint when the first is slow to answer: `"on"`, or a table.
+        pub hedge: OrOff<At<OrOn<Hedge>>> = OrOff::Off,
         /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
         pub breaker: Option<At<OrOn<Breaker>>> = None,
         /// How many requests it may have at once, or each of its shards: a number; `"adaptive"`, as many as it can work at, which
@@ -132,6 +134,7 @@ impl Upstream {
             shard_header: None,
             sticky: None,
             retry: Retry::default(),
+            hedge: OrOff::Off,
             breaker: None,
             concurrency: At::from(AtOnce::Off),
             queue: None,

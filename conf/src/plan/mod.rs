@@ -79,7 +79,7 @@ pub use log::{
 };
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
-pub use overload::{AtOncePlan, BreakerPlan, OverloadPlan, RetryPlan};
+pub use overload::{AtOncePlan, BreakerPlan, HedgeAfterPlan, HedgePlan, OverloadPlan, RetryPlan};
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;

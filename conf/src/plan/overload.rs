@@ -11,13 +11,15 @@ use super::build::Findings;
 use super::texts::Captures;
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
-use crate::model::{self, AtOnce, RetryOn, Upstream};
+use crate::model::{self, AtOnce, HedgeAfter, RetryOn, Upstream};
 
 /// What keeps a service from being asked for more than it can do.
 #[derive(Clone, Debug)]
 pub struct OverloadPlan {
     /// Which tries are followed by another.
     pub retry: RetryPlan,
+    /// When a request is sent a second time while the first copy is on its way.
+    pub hedge: Option<HedgePlan>,
     /// When endpoints that fail are not asked.
     pub breaker: Option<BreakerPlan>,
     /// How many requests at once.
@@ -53,6 +55,24 @@ pub struct RetryPlan {
     pub within: Duration,
 }
 
+/// When a request is sent a second time while the first copy is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HedgePlan {
+    /// From when on the answer to the first copy is late.
+    pub after: HedgeAfterPlan,
+    /// Second copies for 100 requests.
+    pub percent: u32,
+}
+
+/// From when on an answer is late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HedgeAfterPlan {
+    /// When so many thousandths of all answers would be here.
+    Quantile(u16),
+    /// After this time.
+    Time(Duration),
+}
+
 /// When endpoints that fail are not asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerPlan {
@@ -86,6 +106,7 @@ pub(super) fn plan(upstream: &Upstream, findings: &mut Findings<'_>) -> Overload
     let priority = upstream.priority.as_ref();
     OverloadPlan {
         retry: retry(&upstream.retry),
+        hedge: upstream.hedge.on().map(|hedge| self::hedge(hedge, upstream, findings)),
         breaker: upstream.breaker.as_ref().map(|breaker| self::breaker(breaker, findings)),
         at_once: match upstream.concurrency.value {
             AtOnce::Adaptive => AtOncePlan::Adaptive,
@@ -116,6 +137,49 @@ fn retry(retry: &model::Retry) -> RetryPlan {
         }
     }
     plan
+}
+
+fn hedge(
+    hedge: &At<model::OrOn<model::Hedge>>,
+    upstream: &Upstream,
+    findings: &mut Findings<'_>,
+) -> HedgePlan {
+    let model::Hedge { after, budget } = &*hedge.value;
+    let within = upstream.retry.within.std();
+    let late = match after.value {
+        HedgeAfter::Time(time) => HedgeAfterPlan::Time(time.std()),
+        HedgeAfter::Quantile(per_mille) => HedgeAfterPlan::Quantile(per_mille),
+    };
+    let why = if budget.value.value() == 0 {
+        Some((&budget.at, "none of the requests may be sent a second time"))
+    } else if matches!(late, HedgeAfterPlan::Time(time) if time >= within) {
+        Some((&after.at, "by then it is too late for that, as `retry.within` says"))
+    } else if upstream.tries.value() == 1 {
+        Some((&hedge.at, "`tries` is 1, and a second copy is a try"))
+    } else if !has_two_endpoints(upstream) {
+        Some((&hedge.at, "there is no second endpoint to ask"))
+    } else {
+        None
+    };
+    if let Some((at, why)) = why {
+        let message = format!("`hedge` has no effect: {why}");
+        findings.report(Diagnostic::warning(Code::NoEffect, at.clone(), message));
+    }
+    HedgePlan { after: late, percent: budget.value.value().into() }
+}
+
+/// Whether there may be two endpoints, in one of its shards if it has some.
+fn has_two_endpoints(upstream: &Upstream) -> bool {
+    let are_two = |endpoints: &[model::OrText<model::Endpoint>]| {
+        let is_many = |address: &EndpointAddress| {
+            matches!(address, EndpointAddress::Name { .. } | EndpointAddress::Srv(_))
+        };
+        endpoints.len() > 1 || endpoints.iter().any(|endpoint| is_many(&endpoint.address.value))
+    };
+    // What a file lists changes.
+    upstream.endpoints_file.is_some()
+        || are_two(&upstream.endpoints)
+        || upstream.shards.iter().any(|shard| are_two(&shard.endpoints))
 }
 
 fn breaker(breaker: &At<model::OrOn<model::Breaker>>, findings: &mut Findings<'_>) -> BreakerPlan {

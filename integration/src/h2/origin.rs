@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 
 use bytes::Bytes;
@@ -35,7 +36,14 @@ pub struct H2Received {
     pub trailers: Headers,
 }
 
-type Ledger = Arc<Mutex<Vec<H2Received>>>;
+/// What an origin knows.
+#[derive(Clone, Debug, Default)]
+struct Ledger {
+    requests: Arc<Mutex<Vec<H2Received>>>,
+    /// Streams that were given up while it was silent.
+    given_up: Arc<AtomicUsize>,
+    is_silent: bool,
+}
 
 /// An origin that answers 200 at once and sends every DATA frame back as it comes.
 ///
@@ -53,21 +61,26 @@ impl H2Origin {
     /// In plain text, with prior knowledge.
     #[must_use]
     pub fn start() -> Self {
-        Self::run(None)
+        Self::run(None, Ledger::default())
+    }
+
+    /// In plain text; it takes requests in and answers none of them.
+    #[must_use]
+    pub fn start_silent() -> Self {
+        Self::run(None, Ledger { is_silent: true, ..Ledger::default() })
     }
 
     /// Over TLS, with ALPN `h2`.
     #[must_use]
     pub fn start_tls(identity: &Identity) -> Self {
-        Self::run(Some(TlsAcceptor::from(identity.server_config(&[b"h2"]))))
+        Self::run(Some(TlsAcceptor::from(identity.server_config(&[b"h2"]))), Ledger::default())
     }
 
-    fn run(tls: Option<TlsAcceptor>) -> Self {
+    fn run(tls: Option<TlsAcceptor>, ledger: Ledger) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port on loopback");
         let address = listener.local_addr().expect("a bound socket");
         listener.set_nonblocking(true).expect("a socket");
-        let ledger = Ledger::default();
-        let kept = Arc::clone(&ledger);
+        let kept = ledger.clone();
         let (stop, stopped) = oneshot::channel();
         let thread = thread::spawn(move || {
             let runtime =
@@ -91,7 +104,13 @@ impl H2Origin {
     /// The requests that came whole, in order.
     #[must_use]
     pub fn requests(&self) -> Vec<H2Received> {
-        self.ledger.lock().clone()
+        self.ledger.requests.lock().clone()
+    }
+
+    /// How many requests were given up while it was silent.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.ledger.given_up.load(Ordering::Acquire)
     }
 }
 
@@ -106,7 +125,7 @@ impl Drop for H2Origin {
 async fn accept(listener: TcpListener, tls: Option<TlsAcceptor>, ledger: Ledger) {
     let listener = tokio::net::TcpListener::from_std(listener).expect("a socket");
     while let Ok((stream, _)) = listener.accept().await {
-        let (tls, ledger) = (tls.clone(), Arc::clone(&ledger));
+        let (tls, ledger) = (tls.clone(), ledger.clone());
         tokio::spawn(async move {
             match tls {
                 None => serve(stream, ledger).await,
@@ -129,8 +148,16 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, ledger: Ledger) {
             respond.send_reset(Reason::REFUSED_STREAM);
             continue;
         }
+        if ledger.is_silent {
+            let given_up = Arc::clone(&ledger.given_up);
+            tokio::spawn(async move {
+                let reset = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                given_up.fetch_add(usize::from(reset.is_ok()), Ordering::Release);
+            });
+            continue;
+        }
         // A stream that fails shows at the other end.
-        tokio::spawn(answer(request, respond, Arc::clone(&ledger)));
+        tokio::spawn(answer(request, respond, ledger.clone()));
     }
 }
 
@@ -158,7 +185,7 @@ async fn answer(
     }
     let trailers = body.trailers().await?.map(|trailers| listed(&trailers)).unwrap_or_default();
     let wants_trailers = parts.headers.get("te").is_some_and(|te| te == "trailers");
-    ledger.lock().push(H2Received {
+    ledger.requests.lock().push(H2Received {
         method: parts.method.to_string(),
         path: parts.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
         authority: parts.uri.authority().map(ToString::to_string),
@@ -189,7 +216,7 @@ async fn say_health(
         sending.send_data(Bytes::from(vec![0, 0, 0, 0, 2, 8, status]), false)?;
         sending.send_trailers(to_map(&[("grpc-status".to_owned(), "0".to_owned())]))?;
     }
-    ledger.lock().push(H2Received {
+    ledger.requests.lock().push(H2Received {
         method: parts.method.to_string(),
         path: parts.uri.path().to_owned(),
         authority: parts.uri.authority().map(ToString::to_string),

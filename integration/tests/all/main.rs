@@ -115,6 +115,10 @@ mod header_rules;
 #[cfg(test)]
 mod health;
 #[cfg(test)]
+mod hedging;
+#[cfg(test)]
+mod hedging_elsewhere;
+#[cfg(test)]
 mod http2;
 #[cfg(test)]
 mod http2_conformance;

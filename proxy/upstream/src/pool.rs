@@ -35,7 +35,7 @@ pub struct Settings {
 }
 
 /// The tries of one request. Lives on the stack: choosing does not allocate.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Attempt {
     made: usize,
     tried: [u32; MOST_TRIES],
@@ -335,6 +335,18 @@ impl Attempt {
     /// endpoint had closed meanwhile. The endpoint may be chosen again.
     pub fn take_back(&mut self) {
         self.made = self.made.saturating_sub(1);
+    }
+
+    /// Counts what `other`, a copy of the same request at the same pool, has tried as tried here, too.
+    pub fn join(&mut self, other: &Self) {
+        for tried in other.tried.iter().take(other.made) {
+            if self.times(*tried as usize) == 0
+                && let Some(free) = self.tried.get_mut(self.made)
+            {
+                *free = *tried;
+                self.made += 1;
+            }
+        }
     }
 
     fn times(&self, endpoint: usize) -> usize {

@@ -24,6 +24,7 @@ use super::concurrency::Held;
 use super::encode::Encoding;
 use super::encode::pictures::Shown;
 use super::fault::Fault;
+use super::hedge::Lane;
 use super::map_memos::MapMemos;
 use super::outcome::Trying;
 use super::overload::Permit;
@@ -66,13 +67,15 @@ pub(crate) struct Context {
     pub(crate) stays_with: Option<Box<str>>,
     /// Whether it stands in for part of another request.
     pub(crate) inner: bool,
+    /// Which copy of a request it is, where that may have two.
+    pub(crate) lane: Option<Lane>,
     /// What the cache of its route has had to do with it.
     pub(crate) cache: Option<Box<CacheFacts>>,
     /// What it fetches for a cache, if it does.
     pub(crate) fetch: Option<Arc<Fetch>>,
     /// How its answer is encoded, where its route does that.
     pub(crate) encoding: Option<Box<Encoding>>,
-    /// With what something is fetched for it, where there are caches or shards.
+    /// With what something is fetched for it, where there are caches, shards or second copies.
     pub(crate) fetcher: Option<Arc<Fetcher>>,
     /// Its answer, where that is kept as it passes.
     pub(crate) keeping: Option<Box<Keeping>>,
@@ -247,6 +250,7 @@ impl Context {
             comparing: None,
             stays_with: None,
             inner: false,
+            lane: None,
             cache: None,
             fetch: None,
             encoding: None,
@@ -271,7 +275,7 @@ impl Context {
         }
     }
 
-    /// With what something is fetched for it, if there are caches, or asked beside it, if there are shards.
+    /// With what something is fetched for it, if there are caches, or asked beside it, if there are shards or second copies.
     pub(crate) fn fetching_with(mut self, fetcher: &Arc<Fetcher>) -> Self {
         if self.snapshot.asks_beside {
             self.fetcher = Some(Arc::clone(fetcher));

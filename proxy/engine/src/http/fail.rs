@@ -8,7 +8,7 @@ use pingora_proxy::{FailToProxy, Session};
 use super::context::Context;
 use super::encode::{self, Failed};
 use super::fault::{Fault, Kind, Side};
-use super::{answer, errors, inner, shard};
+use super::{answer, errors, hedge, inner, shard};
 
 /// Ends a request that cannot be answered as asked: an error page if nothing was sent yet.
 pub(crate) async fn fail(
@@ -18,7 +18,10 @@ pub(crate) async fn fail(
 ) -> FailToProxy {
     let fault = context.fault.take().unwrap_or_else(|| judge(error));
     let fault = shard::judge(fault, context);
-    log(&fault, context);
+    if context.lane.is_none() || hedge::is_contested(context) {
+        // What is left of a copy that fails alone is said by the request.
+        log(&fault, context);
+    }
     let status = fault.status().as_u16();
     if context.inner {
         // The outer request decides: another route's answer, or the error page.

@@ -66,7 +66,7 @@ enum Ended {
 }
 
 impl Inherited {
-    fn from(session: &Session, context: &Context) -> Self {
+    pub(super) fn from(session: &Session, context: &Context) -> Self {
         Self {
             resident: Arc::clone(&context.resident),
             snapshot: Arc::clone(&context.snapshot),

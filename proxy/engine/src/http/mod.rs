@@ -1,7 +1,7 @@
 //! The request path on Pingora: each callback calls one phase, and nothing else.
 //!
-//! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`action`], [`inner`] (re-entry), [`select`], [`forward`], [`reply`],
-//! [`fail`], [`finish`].
+//! Pick a step, read one file: [`receive`], [`route`], [`answer`], [`action`], [`inner`] (re-entry), [`hedge`], [`select`], [`forward`],
+//! [`reply`], [`fail`], [`finish`].
 
 pub(crate) mod access;
 pub(crate) mod action;
@@ -23,6 +23,7 @@ pub(crate) mod fault;
 mod files;
 pub(crate) mod finish;
 pub(crate) mod forward;
+mod hedge;
 mod hints;
 pub(crate) mod host;
 mod inner;
@@ -212,6 +213,9 @@ impl ProxyHttp for Phases {
             inner::run(session, context).await?;
             return Ok(true);
         }
+        if hedge::may_apply(session, context) {
+            return hedge::run(session, context).await;
+        }
         Ok(false)
     }
 
@@ -264,7 +268,6 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
     ) -> Result<()> {
         if session.as_ref().retry_buffer_truncated() || !shard::is_missed(head.status, context) {
-            shard::compare(session.req_header(), head.status, context);
             return Ok(());
         }
         Err(Error::explain(shard::MISSED, "not in the next shard yet"))
@@ -325,9 +328,12 @@ impl ProxyHttp for Phases {
         head: &mut ResponseHeader,
         context: &mut Self::CTX,
     ) -> Result<()> {
+        hedge::better(head, context).await?;
         if let Some(again) = overload::retry::after_answer(head, session, context) {
             return Err(again);
         }
+        hedge::settle(head, context)?;
+        shard::compare(session.req_header(), head.status, context);
         deadlines::is_asked(session, context);
         let request = session.req_header();
         let kept = as_get::keep(head, request, context);
@@ -389,6 +395,10 @@ impl ProxyHttp for Phases {
     ) -> Box<Error> {
         // Before another part of the upstream is chosen.
         outcome::broke(&error, reused, context);
+        if *error.etype() == hedge::LOST {
+            error.set_retry(false);
+            return error;
+        }
         if shard::takes_turn(context) || select::reads_elsewhere(session, context) {
             error.set_retry(true);
             context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));

@@ -12,7 +12,7 @@ use switchback_upstream::{InFlight, Outcome};
 
 use super::context::Context;
 use super::fault::{Fault, Kind, Side};
-use super::{overload, shard};
+use super::{hedge, overload, shard};
 use crate::snapshot::shards::Group;
 use crate::{h2, health};
 
@@ -39,10 +39,12 @@ pub(super) fn was_sent_more(context: &mut Context) {
     }
 }
 
-/// The head of an answer is here.
+/// The head of an answer is here; who says so twice has waited for a better one.
 pub(super) fn answered(status: u16, now: Instant, context: &mut Context) {
     let Some(trying) = &mut context.trying else { return };
-    trying.is_answered = true;
+    if std::mem::replace(&mut trying.is_answered, true) {
+        return;
+    }
     let first_byte = now.saturating_duration_since(trying.since);
     tell(Outcome::Answered { status, first_byte }, now, context);
 }
@@ -62,7 +64,9 @@ pub(super) fn broke(error: &Error, reused: bool, context: &mut Context) {
     let is_answered = context.trying.as_ref().is_some_and(|trying| trying.is_answered);
     let outcome = match error.etype() {
         // Its answer was told of, and is not passed on.
-        kind if context.repeats || *kind == shard::MISSED => return end(context),
+        kind if context.repeats || [shard::MISSED, hedge::LOST].contains(kind) => {
+            return end(context);
+        }
         kind if *kind == h2::REFUSED_STREAM => Outcome::Refused,
         _ if !is_theirs => return end(context),
         _ if is_answered => Outcome::Cut,

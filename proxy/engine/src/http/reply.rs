@@ -127,7 +127,7 @@ fn record(head: &ResponseHeader, context: &mut Context) {
     let mut asked = context.asked.lock();
     asked.current(|tried| {
         tried.status = Some(head.status);
-        tried.answered = Some(now.saturating_duration_since(tried.began));
+        tried.answered.get_or_insert(now.saturating_duration_since(tried.began));
     });
     if context.snapshot.logs_upstream_headers {
         asked.headers = Some(head.headers.clone());

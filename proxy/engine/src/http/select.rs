@@ -1,5 +1,6 @@
 //! Phase 6: which endpoint, and how to dial it.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
 use super::shard::Chosen;
 use super::spill::{self, Why};
-use super::{announce, outcome, overload, shard, sticky};
+use super::{announce, hedge, outcome, overload, shard, sticky};
 use crate::adapt;
 use crate::snapshot::Upstream;
 
@@ -62,6 +63,9 @@ fn choose(
     let no_part = || Fault::ours(Kind::Internal, "no part was chosen");
     let group = group.ok_or_else(|| (Why::Full, no_part()))?;
     let stuck = sticky::asked_for(upstream, group, head, context);
+    if let (Some(lane), Some(chosen)) = (&context.lane, &context.chosen) {
+        lane.join(chosen, &mut context.attempt);
+    }
     let ask = Ask {
         stuck: stuck.endpoint,
         key: key.as_deref(),
@@ -97,6 +101,7 @@ fn choose(
         asked.tries.push(Try { shard, ..Try::at(choice.target.to_string(), now) });
     }
     outcome::begin(choice.in_flight, now, context);
+    hedge::placed(stuck.endpoint.is_some(), now, context);
     Ok(Chose { endpoint: choice.endpoint, target: choice.target })
 }
 
@@ -155,10 +160,17 @@ pub(crate) fn reads_elsewhere(session: &Session, context: &mut Context) -> bool 
     !has_begun && !session.as_ref().retry_buffer_truncated() && shard::turn(context)
 }
 
-/// Whether a try that failed before anything was sent may be followed by another.
+/// Whether a try that failed may be followed by another. While another copy of the request runs, that one is it.
 pub(crate) fn may_try_again(context: &Context) -> bool {
-    let group = shard::group(context.chosen.as_ref());
-    group.is_some_and(|group| group.pool.has_more(&context.attempt, Instant::now()))
+    if hedge::is_contested(context) {
+        return false;
+    }
+    let Some(group) = shard::group(context.chosen.as_ref()) else { return false };
+    let mut attempt = Cow::Borrowed(&context.attempt);
+    if let (Some(lane), Some(chosen)) = (&context.lane, &context.chosen) {
+        lane.join(chosen, attempt.to_mut());
+    }
+    group.pool.has_more(&attempt, Instant::now())
 }
 
 /// Whether a request without a connection is tried again.

@@ -74,6 +74,11 @@ impl Chosen {
         self.placed.as_ref().filter(|_| self.upstream == upstream).map(|placed| &placed.shard)
     }
 
+    /// Whether `other` chooses among the same endpoints.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.part, &other.part) && self.primaries_only == other.primaries_only
+    }
+
     /// The shard, with the number of the mapping.
     pub(super) fn shard(&self) -> Option<(&Arc<Shard>, u64)> {
         self.placed.as_ref().map(|placed| (&placed.shard, placed.epoch))

@@ -10,7 +10,7 @@ use switchback_upstream::{Attempt, Nobody, Pool};
 
 use super::context::Context;
 use super::fault::Fault;
-use super::{overload, select};
+use super::{hedge, overload, select};
 
 /// Which service a request goes to in place of another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -89,6 +89,10 @@ pub(super) fn over(why: Why, context: &mut Context) -> bool {
     let Some(of_route) = context.proxy().map(|proxy| proxy.upstream) else { return false };
     let Some(upstream) = context.upstream() else { return false };
     let Some(plan) = upstream.plan.spill else { return false };
+    if hedge::is_second(context) || hedge::is_contested(context) {
+        // The other copy may be answered here.
+        return false;
+    }
     if context.spilt.was_connected || (why == Why::Unavailable && !plan.unavailable) {
         return false;
     }

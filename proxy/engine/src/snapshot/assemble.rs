@@ -58,6 +58,7 @@ pub(crate) fn assemble(
         })
         .collect();
     let has_shards = upstreams.iter().any(|upstream| upstream.sharding.is_some());
+    let hedges = upstreams.iter().any(|upstream| upstream.plan.overload.hedge.is_some());
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
         plan.zones.iter().map(|zone| resident.zones.find(zone.clone(), &mut found)).collect();
@@ -91,7 +92,7 @@ pub(crate) fn assemble(
         maps,
         zones,
         site_zones,
-        asks_beside: !caches.is_empty() || has_shards,
+        asks_beside: !caches.is_empty() || has_shards || hedges,
         caches,
         encodes,
         dictionary_room,

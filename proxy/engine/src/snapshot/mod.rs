@@ -80,7 +80,7 @@ pub(crate) struct Snapshot {
     pub(crate) site_zones: Box<[Box<[ZoneId]>]>,
     /// What routes keep, indexed by [`RouteId`]; empty when there are no caches.
     pub(crate) caches: Box<[Option<Arc<CacheSettings>>]>,
-    /// Whether something may be asked beside a request: for a cache, or of another shard.
+    /// Whether something may be asked beside a request: for a cache, of another shard, or of another endpoint.
     pub(crate) asks_beside: bool,
     /// How routes encode, indexed by [`RouteId`]; empty when none does.
     pub(crate) encodes: Box<[Option<Arc<EncodeSettings>>]>,

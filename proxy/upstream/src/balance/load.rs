@@ -134,6 +134,18 @@ impl Load {
         }
     }
 
+    /// Learns that an answer that is not waited for any more would have taken longer than this. No failure: it may just have been late.
+    pub fn waited(&self, time: Duration, now: Instant) {
+        let micros = u32::try_from(time.as_micros()).unwrap_or(u32::MAX);
+        let millis = self.millis(now);
+        let learn = |packed| {
+            let is_news = micros > Latency::unpack(packed).faded(millis);
+            is_news.then(|| Latency { micros, at: millis }.pack())
+        };
+        // Where it is known to be slower, that holds.
+        let _ = self.latency.fetch_update(Ordering::Relaxed, Ordering::Relaxed, learn);
+    }
+
     /// Counts one request more, unless there are `most` of them.
     pub(crate) fn enter(&self, most: u32, now: Instant) -> bool {
         let before = if most == u32::MAX {
@@ -264,6 +276,19 @@ mod tests {
         }
         let latency = load.latency(start + Duration::from_secs(20)).unwrap();
         assert!((90..=110).contains(&latency), "{latency}");
+    }
+
+    #[test]
+    fn an_answer_that_was_not_waited_for_takes_at_least_as_long_as_it_was() {
+        let (load, start) = (Load::default(), Instant::now());
+        load.told(answered(100), start);
+        load.waited(Duration::from_millis(50), start);
+        assert_eq!(load.latency(start), Some(100_000));
+        load.waited(Duration::from_millis(200), start);
+        assert_eq!(load.latency(start), Some(200_000));
+        let later = start + Duration::from_secs(2);
+        load.waited(Duration::from_millis(150), later);
+        assert_eq!((load.latency(later), load.failures()), (Some(150_000), 0));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod adaptive;
 mod breaker;
 mod budget;
 mod gate;
+mod hedge;
 mod queue;
 #[cfg(test)]
 mod simulation;
@@ -16,4 +17,5 @@ pub use adaptive::{Adaptive, Certainty, Sample};
 pub use breaker::{Breaker, BreakerRules, Pass};
 pub use budget::{BudgetRules, RetryBudget};
 pub use gate::{Ceiling, Gate, Left, QueueRules, Waiting};
+pub use hedge::{Allowance, Latencies};
 pub use queue::{CLASSES, Class};

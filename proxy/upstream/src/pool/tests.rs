@@ -84,6 +84,22 @@ fn a_choice_that_was_taken_back_may_be_given_again() {
 }
 
 #[test]
+fn who_joins_an_attempt_tries_nobody_whom_that_has_tried() {
+    let pool = pool(&[1, 1, 1], 3);
+    let (mut first, mut second) = (Attempt::default(), Attempt::default());
+    let tried = pool.choose(&mut first, &ask(1)).unwrap().endpoint;
+    second.join(&first);
+    let other = pool.choose(&mut second, &ask(1)).unwrap().endpoint;
+    assert_ne!(tried, other);
+    first.join(&second);
+    first.join(&second);
+    assert_eq!(first.made(), 2);
+    let third = pool.choose(&mut first, &ask(1)).unwrap().endpoint;
+    assert_eq!([tried, other, third].iter().sum::<usize>(), 3);
+    assert!(!pool.has_more(&first, Instant::now()));
+}
+
+#[test]
 fn a_second_address_of_a_name_is_tried_after_every_other_endpoint() {
     let name = Arc::new(Endpoint::new(Address::Name { host: "two".into(), port: 80 }));
     name.resolved(["127.0.0.1:80".parse().unwrap(), "127.0.0.2:80".parse().unwrap()]);

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, Version, header};
 use pingora_core::apps::HttpServerApp;
-use pingora_core::protocols::http::ServerSession;
+use pingora_core::protocols::http::{HttpTask, ServerSession};
 use pingora_http::RequestHeader;
 use pingora_proxy::HttpProxy;
 use switchback_cache::fill::Filling;
 use switchback_cache::{Entry, Key};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
 
 use super::ahead::Ahead;
 use super::parts::Partly;
@@ -121,6 +122,28 @@ impl Fetcher {
                 receiving.failed(fault.unwrap_or_else(no_answer));
             }
         });
+    }
+
+    /// Has `request`, whose context is `context`, answered in a task of its own, through the same phases; `done` is dropped when that
+    /// ends, whichever way. Its answer goes to `passing` as it comes. `None` when the worker is gone.
+    pub(in crate::http) fn run<D: Send + 'static>(
+        self: &Arc<Self>,
+        request: RequestHeader,
+        mut context: Box<Context>,
+        passing: mpsc::Sender<HttpTask>,
+        done: D,
+    ) -> Option<AbortHandle> {
+        let proxy = self.proxy.get().and_then(Weak::upgrade)?;
+        context.inner = true;
+        context.routed = Some(Box::new(request.clone()));
+        let this = Arc::clone(self);
+        let session = ServerSession::new_custom(Box::new(Session::passing(request, passing)));
+        let task = tokio::spawn(async move {
+            let _done = done;
+            let work = proxy.process_new_http(session, &this.drain);
+            drop(Box::pin(serving(Entrance::known(context), work)).await);
+        });
+        Some(task.abort_handle())
     }
 
     /// Has a request answered within this time that nobody waits for, and whose answer goes nowhere: `context` sees it pass.

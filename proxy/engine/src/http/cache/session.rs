@@ -1,4 +1,5 @@
-//! The client of a fill, as Pingora's proxy sees it: it has at most a small body to send, and takes an answer as fast as its readers do.
+//! The client of a request of our own, as Pingora's proxy sees it: of a fill, of a copy of a request, or of one whose answer nobody
+//! waits for. It has at most a small body to send, and takes an answer as fast as whoever it is for does.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use pingora_core::protocols::l4::socket::SocketAddr;
 use pingora_error::ErrorType::InternalError;
 use pingora_error::{Error, ErrorType, Result};
 use pingora_http::{RequestHeader, ResponseHeader};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 
 use super::ahead::{self, Ahead};
 use super::store::{Receiving, Unwanted};
@@ -22,13 +23,16 @@ use super::store::{Receiving, Unwanted};
 /// Messages beside the two bodies, of which there are none.
 type Messages = Box<dyn Stream<Item = Result<Bytes>> + Unpin + Send + Sync + 'static>;
 
-/// One request of a fill. Dropped before its answer has ended, it gives back what receives it, which then knows that it is cut.
-pub(super) struct Session {
+/// One request of our own. Dropped before its answer has ended, that of a fill gives back what receives it, which then knows that
+/// it is cut.
+pub(in crate::http) struct Session {
     request: RequestHeader,
     /// The body of the request, and whether it was taken.
     content: (Bytes, bool),
     receiving: Option<Receiving>,
     given_back: Option<oneshot::Sender<Receiving>>,
+    /// Where everything of the answer goes as it is, in place of `receiving`.
+    passing: Option<mpsc::Sender<HttpTask>>,
     written: Option<Box<ResponseHeader>>,
     /// Where 1xx go, if anywhere, and how many have gone.
     ahead: (Option<Ahead>, usize),
@@ -46,18 +50,22 @@ impl Session {
         ahead: Option<Ahead>,
     ) -> (Self, oneshot::Receiver<Receiving>) {
         let (given_back, taken_back) = oneshot::channel();
-        let session = Self {
-            request,
-            content: (content, false),
-            receiving: Some(receiving),
-            given_back: Some(given_back),
-            written: None,
-            ahead: (ahead, 0),
-            received: 0,
-            has_ended: false,
-            digest: Digest::default(),
-        };
+        let mut session = Self::unheard(request);
+        session.content = (content, false);
+        session.receiving = Some(receiving);
+        session.given_back = Some(given_back);
+        session.ahead = (ahead, 0);
         (session, taken_back)
+    }
+
+    /// A request without a body whose answer goes to `passing` as it comes.
+    pub(in crate::http) fn passing(
+        request: RequestHeader,
+        passing: mpsc::Sender<HttpTask>,
+    ) -> Self {
+        let mut session = Self::unheard(request);
+        session.passing = Some(passing);
+        session
     }
 
     /// A request whose answer is nobody's.
@@ -67,12 +75,51 @@ impl Session {
             content: (Bytes::new(), false),
             receiving: None,
             given_back: None,
+            passing: None,
             written: None,
             ahead: (None, 0),
             received: 0,
             has_ended: false,
             digest: Digest::default(),
         }
+    }
+
+    /// Whether these were all that there is.
+    async fn write_all(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
+        let mut ended = false;
+        for task in tasks {
+            ended |= task.is_end();
+            if let Some(passing) = self.passing.clone() {
+                self.pass(task, &passing).await?;
+                continue;
+            }
+            match task {
+                HttpTask::Header(head, end) => self.write_header(head, end).await?,
+                HttpTask::Body(bytes, end) => self.write(bytes.unwrap_or_default(), end).await?,
+                HttpTask::Trailer(Some(trailers)) => self.take_trailers(*trailers).await?,
+                HttpTask::Trailer(None) | HttpTask::Done => self.end().await?,
+                HttpTask::UpgradedBody(..) => return upgraded(),
+                HttpTask::Failed(error) => return Err(error),
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn pass(&mut self, task: HttpTask, passing: &mpsc::Sender<HttpTask>) -> Result<()> {
+        match &task {
+            HttpTask::Header(head, _) if !head.status.is_informational() => {
+                // All that is asked of it is whether there is one.
+                let written = ResponseHeader::build_no_case(head.status, Some(0))?;
+                self.written = Some(Box::new(written));
+            }
+            HttpTask::Body(Some(bytes), _) => self.received += bytes.len(),
+            HttpTask::UpgradedBody(..) => return upgraded(),
+            _ => {}
+        }
+        if let HttpTask::Failed(error) = task {
+            return Err(error);
+        }
+        passing.send(task).await.map_err(|_| unwanted())
     }
 
     async fn write_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
@@ -118,6 +165,13 @@ impl Session {
         })
     }
 
+    async fn take_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
+        if let Some(receiving) = &mut self.receiving {
+            receiving.trailers(trailers);
+        }
+        self.end().await
+    }
+
     /// The body, once.
     fn take_content(&mut self) -> Option<Bytes> {
         let (content, is_taken) = &mut self.content;
@@ -127,14 +181,19 @@ impl Session {
 
     /// Waits until nobody wants the answer any more.
     async fn idle(&self) -> Box<Error> {
-        match &self.receiving {
-            Some(receiving) => {
+        match (&self.receiving, &self.passing) {
+            (Some(receiving), _) => {
                 let Unwanted = receiving.unwanted().await;
-                unwanted()
             }
-            None => std::future::pending().await,
+            (None, Some(passing)) => passing.closed().await,
+            (None, None) => return std::future::pending().await,
         }
+        unwanted()
     }
+}
+
+fn upgraded<T>() -> Result<T> {
+    Error::e_explain(InternalError, "a request of our own has no upgrade")
 }
 
 fn unwanted() -> Box<Error> {
@@ -182,40 +241,23 @@ impl ServerSession for Session {
     }
 
     async fn write_response_header(&mut self, head: Box<ResponseHeader>, end: bool) -> Result<()> {
-        self.write_header(head, end).await
+        self.write_all(vec![HttpTask::Header(head, end)]).await.map(drop)
     }
 
     async fn write_response_header_ref(&mut self, head: &ResponseHeader, end: bool) -> Result<()> {
-        self.write_header(Box::new(head.clone()), end).await
+        self.write_response_header(Box::new(head.clone()), end).await
     }
 
     async fn write_body(&mut self, bytes: Bytes, end: bool) -> Result<()> {
-        self.write(bytes, end).await
+        self.write_all(vec![HttpTask::Body(Some(bytes), end)]).await.map(drop)
     }
 
     async fn write_trailers(&mut self, trailers: HeaderMap) -> Result<()> {
-        if let Some(receiving) = &mut self.receiving {
-            receiving.trailers(trailers);
-        }
-        self.end().await
+        self.write_all(vec![HttpTask::Trailer(Some(Box::new(trailers)))]).await.map(drop)
     }
 
     async fn response_duplex_vec(&mut self, tasks: Vec<HttpTask>) -> Result<bool> {
-        let mut ended = false;
-        for task in tasks {
-            ended |= task.is_end();
-            match task {
-                HttpTask::Header(head, end) => self.write_header(head, end).await?,
-                HttpTask::Body(bytes, end) => self.write(bytes.unwrap_or_default(), end).await?,
-                HttpTask::Trailer(Some(trailers)) => self.write_trailers(*trailers).await?,
-                HttpTask::Trailer(None) | HttpTask::Done => self.end().await?,
-                HttpTask::UpgradedBody(..) => {
-                    return Error::e_explain(InternalError, "a fill has no upgrade");
-                }
-                HttpTask::Failed(error) => return Err(error),
-            }
-        }
-        Ok(ended)
+        self.write_all(tasks).await
     }
 
     /// Pingora says this also where there was an error: what has not ended by itself is cut.
@@ -270,10 +312,10 @@ impl ServerSession for Session {
     }
 
     fn request_summary(&self) -> String {
-        format!("{} {} (a fill)", self.request.method, self.request.uri)
+        format!("{} {} (of our own)", self.request.method, self.request.uri)
     }
 
-    /// A fill starts no inner requests.
+    /// It starts no inner requests.
     fn pseudo_raw_h1_request_header(&self) -> Bytes {
         Bytes::new()
     }

@@ -18,6 +18,12 @@ pub(crate) struct Counters {
     retries: [Counter; Reason::ALL.len()],
     /// Retries that the budget did not allow.
     pub(super) over_budget: Counter,
+    /// Second copies that were sent.
+    pub(super) hedges: Counter,
+    /// Those that were answered first.
+    pub(super) hedges_won: Counter,
+    /// Those that were not sent because too many were.
+    pub(super) hedges_over_budget: Counter,
     /// Requests that waited.
     pub(super) waited: Counter,
     /// Requests that were sent away.
@@ -143,6 +149,7 @@ pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
             sample(out, name, &part.labels, counter(&part.guard.service.counters).value());
         }
     }
+    hedges(out, &parts);
     spilt(out, upstreams);
     learned(out, upstreams);
     for (name, help, level) in LEVELS {
@@ -151,6 +158,30 @@ pub(crate) fn render(out: &mut String, upstreams: &[Upstream]) {
             if let Some(value) = level(part) {
                 sample(out, name, &part.labels, value);
             }
+        }
+    }
+}
+
+type Hedge = (&'static str, fn(&Counters) -> &Counter);
+
+/// By what became of it: each that won was started.
+const HEDGES: [Hedge; 3] = [
+    ("started", |counters| &counters.hedges),
+    ("won", |counters| &counters.hedges_won),
+    ("over_budget", |counters| &counters.hedges_over_budget),
+];
+
+fn hedges(out: &mut String, parts: &[Part]) {
+    let name = "upstream_hedges_total";
+    let help = "Second copies of requests whose answer was late: sent, answered first, or not sent because too many were.";
+    let all = parts.iter().filter(|part| part.guard.hedges());
+    for (place, Part { labels, guard, .. }) in all.enumerate() {
+        if place == 0 {
+            metrics::header(out, (name, help, "counter"));
+        }
+        for (result, counter) in HEDGES {
+            let labels = format!("{labels},result=\"{result}\"");
+            sample(out, name, &labels, counter(&guard.service.counters).value());
         }
     }
 }

@@ -4,15 +4,16 @@
 
 pub(crate) mod counters;
 pub(crate) mod retry;
+pub(in crate::http) mod second;
 mod wait;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use pingora_proxy::Session;
-use switchback_conf::plan::{AtOncePlan, OverloadPlan};
+use switchback_conf::plan::{AtOncePlan, HedgePlan, OverloadPlan};
 use switchback_upstream::limit::{
     BreakerRules, BudgetRules, Ceiling, Class, Gate, QueueRules, RetryBudget, Sample,
 };
@@ -22,14 +23,17 @@ use tokio::sync::oneshot;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
-use super::shard;
 use super::spill::{self, Why};
+use super::{hedge, shard};
 use counters::Counters;
+use second::Hedging;
 
 /// What is known of a service as a whole. Outlives snapshots.
 pub(crate) struct Service {
     gate: Gate<oneshot::Sender<Permit>>,
     budget: RetryBudget,
+    /// Since there have been second copies.
+    hedging: OnceLock<Box<Hedging>>,
     pub(crate) counters: Counters,
     /// From where the next connection is made.
     source: AtomicUsize,
@@ -45,6 +49,7 @@ pub(crate) struct Guard {
     ceiling: Ceiling,
     queue: QueueRules,
     budget: BudgetRules,
+    hedge: Option<HedgePlan>,
     breaker: Option<BreakerRules>,
 }
 
@@ -61,6 +66,7 @@ impl Service {
         Self {
             gate: Gate::default(),
             budget: RetryBudget::new(budget(plan), Instant::now()),
+            hedging: OnceLock::new(),
             counters: Counters::default(),
             source: AtomicUsize::new(0),
             began: Instant::now(),
@@ -108,6 +114,7 @@ impl Guard {
             },
             queue: QueueRules { most: plan.queue, wait: plan.wait },
             budget: budget(plan),
+            hedge: plan.hedge,
             breaker: plan.breaker.as_ref().map(|breaker| BreakerRules {
                 percent: breaker.percent,
                 least: breaker.least,
@@ -130,6 +137,11 @@ impl Guard {
     /// How many wait.
     pub(crate) fn waiting(&self) -> u32 {
         self.service.gate.waiting()
+    }
+
+    /// Whether requests whose answer is late are sent a second time.
+    pub(crate) fn hedges(&self) -> bool {
+        self.hedge.is_some()
     }
 
     /// Whose turn it is among the addresses to connect from.
@@ -206,6 +218,9 @@ pub(super) async fn enter(session: &mut Session, context: &mut Context) -> Resul
             None if shard::is_beside(context) => {
                 return Err(wait::shed(context, "what is asked for comparison does not wait"));
             }
+            None if hedge::is_second(context) => {
+                return Err(wait::shed(context, "a second copy does not wait"));
+            }
             None if spill::over(Why::Full, context) && spill::turns(context) => continue,
             None => wait::wait(session, &guard, context).await?,
         };
@@ -262,6 +277,11 @@ fn judge(outcome: Outcome, endpoint: &InFlight, guard: &Guard, now: Instant) {
 /// Whether the answer is one that may be followed by another try.
 fn is_repeated(outcome: Outcome, context: &Context) -> bool {
     let Outcome::Answered { status, .. } = outcome else { return false };
+    is_named(status, context)
+}
+
+/// Whether an answer with this status is one that somebody else may better.
+pub(super) fn is_named(status: u16, context: &Context) -> bool {
     let upstream = context.upstream();
     upstream.is_some_and(|upstream| {
         upstream.plan.overload.retry.statuses.iter().any(|known| known.as_u16() == status)

@@ -28,7 +28,21 @@ pub fn each(map: &HeaderMap, visit: &mut dyn FnMut(&str, &[u8])) {
 /// [`Refused::Invalid`] for what HTTP does not allow, and for a name [that is the proxy's](is_kept).
 #[inline]
 pub fn set(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused> {
-    let value = checked(name, value)?;
+    put(map, name, checked(name, value)?)
+}
+
+/// The same with a value that is one already.
+///
+/// # Errors
+///
+/// As [`set`].
+#[inline]
+pub fn set_value(map: &mut HeaderMap, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+    if is_kept(name) { Err(Refused::Invalid) } else { put(map, name, value.clone()) }
+}
+
+#[inline]
+fn put(map: &mut HeaderMap, name: &str, value: HeaderValue) -> Result<(), Refused> {
     match map.try_entry(name).map_err(|_| Refused::Invalid)? {
         Entry::Occupied(mut entry) => drop(entry.insert(value)),
         Entry::Vacant(entry) => drop(entry.try_insert(value).map_err(|_| Refused::Full)?),

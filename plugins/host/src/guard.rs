@@ -34,6 +34,20 @@ pub(crate) fn call<'a>(
     }
 }
 
+/// Calls a hook where nobody can wait, or will.
+#[inline]
+pub(crate) fn call_now(
+    instance: &dyn Instance,
+    hook: Hook,
+    state: &mut State,
+    exchange: &mut dyn Exchange,
+) -> Flow {
+    match call(instance, hook, state, exchange) {
+        Began::Done(flow) => flow,
+        Began::Waits(waiting) => waiting.now(),
+    }
+}
+
 /// Drops what belongs to a plugin.
 pub(crate) fn forget<T>(remains: T) {
     if std::mem::needs_drop::<T>() {
@@ -69,6 +83,7 @@ impl Waiting<'_> {
     }
 
     /// Its end, where nobody can wait for it.
+    #[cold]
     pub(crate) fn now(mut self) -> Flow {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(flow) => flow,

@@ -26,7 +26,7 @@ mod ticker;
 pub use breaker::Breaker;
 pub use build::{Around, Build, Said};
 pub use calls::Calls;
-pub use chain::{Chain, Verdict};
+pub use chain::{Chain, Run, Verdict};
 pub use configured::{Configured, OnError, Policy};
 pub use metrics::Metrics;
 pub use native::NativeLoader;

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 use crate::fields;
@@ -63,6 +63,11 @@ impl Exchange for Stage<'_> {
     fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::set(self.scene.fields_mut(map), name, value)
+    }
+
+    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        self.allow(self.hook.may_change(map))?;
+        fields::set_value(self.scene.fields_mut(map), name, value)
     }
 
     fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {

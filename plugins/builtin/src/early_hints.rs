@@ -234,3 +234,14 @@ impl Options {
         Ok(())
     }
 }
+
+/// Links are parts of their field, in order, and no more than it has commas for.
+pub(crate) fn check_links(value: &[u8]) {
+    let commas = value.iter().filter(|byte| **byte == b',').count();
+    let links: Vec<&[u8]> = link::split(value).collect();
+    assert!(links.len() <= commas + 1, "{}", value.escape_ascii());
+    for one in links {
+        let _ = link::has_relation(one, &["preload".to_owned()]);
+        assert!(value.windows(one.len()).any(|part| part == one), "{}", value.escape_ascii());
+    }
+}

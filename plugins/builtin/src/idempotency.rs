@@ -410,3 +410,14 @@ impl Options {
         Ok(())
     }
 }
+
+/// A key has characters of ASCII, and what is read as a value of a store is what is written of that.
+pub(crate) fn check_bytes(bytes: &[u8]) {
+    if let Ok(Some(key)) = key::read(Some(bytes)) {
+        assert!(key.iter().all(|byte| (b' '..=b'~').contains(byte)), "{}", bytes.escape_ascii());
+    }
+    if let Some((fingerprint, record)) = Record::read(&Bytes::copy_from_slice(bytes)) {
+        let again = Record::read(&record.write(fingerprint));
+        assert_eq!(again, Some((fingerprint, record)), "{}", bytes.escape_ascii());
+    }
+}

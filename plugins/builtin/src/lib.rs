@@ -6,6 +6,7 @@
 mod basic_auth;
 mod body_substitution;
 mod canary;
+mod check;
 mod concurrency_limit;
 mod cors;
 mod credential;
@@ -39,6 +40,8 @@ mod turns;
 mod units;
 mod user_agent;
 mod watched;
+
+pub use check::{check_substitution, check_texts};
 
 use std::sync::Arc;
 

@@ -294,3 +294,20 @@ impl Options {
         Ok(())
     }
 }
+
+/// Of a file that is read, no path leads to another host.
+pub(crate) fn check_file(text: &str) {
+    let Ok(map) = Map::parse(text) else { return };
+    for line in text.lines() {
+        let path = line.split_whitespace().next().unwrap_or_default().replace('*', "//x");
+        let Some(goal) = map.find(&path, Some("q")) else { continue };
+        let target =
+            Address { scheme: String::new(), authority: String::new(), target: goal.target };
+        if target.target.starts_with(b"/") {
+            assert!(!target.location(false).starts_with(b"//"), "{path} of {text}");
+        } else {
+            assert!(target.target.starts_with(b"http"), "{path} of {text}");
+        }
+        assert!(target.target.iter().all(u8::is_ascii_graphic), "{path} of {text}");
+    }
+}

@@ -411,3 +411,8 @@ impl Options {
         Ok(())
     }
 }
+
+/// Whether it is a list of networks.
+pub(crate) fn is_list(text: &str) -> bool {
+    list::parse(text).is_ok()
+}

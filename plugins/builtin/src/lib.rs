@@ -17,8 +17,12 @@ mod key_auth;
 mod option;
 mod origin;
 mod rate_limit;
+#[cfg(test)]
+mod reference;
 mod request_id;
 mod template;
+#[cfg(test)]
+mod testing;
 mod units;
 mod watched;
 
@@ -44,7 +48,6 @@ pub fn modules() -> Vec<Arc<dyn Module>> {
     ]
 }
 
-/// Every plugin with options that it takes, for tests that ask the same of all.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +63,7 @@ mod tests {
         for module in modules() {
             let schema: serde_json::Value =
                 serde_json::from_str(&module.schema().expect("a schema")).expect("JSON");
+            assert!(schema.get("description").is_some(), "{} says nothing", module.name());
             assert_documented(module.name(), &schema);
         }
     }

@@ -28,7 +28,7 @@ pub(crate) struct EarlyHints {
     sent: Counter,
 }
 
-/// What an operator may say.
+/// Tells browsers what a page will need while the page is still being made (RFC 8297).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {

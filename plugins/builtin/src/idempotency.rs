@@ -48,7 +48,12 @@ pub(crate) struct Idempotency {
     refused: Counter,
 }
 
-/// What an operator may say.
+/// What a client sends twice with the same key is done once (`draft-ietf-httpapi-idempotency-key-header`).
+///
+/// The first answer is kept, and given again to whoever sends the same request with the same key, for as long as it is kept. While the first
+/// is not answered yet, others get 409; the same key with another request gets 422. Answers that say that nothing was done are not kept.
+/// Where it is known that the request was carried out, but its answer was lost on the way or is too large, others get 409 and it is not
+/// carried out again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {

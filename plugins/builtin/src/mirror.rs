@@ -24,7 +24,7 @@ pub(crate) struct Mirror {
     failed: Counter,
 }
 
-/// What an operator may say.
+/// Sends copies of requests to another upstream.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use switchback_plugin::{
     Answer, Background, BuildError, Fact, Flow, Operating, Plugin, Request, Setup, hooks,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Redirect {
     except: PathList,
 }
 
-/// What an operator may say.
+/// Sends clients to the one address that a page is to have: with one redirect, whatever is to change.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -79,7 +79,7 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Www {
     /// To the name with `www.`
@@ -88,7 +88,7 @@ enum Www {
     Remove,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum TrailingSlash {
     /// To the path with a slash at its end.

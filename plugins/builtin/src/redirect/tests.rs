@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use switchback_plugin::testing::{Harness, Scene, Surroundings};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn reply(options: &str, mut scene: Scene) -> (u16, String) {
-    let reply = plugin::<Redirect>(options).request(&mut scene);
+    let reply = made::<Redirect>(options).request(&mut scene);
     (reply.status, reply.header("location").unwrap_or_default().to_owned())
 }
 

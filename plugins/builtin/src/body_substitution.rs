@@ -8,7 +8,7 @@ mod tests;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use switchback_plugin::{
     Body, BuildError, Counter, Flow, Level, Operating, Plugin, Refused, Request, Response, Setup,
     hooks,
@@ -29,7 +29,7 @@ pub(crate) struct BodySubstitution {
     skipped: Counter,
 }
 
-/// What an operator may say.
+/// Replaces text in the bodies of responses as they pass.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
@@ -70,7 +70,7 @@ struct RuleOptions {
     once: bool,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Encoded {
     /// Passed on as it is.

@@ -25,7 +25,7 @@ pub(crate) struct Canary {
     places: Places,
 }
 
-/// What an operator may say.
+/// Gives shares of the requests to different upstreams.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {

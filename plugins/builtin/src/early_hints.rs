@@ -28,7 +28,7 @@ pub(crate) struct EarlyHints {
     sent: Counter,
 }
 
-/// What an operator may say.
+/// Tells browsers what a page will need while the page is still being made (RFC 8297).
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -232,5 +232,16 @@ impl Options {
             return Err(BuildError::new("store", "a store has a name"));
         }
         Ok(())
+    }
+}
+
+/// Links are parts of their field, in order, and no more than it has commas for.
+pub(crate) fn check_links(value: &[u8]) {
+    let commas = value.iter().filter(|byte| **byte == b',').count();
+    let links: Vec<&[u8]> = link::split(value).collect();
+    assert!(links.len() <= commas + 1, "{}", value.escape_ascii());
+    for one in links {
+        let _ = link::has_relation(one, &["preload".to_owned()]);
+        assert!(value.windows(one.len()).any(|part| part == one), "{}", value.escape_ascii());
     }
 }

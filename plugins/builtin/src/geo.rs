@@ -27,7 +27,7 @@ pub(crate) struct Geo {
     status: u16,
 }
 
-/// What an operator may say.
+/// Says where clients are.
 ///
 /// What is found goes into the variables `plugin_geo_country` (`DE`), `plugin_geo_continent` (`EU`), `plugin_geo_region` (`BE`), `plugin_geo_city`, `plugin_geo_postal_code`,
 /// `plugin_geo_latitude`, `plugin_geo_longitude`, `plugin_geo_time_zone`, `plugin_geo_asn` (`64496`) and `plugin_geo_organization`.

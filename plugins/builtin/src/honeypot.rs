@@ -30,7 +30,7 @@ pub(crate) struct Honeypot {
     refused: Counter,
 }
 
-/// What an operator may say.
+/// Paths that nobody asks for who means well.
 ///
 /// Where the traps are on a path that is linked to, forbid it in `robots.txt`: crawlers that mean well stay away then.
 #[derive(Debug, Deserialize, JsonSchema)]

@@ -13,8 +13,9 @@ use parking_lot::Mutex;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{
-    Background, Body, BuildError, Counter, Done, Fact, Flow, Operating, Operation, OperationError,
-    Outcome, Plugin, Request, Response, Route, Setup, StoreAction, StoreOperation, hooks,
+    Background, Body, BuildError, Counter, Done, Fact, Flow, Level, Operating, Operation,
+    OperationError, Outcome, Plugin, Request, Response, Route, Setup, StoreAction, StoreOperation,
+    hooks,
 };
 
 use crate::share::Places;
@@ -47,7 +48,12 @@ pub(crate) struct Idempotency {
     refused: Counter,
 }
 
-/// What an operator may say.
+/// What a client sends twice with the same key is done once (`draft-ietf-httpapi-idempotency-key-header`).
+///
+/// The first answer is kept, and given again to whoever sends the same request with the same key, for as long as it is kept. While the first
+/// is not answered yet, others get 409; the same key with another request gets 422. Answers that say that nothing was done are not kept.
+/// Where it is known that the request was carried out, but its answer was lost on the way or is too large, others get 409 and it is not
+/// carried out again.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -68,7 +74,7 @@ pub(crate) struct Options {
     lock: Time,
     /// How large the body of a request may be; one that is larger is refused with 413.
     request_limit: Size,
-    /// How large the body of an answer may be that is kept.
+    /// How large the body of an answer may be that is kept. A store has room for 16 MiB, and what was not asked for longest goes first.
     answer_limit: Size,
     /// Whether answers from 400 to 499 are kept, too; never 401, 403, 408, 409, 421, 425 and 429.
     keep_client_errors: bool,
@@ -85,7 +91,7 @@ impl Default for Options {
             ttl: Time::seconds(86_400),
             lock: Time::seconds(60),
             request_limit: Size(1 << 20),
-            answer_limit: Size(1 << 20),
+            answer_limit: Size(64 << 10),
             keep_client_errors: false,
         }
     }
@@ -111,12 +117,16 @@ struct Own {
 struct Change {
     key: Bytes,
     mark: Bytes,
+    fingerprint: [u8; 32],
     value: Bytes,
     ttl: Duration,
 }
 
 /// Changes that wait for the next tick; beyond that, what is under way is forgotten when its time is up.
 const MOST_LATE: usize = 10_000;
+
+/// How often they are made.
+const LATE: Duration = Duration::from_millis(100);
 
 /// Clients send bodies as fast as they can; the proxy has its own limits for how slowly.
 const LONGEST_BODY: Duration = Duration::from_secs(60);
@@ -134,7 +144,7 @@ impl Plugin for Idempotency {
     fn build(options: Options, setup: &mut Setup<'_>) -> Result<Self, BuildError> {
         options.check()?;
         setup.timeout(LONGEST_BODY);
-        setup.every(Duration::from_millis(500));
+        setup.every(LATE);
         let size = |size: Size| usize::try_from(size.0).unwrap_or(usize::MAX);
         Ok(Self {
             scope: Template::new("scope", &options.scope, setup)?,
@@ -180,7 +190,8 @@ impl Plugin for Idempotency {
         };
         let mut scope = Vec::with_capacity(64);
         self.scope.render(request, &mut scope);
-        let fingerprint = fingerprint(&method, &request.fact(Fact::Target), &body);
+        let target = request.view().fact(Fact::Target).unwrap_or_default();
+        let fingerprint = fingerprint(&method, &target, &body);
         self.take(store_key(&scope, &key), fingerprint, state, request).await
     }
 
@@ -209,7 +220,7 @@ impl Plugin for Idempotency {
         if body.is_last()
             && let Some(own) = state.own.take()
         {
-            let change = self.answered(own);
+            let change = self.answered(&own);
             self.make(change, body);
         }
         Flow::Continue
@@ -223,15 +234,23 @@ impl Plugin for Idempotency {
         if !is_whole {
             own.body = None;
         }
-        self.make_later(self.answered(own));
+        self.make_later(self.answered(&own));
     }
 
     async fn on_tick(&self, background: &mut Background<'_>) {
         let late = std::mem::take(&mut *self.late.lock());
-        for change in late {
+        for mut change in late {
             let (key, action) = change.swap();
-            // What cannot be put there is forgotten with the mark.
-            let _ = background.store(&self.store, key, action).await;
+            if background.store(&self.store, key, action).await.is_ok() {
+                continue;
+            }
+            // There is no room for the answer: that there was one is what must not be forgotten.
+            change.value = Record::Lost.write(change.fingerprint);
+            let (key, action) = change.swap();
+            if let Err(error) = background.store(&self.store, key, action).await {
+                let message = format!("store `{}`: an answer is not kept: {error}", self.store);
+                background.log(Level::Warn, &message);
+            }
         }
     }
 }
@@ -315,7 +334,7 @@ impl Idempotency {
     }
 
     /// What is known of a request from now on.
-    fn answered(&self, own: Own) -> Change {
+    fn answered(&self, own: &Own) -> Change {
         let (record, ttl) = match (&own.head, &own.body) {
             (Some(head), Some(body)) => {
                 self.kept.add(1);
@@ -349,7 +368,13 @@ impl Idempotency {
 
 impl Own {
     fn change(&self, value: Bytes, ttl: Duration) -> Change {
-        Change { key: self.key.clone(), mark: self.mark.clone(), value, ttl }
+        Change {
+            key: self.key.clone(),
+            mark: self.mark.clone(),
+            fingerprint: self.fingerprint,
+            value,
+            ttl,
+        }
     }
 }
 
@@ -388,5 +413,16 @@ impl Options {
             }
         }
         Ok(())
+    }
+}
+
+/// A key has characters of ASCII, and what is read as a value of a store is what is written of that.
+pub(crate) fn check_bytes(bytes: &[u8]) {
+    if let Ok(Some(key)) = key::read(Some(bytes)) {
+        assert!(key.iter().all(|byte| (b' '..=b'~').contains(byte)), "{}", bytes.escape_ascii());
+    }
+    if let Some((fingerprint, record)) = Record::read(&Bytes::copy_from_slice(bytes)) {
+        let again = Record::read(&record.write(fingerprint));
+        assert_eq!(again, Some((fingerprint, record)), "{}", bytes.escape_ascii());
     }
 }

@@ -6,6 +6,7 @@
 mod basic_auth;
 mod body_substitution;
 mod canary;
+mod check;
 mod concurrency_limit;
 mod cors;
 mod credential;
@@ -28,17 +29,21 @@ mod path_encoding;
 mod path_list;
 mod rate_limit;
 mod redirect;
+#[cfg(test)]
+mod reference;
 mod replacement;
 mod request_id;
 mod rewrite;
 mod share;
 mod template;
 #[cfg(test)]
-mod trial;
+mod testing;
 mod turns;
 mod units;
 mod user_agent;
 mod watched;
+
+pub use check::{check_substitution, check_texts};
 
 use std::sync::Arc;
 
@@ -72,7 +77,6 @@ pub fn modules() -> Vec<Arc<dyn Module>> {
     ]
 }
 
-/// Every plugin with options that it takes, for tests that ask the same of all.
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +92,7 @@ mod tests {
         for module in modules() {
             let schema: serde_json::Value =
                 serde_json::from_str(&module.schema().expect("a schema")).expect("JSON");
+            assert!(schema.get("description").is_some(), "{} says nothing", module.name());
             assert_documented(module.name(), &schema);
         }
     }

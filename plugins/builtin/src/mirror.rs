@@ -5,7 +5,9 @@ mod tests;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use switchback_plugin::{BuildError, Counter, Flow, Plugin, Route, Setup, Steer, hooks};
+use switchback_plugin::{
+    BuildError, Counter, Flow, Level, Operating, Plugin, Route, Setup, Steer, hooks,
+};
 
 use crate::share::{Places, Share};
 use crate::template::Template;
@@ -19,9 +21,10 @@ pub(crate) struct Mirror {
     methods: Vec<String>,
     places: Places,
     mirrored: Counter,
+    failed: Counter,
 }
 
-/// What an operator may say.
+/// Sends copies of requests to another upstream.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
@@ -70,6 +73,11 @@ impl Plugin for Mirror {
         }
         let labels = [("upstream", options.upstream.as_str())];
         let mirrored = setup.counter("mirrored_total", "Requests that were copied.", &labels)?;
+        let failed = setup.counter(
+            "mirror_failures_total",
+            "Requests of which no copy could be made: on routes that do not proxy.",
+            &labels,
+        )?;
         Ok(Self {
             key: key.transpose()?,
             header: header.transpose()?,
@@ -78,6 +86,7 @@ impl Plugin for Mirror {
             share: options.share,
             methods: options.methods,
             mirrored,
+            failed,
         })
     }
 
@@ -90,7 +99,13 @@ impl Plugin for Mirror {
                 self.mirrored.add(1);
                 Flow::Continue
             }
-            Err(refused) => Flow::fail(format!("no copy to `{}`: {refused}", self.upstream)),
+            // A request is no worse for a copy that is not made.
+            Err(refused) => {
+                self.failed.add(1);
+                let message = format!("no copy to `{}`: {refused}", self.upstream);
+                route.request().log(Level::Debug, &message);
+                Flow::Continue
+            }
         }
     }
 }

@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use switchback_plugin::{
     Answer, Background, BuildError, Fact, Flow, Operating, Plugin, Request, Setup, hooks,
 };
@@ -33,7 +33,7 @@ pub(crate) struct Redirect {
     except: PathList,
 }
 
-/// What an operator may say.
+/// Sends clients to the one address that a page is to have: with one redirect, whatever is to change.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -79,7 +79,7 @@ impl Default for Options {
     }
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Www {
     /// To the name with `www.`
@@ -88,7 +88,7 @@ enum Www {
     Remove,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum TrailingSlash {
     /// To the path with a slash at its end.
@@ -292,5 +292,22 @@ impl Options {
             return Err(BuildError::new("https_port", "0 is no port"));
         }
         Ok(())
+    }
+}
+
+/// Of a file that is read, no path leads to another host.
+pub(crate) fn check_file(text: &str) {
+    let Ok(map) = Map::parse(text) else { return };
+    for line in text.lines() {
+        let path = line.split_whitespace().next().unwrap_or_default().replace('*', "//x");
+        let Some(goal) = map.find(&path, Some("q")) else { continue };
+        let target =
+            Address { scheme: String::new(), authority: String::new(), target: goal.target };
+        if target.target.starts_with(b"/") {
+            assert!(!target.location(false).starts_with(b"//"), "{path} of {text}");
+        } else {
+            assert!(target.target.starts_with(b"http"), "{path} of {text}");
+        }
+        assert!(target.target.iter().all(u8::is_ascii_graphic), "{path} of {text}");
     }
 }

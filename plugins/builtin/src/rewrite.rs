@@ -7,7 +7,7 @@ mod tests;
 use std::borrow::Cow;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use switchback_plugin::{
     Answer, BuildError, Fact, Flow, Operating, Part, Plugin, Refused, Request, Setup, hooks,
 };
@@ -20,7 +20,7 @@ pub(crate) struct Rewrite {
     rules: Vec<Rule>,
 }
 
-/// What an operator may say.
+/// Changes path, query or host by rules.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
@@ -51,7 +51,7 @@ struct RuleOptions {
     then: Then,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Of {
     /// The normalised path.
@@ -63,7 +63,7 @@ enum Of {
     Host,
 }
 
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Then {
     /// The next rule is asked.

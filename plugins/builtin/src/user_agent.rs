@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use regex::bytes::{RegexSet, RegexSetBuilder};
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use switchback_plugin::{
     Answer, Background, BuildError, Counter, Flow, Plugin, Request, Setup, hooks,
 };
@@ -30,7 +30,7 @@ pub(crate) struct UserAgent {
     metrics: Metrics,
 }
 
-/// What an operator may say.
+/// Rules about who asks, by what they call themselves, and proof of it for crawlers.
 ///
 /// The variable `plugin_crawler` becomes the name of the crawler that a client says it is, `plugin_crawler_verdict` one of `verified`,
 /// `false` and `unknown`; `plugin_user_agent_tag` becomes the tag of the rule that matched.
@@ -100,7 +100,7 @@ struct RuleOptions {
     tag: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Action {
     /// Lets it through.
@@ -131,7 +131,7 @@ struct CrawlerOptions {
 }
 
 /// What becomes of a client that could not prove what it says.
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(untagged)]
 enum Outcome {
     /// Refused with that status.
@@ -140,7 +140,7 @@ enum Outcome {
     Other(Other),
 }
 
-#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 enum Other {
     /// Treated like anybody else.
@@ -410,4 +410,9 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Whether it is a list of networks.
+pub(crate) fn is_list(text: &str) -> bool {
+    list::parse(text).is_ok()
 }

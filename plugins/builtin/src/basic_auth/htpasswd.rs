@@ -253,14 +253,25 @@ mod tests {
             ("$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/", "myPassword"),
             ("{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE=", "myPassword"),
             ("$2y$05$c4WoMPo3SXsafkva.HHa6uXQZWr7oboPiC2bT/r7q1BB8I2s0BRqC", "myPassword"),
-            // From the specification of SHA-crypt.
+            // Made by OpenSSL: a blank, nothing at all, and more than MD5's sixteen bytes.
+            ("$apr1$Abcd1234$ki2fp5Ymdhuw8pEsa/4rK0", "correct horse"),
             (
-                "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1",
+                "$apr1$Abcd1234$gcoqDxCpW3wbW.TPQJVjH.",
+                "a password of more than sixteen bytes, and then some",
+            ),
+            // From the tests of Argon2's authors.
+            (
+                "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4",
+                "password",
+            ),
+            // The examples of SHA-crypt's specification; made by OpenSSL.
+            (
+                "$6$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
                 "Hello world!",
             ),
-            ("$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8", "Hello world!"),
+            ("$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5", "Hello world!"),
             (
-                "$5$rounds=10000$saltstringsaltst$3xv.VbSCBX41eDL9L3voZredn.PBDmUOpEn/bN/lRI2",
+                "$5$rounds=10000$saltstringsaltst$3xv.VbSHBb41AL9AvLeujZkZRBAwqFMz2.opqey6IcA",
                 "Hello world!",
             ),
         ] {
@@ -268,6 +279,7 @@ mod tests {
             assert!(!verifies(hash, &format!("{password}x")), "{hash}");
             assert!(!verifies(hash, ""), "{hash}");
         }
+        assert!(verifies("$1$ab$rn6aQS/o7141mj179E/zA.", ""), "made by OpenSSL, of nothing");
     }
 
     #[test]
@@ -284,7 +296,7 @@ mod tests {
             "{SHA}!!",
             "{SHA}c2hvcnQ=",
             "$6$salt$short",
-            "$6$rounds=1$saltstring$svn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjlO/O817G3uBnIFNjnQJuesI68OTLiBFdcbYEdFCoEOfaS35inz1",
+            "$6$rounds=1$saltstringsvn8UoSVapNtMuq1ukKS4tPQd8iKwSMHWjl/O817G3uBnIFNjnQJuesI68u4OTLiBFdcbYEdFCoEOfaS35inz1",
             "$6$rounds=x$salt$hash",
             "$argon2id$v=19$m=9999999,t=9,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
             "$argon2id$nonsense",

@@ -16,7 +16,8 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{
-    Answer, Background, BuildError, Flow, Operating, Plugin, Refused, Request, Setup, hooks,
+    Answer, Background, BuildError, Counter, Flow, Operating, Plugin, Refused, Request, Setup,
+    hooks,
 };
 
 use crate::option::{changeable_header, positive, quotable, read};
@@ -35,6 +36,7 @@ pub(crate) struct BasicAuth {
     verified: Verified,
     hashing: AtomicUsize,
     most_hashing: usize,
+    hashed: Counter,
 }
 
 /// Lets users through whose name and password are known, and asks others for them with 401. The name is `$plugin_user` then. Hashes may be
@@ -133,6 +135,7 @@ impl Plugin for BasicAuth {
             verified,
             hashing: AtomicUsize::new(0),
             most_hashing: usize::try_from(hashing).unwrap_or(usize::MAX),
+            hashed: setup.counter("basic_auth_hashes_total", "Passwords hashed.", &[])?,
         })
     }
 
@@ -176,6 +179,7 @@ impl BasicAuth {
         if is_known && self.verified.contains(&name, now) {
             return Checked::Right;
         }
+        self.hashed.add(1);
         let right = if stored.is_slow() {
             let Some(_place) = Hashing::begin(&self.hashing, self.most_hashing) else {
                 return Checked::Busy;

@@ -2,10 +2,10 @@ use proptest::prelude::*;
 use switchback_plugin::testing::{Harness, Reply, Scene};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn substitution(rules: &str, more: &str) -> Harness<BodySubstitution> {
-    plugin(&format!(r#"{{"rules": [{rules}]{more}}}"#))
+    made(&format!(r#"{{"rules": [{rules}]{more}}}"#))
 }
 
 fn page(pieces: &[&str]) -> Scene {
@@ -277,7 +277,7 @@ proptest! {
             })
             .collect();
         let options = serde_json::json!({ "rules": rules }).to_string();
-        let mut harness = plugin::<BodySubstitution>(&options);
+        let mut harness = made::<BodySubstitution>(&options);
         // Cut anywhere, also within a character.
         let whole = pieces.concat().into_bytes();
         let mut cut = Vec::new();

@@ -4,7 +4,7 @@ use switchback_plugin::testing::{Harness, Scene};
 use switchback_plugin::{Fact, Hook};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 const ARMS: &str = r#""arms": [
     {"name": "stable", "weight": 90},
@@ -13,7 +13,7 @@ const ARMS: &str = r#""arms": [
 ]"#;
 
 fn canary(more: &str) -> Harness<Canary> {
-    plugin(&format!("{{{ARMS}{more}}}"))
+    made(&format!("{{{ARMS}{more}}}"))
 }
 
 fn arm(scene: &Scene) -> String {

@@ -26,7 +26,7 @@ pub(crate) struct ConcurrencyLimit {
     refused: Counter,
 }
 
-/// What an operator may say.
+/// Lets so many requests of one key through at once, and refuses more. A request counts until it has ended, whichever way.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
@@ -149,7 +149,12 @@ impl Drop for Permit {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use switchback_plugin::Hook;
+    use switchback_plugin::testing::Scene;
+
     use super::*;
+    use crate::testing::{plugin, refused};
 
     #[test]
     fn places_are_given_back_and_nothing_is_left() {
@@ -163,5 +168,63 @@ mod tests {
         assert!(in_flight.take(7, 2).is_some());
         drop(second);
         assert!(in_flight.shards.iter().all(|shard| shard.lock().is_empty()));
+    }
+
+    fn scene(address: &str) -> Scene {
+        Scene::get("/").with_variable("remote_addr", address)
+    }
+
+    #[test]
+    fn one_more_than_the_limit_is_refused_until_one_has_ended() {
+        let mut limit = plugin::<ConcurrencyLimit>(json!({ "limit": 2, "retry_after": "1500ms" }));
+        let (mut first, mut second) = (scene("a"), scene("a"));
+        assert_eq!(limit.request(&mut first).status, 200);
+        assert_eq!(limit.request(&mut second).status, 200);
+        let refused = limit.request(&mut scene("a"));
+        assert_eq!((refused.status, refused.header("retry-after")), (503, Some("2")));
+        assert_eq!(limit.metric("concurrency_refused_total", &[]), Some(1.0));
+        assert_eq!(limit.request(&mut scene("b")).status, 200, "another key");
+        // Its route is looked for anew: it counts once.
+        assert!(matches!(limit.call(Hook::Request, &mut second), Flow::Continue));
+        drop(first);
+        assert_eq!(limit.request(&mut scene("a")).status, 200);
+    }
+
+    #[test]
+    fn who_has_no_key_is_not_counted_and_a_word_counts_all() {
+        let mut limit = plugin::<ConcurrencyLimit>(json!({ "limit": 1 }));
+        let scenes = [(); 3].map(|()| scene(""));
+        for mut scene in scenes {
+            assert_eq!(limit.request(&mut scene).status, 200);
+        }
+        let mut limit =
+            plugin::<ConcurrencyLimit>(json!({ "limit": 1, "key": "all", "status": 429 }));
+        let mut held = scene("a");
+        assert_eq!(limit.request(&mut held).status, 200);
+        assert_eq!(limit.request(&mut scene("b")).status, 429);
+    }
+
+    #[test]
+    fn a_dry_run_refuses_nobody_and_counts() {
+        let mut limit = plugin::<ConcurrencyLimit>(json!({ "limit": 1, "dry_run": true }));
+        let (mut held, mut over) = (scene("a"), scene("a"));
+        assert_eq!(limit.request(&mut held).status, 200);
+        assert_eq!(limit.request(&mut over).status, 200);
+        assert_eq!(limit.metric("concurrency_refused_total", &[]), Some(1.0));
+        assert_eq!(over.lines().len(), 1);
+    }
+
+    #[test]
+    fn bad_options_are_refused_where_they_are() {
+        refused::<ConcurrencyLimit>([
+            (json!({}), ""),
+            (json!({ "limit": 0 }), "limit"),
+            (json!({ "limit": -1 }), "limit"),
+            (json!({ "limit": 1, "key": "" }), "key"),
+            (json!({ "limit": 1, "key": "$nobody" }), "key"),
+            (json!({ "limit": 1, "status": 200 }), "status"),
+            (json!({ "limit": 1, "retry_after": "1" }), "retry_after"),
+            (json!({ "limit": 1, "burst": 1 }), "burst"),
+        ]);
     }
 }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use switchback_plugin::testing::{Harness, Scene};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn navigation(target: &str) -> Scene {
     Scene::get(target)
@@ -27,7 +27,7 @@ const GIVEN: &str = r#""hints": [
 ]"#;
 
 fn given(more: &str) -> Harness<EarlyHints> {
-    plugin(&format!("{{{GIVEN}{more}}}"))
+    made(&format!("{{{GIVEN}{more}}}"))
 }
 
 #[test]
@@ -64,7 +64,7 @@ fn answered(target: &str, link: &str) -> Scene {
 
 #[test]
 fn links_are_learnt_from_the_last_response() {
-    let mut harness = plugin::<EarlyHints>(r#"{"learn": true, "remember": "1h"}"#);
+    let mut harness = made::<EarlyHints>(r#"{"learn": true, "remember": "1h"}"#);
     let link = "</a.css>; rel=preload; as=style, </next>; rel=next, <https://c.example>; rel=\"x preconnect\"";
     assert!(hints(&mut harness, answered("/a", link)).is_empty());
     let learnt = ["</a.css>; rel=preload; as=style", "<https://c.example>; rel=\"x preconnect\""];
@@ -88,7 +88,7 @@ fn nothing_is_learnt_of_what_is_for_one_client_alone() {
         answered("/a", link).with_response(404),
     ];
     for scene in alone {
-        let mut harness = plugin::<EarlyHints>(r#"{"learn": true}"#);
+        let mut harness = made::<EarlyHints>(r#"{"learn": true}"#);
         hints(&mut harness, scene);
         assert!(hints(&mut harness, navigation("/a")).is_empty());
     }
@@ -96,7 +96,7 @@ fn nothing_is_learnt_of_what_is_for_one_client_alone() {
 
 #[test]
 fn no_more_is_learnt_than_is_kept() {
-    let mut harness = plugin::<EarlyHints>(r#"{"learn": true}"#);
+    let mut harness = made::<EarlyHints>(r#"{"learn": true}"#);
     let long = format!("</{}>; rel=preload, </b>; rel=preload", "x".repeat(MOST_LEARNT));
     hints(&mut harness, answered("/a", &long));
     assert_eq!(hints(&mut harness, navigation("/a")), ["</b>; rel=preload"]);

@@ -7,7 +7,7 @@ use switchback_plugin::testing::{Harness, Scene, Surroundings};
 
 use super::writer::database;
 use super::*;
-use crate::trial::assert_refused;
+use crate::testing::assert_refused;
 
 fn cities() -> Vec<u8> {
     database(&[

@@ -15,7 +15,7 @@ pub(crate) struct Headers {
     response: Vec<Change>,
 }
 
-/// What an operator may say.
+/// Sets, adds and removes headers of requests and responses.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -254,3 +254,6 @@ fn pattern(text: &str) -> Result<Pattern, String> {
         None => changeable_header(text).map(Pattern::Name),
     }
 }
+
+#[cfg(test)]
+mod tests;

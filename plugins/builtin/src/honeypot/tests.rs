@@ -3,10 +3,10 @@ use std::time::Duration;
 use switchback_plugin::testing::{Harness, Scene};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn honeypot(more: &str) -> Harness<Honeypot> {
-    plugin(&format!(r#"{{"traps": ["/wp-login.php", "/.git/*"]{more}}}"#))
+    made(&format!(r#"{{"traps": ["/wp-login.php", "/.git/*"]{more}}}"#))
 }
 
 fn ask(harness: &mut Harness<Honeypot>, path: &str, client: &str) -> u16 {

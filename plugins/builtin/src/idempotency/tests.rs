@@ -4,7 +4,7 @@ use switchback_plugin::Hook;
 use switchback_plugin::testing::{Reply, Scene};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn order(key: &str, body: &str) -> Scene {
     Scene::post("/orders?x=1", body.to_owned())
@@ -34,7 +34,7 @@ fn replayed(reply: &Reply) -> bool {
 
 #[test]
 fn the_first_answer_is_given_again() {
-    let mut harness = plugin::<Idempotency>("{}");
+    let mut harness = made::<Idempotency>("{}");
     let first = harness.request(&mut answered(order("\"k\"", "one")));
     assert_eq!((first.status, replayed(&first)), (201, false));
     let again = harness.request(&mut once_more(order("k", "one")));
@@ -53,7 +53,7 @@ fn the_first_answer_is_given_again() {
 
 #[test]
 fn the_same_key_in_another_scope_is_another_key() {
-    let mut harness = plugin::<Idempotency>(r#"{"scope": "$tenant"}"#);
+    let mut harness = made::<Idempotency>(r#"{"scope": "$tenant"}"#);
     harness.request(&mut answered(order("k", "one").with_variable("tenant", "a")));
     let other = once_more(order("k", "one").with_variable("tenant", "b"));
     assert!(!replayed(&harness.request(&mut { other })));
@@ -63,7 +63,7 @@ fn the_same_key_in_another_scope_is_another_key() {
 
 #[test]
 fn another_request_with_the_key_is_refused() {
-    let mut harness = plugin::<Idempotency>("{}");
+    let mut harness = made::<Idempotency>("{}");
     harness.request(&mut answered(order("k", "one")));
     let others = [
         order("k", "two"),
@@ -86,7 +86,7 @@ fn another_request_with_the_key_is_refused() {
 
 #[test]
 fn a_second_request_waits_for_its_turn_until_the_first_is_answered() {
-    let mut harness = plugin::<Idempotency>(r#"{"lock": "1m"}"#);
+    let mut harness = made::<Idempotency>(r#"{"lock": "1m"}"#);
     let mut first = answered(order("k", "one"));
     assert!(matches!(harness.call(Hook::Route, &mut first), Flow::Continue));
     let second = harness.request(&mut once_more(order("k", "one")));
@@ -106,7 +106,7 @@ fn a_second_request_waits_for_its_turn_until_the_first_is_answered() {
 
 #[test]
 fn what_nobody_has_heard_of_for_long_may_be_sent_again_and_does_not_come_back() {
-    let mut harness = plugin::<Idempotency>(r#"{"lock": "1m"}"#);
+    let mut harness = made::<Idempotency>(r#"{"lock": "1m"}"#);
     let mut lost = answered(order("k", "one"));
     assert!(matches!(harness.call(Hook::Route, &mut lost), Flow::Continue));
     harness.advance(Duration::from_secs(61));
@@ -125,13 +125,13 @@ fn what_nobody_has_heard_of_for_long_may_be_sent_again_and_does_not_come_back() 
 #[test]
 fn failures_are_not_kept() {
     for status in [400, 401, 404, 408, 409, 429, 500, 502, 503, 504] {
-        let mut harness = plugin::<Idempotency>("{}");
+        let mut harness = made::<Idempotency>("{}");
         assert_eq!(harness.request(&mut order("k", "one").with_response(status)).status, status);
         let reply = harness.request(&mut answered(order("k", "one")));
         assert_eq!((reply.status, replayed(&reply)), (201, false), "{status}");
         assert!(replayed(&harness.request(&mut order("k", "one"))), "{status}");
     }
-    let mut harness = plugin::<Idempotency>(r#"{"keep_client_errors": true}"#);
+    let mut harness = made::<Idempotency>(r#"{"keep_client_errors": true}"#);
     harness.request(&mut order("k", "one").with_response(422).with_response_body(["no"]));
     assert!(replayed(&harness.request(&mut order("k", "one"))));
     harness.request(&mut order("l", "one").with_response(429).with_response_body(["no"]));
@@ -140,7 +140,7 @@ fn failures_are_not_kept() {
 
 #[test]
 fn an_answer_without_a_body_is_kept_when_the_request_has_ended() {
-    let mut harness = plugin::<Idempotency>("{}");
+    let mut harness = made::<Idempotency>("{}");
     harness.request(&mut order("k", "one").with_response(204));
     harness.advance(Duration::from_secs(1));
     let reply = harness.request(&mut once_more(order("k", "one")));
@@ -149,7 +149,7 @@ fn an_answer_without_a_body_is_kept_when_the_request_has_ended() {
 
 #[test]
 fn what_was_carried_out_is_not_carried_out_again_when_its_answer_is_lost() {
-    let mut harness = plugin::<Idempotency>("{}");
+    let mut harness = made::<Idempotency>("{}");
     let mut cut = answered(order("k", "one").with_fact(Fact::Aborted, "1"));
     for hook in [Hook::Route, Hook::Response] {
         assert!(matches!(harness.call(hook, &mut cut), Flow::Continue));
@@ -164,7 +164,7 @@ fn what_was_carried_out_is_not_carried_out_again_when_its_answer_is_lost() {
 
 #[test]
 fn an_answer_that_is_too_large_is_not_kept_and_not_asked_for_again() {
-    let mut harness = plugin::<Idempotency>(r#"{"answer_limit": "12"}"#);
+    let mut harness = made::<Idempotency>(r#"{"answer_limit": "12"}"#);
     harness.request(&mut answered(order("k", "one")));
     assert!(replayed(&harness.request(&mut order("k", "one"))));
     harness.request(&mut answered(order("l", "one")).with_response_body(["first ", "answer!"]));
@@ -174,8 +174,8 @@ fn an_answer_that_is_too_large_is_not_kept_and_not_asked_for_again() {
 #[test]
 fn requests_without_a_key_pass_unless_one_is_required() {
     let scene = || once_more(Scene::post("/orders", "one"));
-    assert_eq!(plugin::<Idempotency>("{}").request(&mut scene()).status, 200);
-    let mut harness = plugin::<Idempotency>(r#"{"required": true}"#);
+    assert_eq!(made::<Idempotency>("{}").request(&mut scene()).status, 200);
+    let mut harness = made::<Idempotency>(r#"{"required": true}"#);
     assert_eq!(harness.request(&mut scene()).status, 400);
     assert_eq!(harness.request(&mut Scene::get("/orders").with_response(200)).status, 200);
     assert_eq!(harness.request(&mut once_more(order("\"k", "one"))).status, 400);
@@ -185,14 +185,14 @@ fn requests_without_a_key_pass_unless_one_is_required() {
 
 #[test]
 fn a_request_that_is_too_large_to_be_told_apart_is_refused() {
-    let mut harness = plugin::<Idempotency>(r#"{"request_limit": "3"}"#);
+    let mut harness = made::<Idempotency>(r#"{"request_limit": "3"}"#);
     assert_eq!(harness.request(&mut answered(order("k", "one"))).status, 201);
     assert_eq!(harness.request(&mut answered(order("l", "four"))).status, 413);
 }
 
 #[test]
 fn a_value_of_somebody_else_fails_and_lets_nothing_through() {
-    let mut harness = plugin::<Idempotency>("{}");
+    let mut harness = made::<Idempotency>("{}");
     let key = store_key(b"example.com ", b"k");
     harness.store("idempotency", key, "not ours");
     let reply = harness.request(&mut order("k", "one"));

@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(verdict("10.2.0.0"), Some(Allow));
         assert_eq!(verdict("11.0.0.0"), None);
         assert_eq!(verdict("::ffff:10.0.0.1"), Some(Allow), "as IPv4");
-        assert_eq!(verdict("192.168.1.1"), None);
+        assert_eq!(verdict("192.169.0.1"), None);
         assert_eq!(verdict("192.168.0.1"), Some(Allow));
         assert_eq!(verdict("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"), Some(Deny));
         assert_eq!(verdict("255.255.255.255"), Some(Deny));

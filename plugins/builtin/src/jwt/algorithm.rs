@@ -137,7 +137,7 @@ pub(super) enum Material {
 /// A key for one algorithm.
 pub(super) enum Verifier {
     Public(ParsedPublicKey),
-    Secret(hmac::Key),
+    Secret(Box<hmac::Key>),
 }
 
 impl Material {
@@ -166,7 +166,7 @@ impl Material {
                 let hmac = algorithm.hmac()?;
                 // RFC 7518, section 3.2: a secret is as long as the digest, or longer.
                 let long_enough = secret.len() >= hmac.digest_algorithm().output_len();
-                long_enough.then(|| Verifier::Secret(hmac::Key::new(hmac, secret)))
+                long_enough.then(|| Verifier::Secret(Box::new(hmac::Key::new(hmac, secret))))
             }
         }
     }

@@ -170,6 +170,3 @@ fn scalar(value: &Value) -> Option<String> {
         _ => None,
     }
 }
-
-#[cfg(test)]
-mod tests;

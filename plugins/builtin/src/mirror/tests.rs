@@ -1,10 +1,10 @@
 use switchback_plugin::testing::Scene;
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn mirrored(options: &str, scenes: impl IntoIterator<Item = Scene>) -> usize {
-    let mut harness = plugin::<Mirror>(options);
+    let mut harness = made::<Mirror>(options);
     let copied = |mut scene: Scene| {
         assert_eq!(harness.request(&mut scene).status, 200);
         scene.steering().mirror.as_deref() == Some("shadow")

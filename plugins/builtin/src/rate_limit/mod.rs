@@ -30,7 +30,8 @@ pub(crate) struct RateLimit {
     evicted: Counter,
 }
 
-/// What an operator may say.
+/// Lets so many requests of one key through in a time, and refuses more: evenly refilled, exact, with one number per key (GCRA). What is
+/// counted is counted by this instance: every proxy for itself.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {

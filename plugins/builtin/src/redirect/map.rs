@@ -117,10 +117,9 @@ impl Map {
         if let Some(entry) = self.exact.get(path) {
             return Some(entry.goal("", query));
         }
-        let found = self.prefixes.iter().find_map(|(prefix, entry)| {
+        self.prefixes.iter().find_map(|(prefix, entry)| {
             path.strip_prefix(prefix.as_str()).map(|rest| entry.goal(rest, query))
-        });
-        found
+        })
     }
 }
 
@@ -141,7 +140,7 @@ impl Entry {
                 return Err(format!("`*` in `{to}` stands for nothing: the old path has none"));
             }
             // What a client has written must not become part of a host's name.
-            Some(_) if site.is_some_and(|site| starts_in_host(site)) => {
+            Some(_) if site.is_some_and(starts_in_host) => {
                 return Err(format!("`*` in `{to}` is not behind the host's `/`"));
             }
             Some((before, behind)) => (before, Some(behind)),

@@ -4,10 +4,10 @@ use proptest::prelude::*;
 use switchback_plugin::testing::{Harness, Scene, Surroundings};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn reply(options: &str, mut scene: Scene) -> (u16, String) {
-    let reply = plugin::<Redirect>(options).request(&mut scene);
+    let reply = made::<Redirect>(options).request(&mut scene);
     (reply.status, reply.header("location").unwrap_or_default().to_owned())
 }
 
@@ -181,10 +181,7 @@ proptest! {
         text in "(/[a*/b]{0,4} /?[a*/b]{0,4}\n){0,4}",
         path in "/[a/b]{0,6}",
     ) {
-        if let Ok(map) = Map::parse(&text) {
-            if let Some(goal) = map.find(&path, None) {
-                prop_assert!(goal.target.starts_with(b"/"));
-            }
-        }
+        let goal = Map::parse(&text).ok().and_then(|map| map.find(&path, None));
+        prop_assert!(goal.is_none_or(|goal| goal.target.starts_with(b"/")));
     }
 }

@@ -17,7 +17,7 @@ pub(crate) struct RequestId {
     echo: bool,
 }
 
-/// What an operator may say.
+/// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_request_id`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -137,7 +137,12 @@ fn ulid(milliseconds: u64, random: [u8; 10]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+    use switchback_plugin::Hook;
+    use switchback_plugin::testing::Scene;
+
     use super::*;
+    use crate::testing::{plugin, refused};
 
     #[test]
     fn ids_look_as_their_specifications_say() {
@@ -159,5 +164,57 @@ mod tests {
         for id in ["", "short", "a b c d e f", "<script>", "a\"bcdefgh", &"a".repeat(129)] {
             assert!(!is_acceptable(id), "{id}");
         }
+    }
+
+    #[test]
+    fn a_request_gets_one_id_for_upstream_client_and_log() {
+        for (format, length) in [("uuid7", 36), ("ulid", 26), ("hex", 32)] {
+            let mut ids = plugin::<RequestId>(json!({ "format": format }));
+            let mut scene = Scene::get("/").with_header("x-request-id", "made-up-by-the-client");
+            let reply = ids.request(&mut scene);
+            let id = reply.header("x-request-id").unwrap();
+            assert_eq!(id.len(), length, "{id}");
+            assert_eq!(
+                scene.sent().unwrap().get_all("x-request-id").iter().collect::<Vec<_>>(),
+                [id]
+            );
+            assert_eq!(scene.variable("plugin_request_id"), Some(id.as_bytes()));
+            let next = ids.request(&mut Scene::get("/"));
+            assert_ne!(next.header("x-request-id"), Some(id));
+        }
+    }
+
+    #[test]
+    fn an_id_is_kept_where_that_is_wanted_and_it_is_harmless() {
+        let options = json!({ "accept": true, "header": "X-Trace", "echo": false });
+        let mut ids = plugin::<RequestId>(options);
+        for (came, kept) in
+            [("abc-12345", true), ("no", false), ("<script>alert(1)</script>", false)]
+        {
+            let mut scene = Scene::get("/").with_header("x-trace", came);
+            let reply = ids.request(&mut scene);
+            assert_eq!(scene.header("x-trace") == Some(came), kept, "{came}");
+            assert_eq!(reply.header("x-trace"), None);
+        }
+    }
+
+    #[test]
+    fn a_request_that_comes_by_again_keeps_its_id() {
+        let mut ids = plugin::<RequestId>(json!({}));
+        let mut scene = Scene::get("/");
+        assert!(matches!(ids.call(Hook::Request, &mut scene), Flow::Continue));
+        let id = scene.header("x-request-id").unwrap().to_owned();
+        assert!(matches!(ids.call(Hook::Request, &mut scene), Flow::Continue));
+        assert_eq!(scene.header("x-request-id"), Some(&*id));
+    }
+
+    #[test]
+    fn bad_options_are_refused_where_they_are() {
+        refused::<RequestId>([
+            (json!({ "header": "a b" }), "header"),
+            (json!({ "header": "connection" }), "header"),
+            (json!({ "format": "uuid4" }), "format"),
+            (json!({ "heather": "x" }), "heather"),
+        ]);
     }
 }

@@ -3,10 +3,10 @@ use switchback_plugin::Hook;
 use switchback_plugin::testing::{Harness, Scene};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 fn rewrite(rules: &str) -> Harness<Rewrite> {
-    plugin(&format!(r#"{{"rules": [{rules}]}}"#))
+    made(&format!(r#"{{"rules": [{rules}]}}"#))
 }
 
 /// The target that routes are looked for with, after these rules.

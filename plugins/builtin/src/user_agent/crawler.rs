@@ -203,10 +203,8 @@ impl Claim<'_> {
     /// The address has a name of the crawler's, and that name has the address: anybody can name an address, but only whose a name is can
     /// give it an address.
     pub(super) async fn by_name(&self, request: &mut Request<'_>) -> Verdict {
-        let names = match request.operate(Operation::ResolveAddress(self.address)).await {
-            Ok(Outcome::Names(names)) => names,
-            _ => return Verdict::Unknown,
-        };
+        let asked = request.operate(Operation::ResolveAddress(self.address)).await;
+        let Ok(Outcome::Names(names)) = asked else { return Verdict::Unknown };
         let own = names.into_iter().filter(|name| self.crawler.owns(name)).take(MOST_NAMES);
         let mut verdict = Verdict::False;
         for name in own {

@@ -4,7 +4,7 @@ use std::time::Duration;
 use switchback_plugin::testing::{Harness, Scene, Surroundings};
 
 use super::*;
-use crate::trial::{assert_refused, plugin};
+use crate::testing::{assert_refused, made};
 
 const GOOGLE: &str = "Mozilla/5.0 (compatible; googlebot/2.1; +http://www.google.com/bot.html)";
 
@@ -18,7 +18,7 @@ fn variable(scene: &Scene, name: &str) -> String {
 
 fn verifying(more: &str) -> Harness<UserAgent> {
     let mut harness =
-        plugin(&format!(r#"{{"verify": ["googlebot"], "verified_header": "x-crawler"{more}}}"#));
+        made(&format!(r#"{{"verify": ["googlebot"], "verified_header": "x-crawler"{more}}}"#));
     let addresses = |texts: &[&str]| {
         texts.iter().map(|text| text.parse::<IpAddr>().unwrap()).collect::<Vec<_>>()
     };
@@ -116,7 +116,7 @@ fn networks_and_files_prove_without_names() {
 
 #[test]
 fn the_first_rule_that_matches_decides() {
-    let mut harness = plugin::<UserAgent>(
+    let mut harness = made::<UserAgent>(
         r#"{"rules": [
             {"contains": ["curl/", "wget/"], "action": "tag", "tag": "tool"},
             {"regex": "friend", "action": "allow"},
@@ -159,7 +159,7 @@ fn all_crawlers_that_are_known_can_be_asked_for_proof() {
         "petalbot",
     ];
     for name in names {
-        plugin::<UserAgent>(&format!(r#"{{"verify": ["{name}"]}}"#));
+        made::<UserAgent>(&format!(r#"{{"verify": ["{name}"]}}"#));
     }
 }
 

@@ -17,6 +17,7 @@ mod listeners;
 pub mod log;
 mod metrics;
 mod pictures;
+pub mod plugins;
 mod probes;
 pub mod purge;
 mod request_id;

@@ -1,35 +1,42 @@
 //! Plugins that are configured, kept from one configuration to the next: one that is the same goes on with what it remembers.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use parking_lot::Mutex;
-use switchback_conf::plan::{self, FilterPlan, Plan, PluginPlan};
+use switchback_conf::plan::{self, FilterPlan, Plan, PluginPlan, PluginSource, shown_sha256};
 use switchback_conf::{Code, Diagnostic};
-use switchback_plugin::{BuildError, Instance};
-use switchback_plugin_host::{Chain, Configured, Node, Observer, OnError, Policy};
+use switchback_plugin::{BuildError, Instance, Module};
+use switchback_plugin_host::{
+    Chain, Configured, Digest, Limits, Node, Observer, OnError, Policy, Registry,
+};
+use switchback_value::suggest::nearest;
 use tokio::sync::Notify;
 
-use super::Plugins;
-use super::loading::{self, Loaded, Origin};
 use super::meters::Meters;
 use super::services::{Names, Needs, Offer};
 use super::store::Stores;
+use crate::http::filter::names::VariableNames;
+use crate::http::filter::operations::Threads;
 
 /// What outlives configurations of plugins.
 #[derive(Default)]
 pub(crate) struct Keeping {
     /// What there is to configure.
-    plugins: Plugins,
-    loaded: Loaded,
+    registry: Arc<Registry>,
     kept: Mutex<HashMap<Identity, Arc<Kept>>>,
     /// What is counted.
     pub(crate) meters: Arc<Meters>,
     /// What plugins keep.
     pub(crate) stores: Stores,
+    /// What variables are called.
+    pub(crate) names: VariableNames,
+    /// Where they do what takes long.
+    pub(crate) threads: Threads,
     /// There are others to tick.
     pub(crate) changed: Notify,
 }
@@ -38,7 +45,8 @@ pub(crate) struct Keeping {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Identity {
     name: Box<str>,
-    origin: Origin,
+    /// Its place in memory, which is nobody else's as long as it is kept.
+    module: usize,
     options: Box<str>,
     on_error: plan::OnError,
     timeout: Option<Duration>,
@@ -47,6 +55,8 @@ struct Identity {
 /// A plugin that is in use.
 pub(crate) struct Kept {
     pub(crate) configured: Arc<Configured>,
+    /// Kept because its place says what it is.
+    _module: Arc<dyn Module>,
     needs: Needs,
     /// Whether somebody ticks it.
     pub(super) is_ticking: AtomicBool,
@@ -57,8 +67,8 @@ const USUAL_TIMEOUT: Duration = Duration::from_millis(50);
 
 impl Keeping {
     /// Of what the program has.
-    pub(crate) fn new(plugins: Plugins) -> Self {
-        Self { plugins, ..Self::default() }
+    pub(crate) fn new(registry: Arc<Registry>) -> Self {
+        Self { registry, ..Self::default() }
     }
 
     /// The plugins of `plan`, in its order. What is wrong with one is told, and it is left out.
@@ -81,10 +91,10 @@ impl Keeping {
         names: &Names,
         defined: &[&str],
     ) -> Result<Arc<Kept>, Diagnostic> {
-        let (origin, module) = loading::find(plan, &self.plugins, &self.loaded, defined)?;
+        let module = self.module(plan, defined)?;
         let identity = Identity {
             name: plan.name.clone(),
-            origin,
+            module: Arc::as_ptr(&module).cast::<()>() as usize,
             options: plan.options.to_json().to_string().into(),
             on_error: plan.on_error,
             timeout: plan.timeout,
@@ -119,11 +129,35 @@ impl Keeping {
         };
         let kept = Arc::new(Kept {
             configured: self.configured(&plan.name, instance, policy),
+            _module: module,
             needs: needs.into_inner(),
             is_ticking: AtomicBool::new(false),
         });
         self.kept.lock().insert(identity, Arc::clone(&kept));
         Ok(kept)
+    }
+
+    fn module(&self, plan: &PluginPlan, defined: &[&str]) -> Result<Arc<dyn Module>, Diagnostic> {
+        match &plan.source {
+            PluginSource::Program(name) => match self.registry.find(name) {
+                Some(module) => Ok(Arc::clone(module)),
+                None => Err(unknown(name, plan, &self.registry, defined)),
+            },
+            PluginSource::Module { path, sha256 } => {
+                let said = plan.limits;
+                let limits = Limits {
+                    memory: said.memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
+                    cpu: said.cpu,
+                    instances: said.instances.map(|count| count as usize),
+                };
+                let digest = sha256.and_then(|sum| Digest::parse(&shown_sha256(sum)));
+                // The plan has found it already: nowhere else is it looked for.
+                let loaded = self.registry.load(path, &[PathBuf::new()], digest, limits);
+                loaded.map_err(|error| {
+                    Diagnostic::error(Code::PluginModule, plan.named_at.clone(), error.to_string())
+                })
+            }
+        }
     }
 
     fn configured(
@@ -150,18 +184,29 @@ impl Keeping {
             kept.extract_if(is_unused).collect()
         };
         drop(unused);
-        let used: Vec<Origin> =
-            self.kept.lock().keys().map(|identity| identity.origin.clone()).collect();
-        let unused: Vec<_> =
-            self.loaded.lock().extract_if(|origin, _| !used.contains(origin)).collect();
-        drop(unused);
+        self.registry.sweep();
     }
 }
 
 impl std::fmt::Debug for Keeping {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Keeping").field("plugins", &self.plugins).finish_non_exhaustive()
+        f.debug_struct("Keeping").field("kept", &self.kept.lock().len()).finish_non_exhaustive()
     }
+}
+
+fn unknown(name: &str, plan: &PluginPlan, registry: &Registry, defined: &[&str]) -> Diagnostic {
+    let message = format!("plugin `{name}` is not defined, and this program has none of that name");
+    let own: Vec<&str> = registry.named().map(|module| module.name()).collect();
+    let all = own.iter().chain(defined).copied().filter(|other| *other != name);
+    let hint = match nearest(name, all) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None if own.is_empty() => {
+            "it has none at all; a program that Switchback is built into registers its own with `Server::plugin`"
+                .to_owned()
+        }
+        None => format!("it has `{}`", own.join("`, `")),
+    };
+    Diagnostic::error(Code::UnknownPlugin, plan.named_at.clone(), message).hint(hint)
 }
 
 /// What a plugin says of its options, with the place of the one that it is about.

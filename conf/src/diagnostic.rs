@@ -141,6 +141,16 @@ impl Location {
         Self::new(&source, range)
     }
 
+    /// From the beginning of this to the end of `other`, where both are in one file.
+    pub(crate) fn through(&self, other: &Self) -> Self {
+        match (&self.source, &other.source) {
+            (Some(own), Some(others)) if Arc::ptr_eq(own, others) && other.end >= self.start => {
+                Self { source: self.source.clone(), start: self.start, end: other.end }
+            }
+            _ => self.clone(),
+        }
+    }
+
     /// A file as a whole, such as one that cannot be read.
     pub(crate) fn whole(source: &Arc<Source>) -> Self {
         Self { source: Some(Arc::clone(source)), start: WHOLE_FILE, end: WHOLE_FILE }

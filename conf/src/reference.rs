@@ -93,6 +93,7 @@ Whole files stand in `examples/`:
 | `static-site.toml`, `single-page-app.toml`, `reverse-proxy.toml`, `app-behind-files.toml`, `redirects.toml`, `gateway.toml`, `downloads.toml`, `maintenance.toml`, `multi-tenant.toml`, `internal-tools.toml` | ten everyday sites, each beside the same as nginx.conf in `compat/` |
 | `sharded.toml` | users in shards with replicas, ranges of keys, tenants that share few endpoints |
 | `sessions.toml` | visitors who stay in a shard by a signed cookie, or where an application has begun their session |
+| `plugins.toml` | plugins that are asked about requests, alone and in groups |
 | `logs.toml` | access logs in several formats and places, rotation, samples, what is masked |
 
 `switchback check` tells every mistake at once, with its place and what to do about it. Keys that do not exist are mistakes;
@@ -216,6 +217,7 @@ fn plain_type(object: &Map<String, Value>) -> String {
             _ => "0 to 1".to_owned(),
         },
         "boolean" => "`true`, `false`".to_owned(),
+        "" => "anything".to_owned(),
         other => {
             object.get("format").and_then(Value::as_str).map_or_else(|| other.to_owned(), linked)
         }

@@ -15,12 +15,13 @@ use switchback_conf::model::{
     CacheKey, CacheLock, CacheOrOff, Certificate, ClientCertificates, ClientVerify, Concurrency,
     Connections, Control, CookieRule, CookieText, Count, Dictionaries, Dictionary, DictionaryOrOff,
     Encode, EncodeLevels, EncodeOrOff, Encoders, Endpoint, ErrorAnswer, ErrorStatus, ErrorTarget,
-    Errors, FaultStatus, Files, FolderText, Forwarding, HeaderRules, Health, Hedge, HedgeAfter,
-    Heuristic, HotKeys, Http2, ImageMode, Images, ImagesOrOff, Keepalive, KeyArguments, KeyParts,
-    KeyQuery, Learn, Limits, Listener, ListenerTls, Log, Map, Mapping, Matcher, MinRate,
-    MissingKey, Mode, Name, NameServer, OneOrMany, OrOff, OrOn, OrText, Outliers, Owner, Percent,
-    Proxy, ProxyProtocol, ProxySource, Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn,
-    Rotate, Route, RouteTimeouts, SendProxy, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions,
+    Errors, FaultStatus, Files, Filter, Filters, FolderText, Forwarding, HeaderRules, Health,
+    Hedge, HedgeAfter, Heuristic, HotKeys, Http2, ImageMode, Images, ImagesOrOff, Keepalive,
+    KeyArguments, KeyParts, KeyQuery, Learn, Limits, Listener, ListenerTls, Log, Map, Mapping,
+    Matcher, MinRate, MissingKey, Mode, ModuleFile, Name, NameServer, OneOrMany, OptionValue,
+    Options, OrOff, OrOn, OrText, Outliers, Owner, Percent, Plugin, PluginLimits, Proxy,
+    ProxyProtocol, ProxySource, Queue, Rate, Redirect, Resolve, Respond, Retry, RetryOn, Rotate,
+    Route, RouteTimeouts, SendProxy, Sha256, Shard, ShardBy, Shuffle, Site, SiteTls, SocketOptions,
     Spill, StaleOn, StatusRanges, Sticky, Syslog, Table, TemplateText, Tenths, Text, Tickets,
     Timeouts, Tolerance, TtlKey, UnknownName, Upgrade, Upstream, UpstreamTimeouts, UpstreamTls,
     Workers, Zone, ZoneDisk, ZonePurge,
@@ -28,8 +29,8 @@ use switchback_conf::model::{
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
     ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
-    MessageFormat, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample, StickyTo,
-    Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    MessageFormat, OnError, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample,
+    StickyTo, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -282,11 +283,11 @@ fn limits() -> impl Strategy<Value = Route> {
 fn route() -> impl Strategy<Value = Route> {
     let names = (option::of(at(name())), errors());
     let limit = option::of(any::<u64>().prop_map(Bytes));
-    let kept = (option::of(at(cache_or_off())), variants());
+    let kept = (option::of(at(cache_or_off())), variants(), filters());
     let rest = (at(any::<i32>()), any::<bool>(), limit, kept);
     (names, option::of(at(matcher())), actions(), rule_lists(), rest).prop_map(
         |((name, errors), matcher, actions, rules, rest)| {
-            let (priority, internal, body_limit, (cache, variants)) = rest;
+            let (priority, internal, body_limit, (cache, variants, filters)) = rest;
             let (encode, dictionary, images) = variants;
             let ([request_headers, response_headers], response_cookies) = rules;
             Route {
@@ -303,6 +304,7 @@ fn route() -> impl Strategy<Value = Route> {
                 encode,
                 dictionary,
                 images,
+                filters,
                 ..actions
             }
         },
@@ -325,12 +327,12 @@ fn site() -> impl Strategy<Value = Site> {
             option::of(at(concurrency())),
             errors(),
             option::of(at(site_tls())),
-            (option::of(at(cache_or_off())), variants()),
+            (option::of(at(cache_or_off())), variants(), filters()),
         ),
     )
         .prop_map(
             |(hosts, listeners, is_default, encoded_slash, body_limit, rules, routes, rest)| {
-                let (cache, (encode, dictionary, images)) = rest.4;
+                let (cache, (encode, dictionary, images), filters) = rest.4;
                 let ([request_headers, response_headers], response_cookies) = rules;
                 Site {
                     access: rest.0,
@@ -349,10 +351,63 @@ fn site() -> impl Strategy<Value = Site> {
                     encode,
                     dictionary,
                     images,
+                    filters,
                     routes,
                 }
             },
         )
+}
+
+fn option_value() -> impl Strategy<Value = OptionValue> {
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(OptionValue::Boolean),
+        any::<i64>().prop_map(OptionValue::Integer),
+        (-1e300..1e300).prop_map(OptionValue::Float),
+        text().prop_map(OptionValue::Text),
+    ];
+    leaf.prop_recursive(3, 8, 3, |inner| {
+        prop_oneof![
+            vec(at(inner.clone()), 0..3).prop_map(OptionValue::List),
+            table(text(), at(inner)).prop_map(OptionValue::Table),
+        ]
+    })
+}
+
+fn options() -> impl Strategy<Value = At<Options>> {
+    at(table(text(), at(option_value())))
+}
+
+fn on_error() -> impl Strategy<Value = OnError> {
+    select(vec![OnError::Closed, OnError::Open])
+}
+
+fn plugin() -> impl Strategy<Value = Plugin> {
+    let limits = (option::of(at(size())), option::of(at(timeout())), option::of(count()))
+        .prop_map(|(memory, cpu, instances)| PluginLimits { memory, cpu, instances });
+    let module = path().prop_map(ModuleFile::new);
+    let file = (option::of(at(name())), option::of(at(module)), any::<Option<[u8; 32]>>());
+    let bounds = (on_error(), option::of(at(timeout())), option::of(at(limits)));
+    (file, bounds, options()).prop_map(|((used, module, sha256), bounds, options)| Plugin {
+        used,
+        module,
+        sha256: sha256.map(|sum| At::from(Sha256(sum))),
+        on_error: bounds.0,
+        timeout: bounds.1,
+        limits: bounds.2,
+        options,
+    })
+}
+
+fn filters() -> impl Strategy<Value = Filters> {
+    let bounds = || (option::of(at(on_error())), option::of(at(timeout())));
+    let one = (option::of(at(name())), options(), bounds()).prop_map(|(used, options, bounds)| {
+        Filter { used, options, on_error: bounds.0, timeout: bounds.1, any: None, all: None }
+    });
+    let filter = one.prop_recursive(2, 6, 3, move |inner| {
+        let group = || option::of(at(vec(at(inner.clone().prop_map(OrText)), 0..3)));
+        (group(), group()).prop_map(|(any, all)| Filter { any, all, ..Filter::default() })
+    });
+    vec(at(filter.prop_map(OrText)), 0..3)
 }
 
 fn zone() -> impl Strategy<Value = Zone> {
@@ -688,13 +743,14 @@ fn listener() -> impl Strategy<Value = Listener> {
         MinRate { receive: Bytes(receive), send: Bytes(send), after }
     });
     let mode = (option::of(at((0_u32..0o1000).prop_map(Mode))), option::of(at(owner())));
-    let sockets = (socket_options(), connections());
+    let sockets = (socket_options(), connections(), filters());
     let h2 = (option::of(at(any::<bool>())), at(any::<bool>()));
     let protocols = (h2, option::of(at(proxy_protocol())));
     let limits = (timeouts, limits, vec(at(tolerance()), 0..3), option::of(at(http2())), min_rate);
     let tls = option::of(at(listener_tls()));
     (option::of(at(name())), at(address), mode, tls, protocols, limits, sockets).prop_map(
-        |(name, address, (mode, owner), tls, protocols, limits, (socket, connections))| {
+        |(name, address, (mode, owner), tls, protocols, limits, sockets)| {
+            let (socket, connections, filters) = sockets;
             let ((h2, h2c), proxy_protocol) = protocols;
             let (timeouts, limits, tolerate, http2, min_rate) = limits;
             Listener {
@@ -711,6 +767,7 @@ fn listener() -> impl Strategy<Value = Listener> {
                 timeouts,
                 limits,
                 tolerate,
+                filters,
                 http2,
                 min_rate,
             }
@@ -1152,12 +1209,13 @@ fn config() -> impl Strategy<Value = Config> {
     let variants = (option::of(count()), option::of(count()), at(size())).prop_map(
         |(threads, queue, memory)| (Encoders { threads, queue }, Dictionaries { memory }),
     );
-    let zones = (table(name(), at(zone())), variants);
+    let plugins = (vec(at(path()), 0..2), table(name(), at(plugin())));
+    let zones = (table(name(), at(zone())), variants, plugins);
     let tables = (table(name(), at(upstream())), table(name(), at(map())), zones);
     let lists = (vec(at(listener()), 0..3), vec(at(site()), 0..3), tables);
     (process, ends, forwarding(), log(), lists).prop_map(
         |(process, ends, forwarding, log, (listeners, sites, (upstreams, maps, zones)))| {
-            let (zones, (encoders, dictionaries)) = zones;
+            let (zones, (encoders, dictionaries), (plugin_path, plugins)) = zones;
             let (workers, pid_file, socket, trusted_proxies, connections) = process;
             let (shutdown_timeout, drain_spread, upgrade, resolvers) = ends;
             let control = Control { socket };
@@ -1180,6 +1238,8 @@ fn config() -> impl Strategy<Value = Config> {
                 zones,
                 encoders,
                 dictionaries,
+                plugin_path,
+                plugins,
                 ..Config::default()
             }
         },

@@ -91,6 +91,8 @@ codes! {
     UnknownZone = 209,
     /// A shard that the upstream does not name.
     UnknownShard = 210,
+    /// A plugin that no `[plugins]` table defines, and that the program has not.
+    UnknownPlugin = 211,
 
     // What is said as a whole.
     /// There is no listener.
@@ -141,6 +143,8 @@ codes! {
     ShardRanges = 361,
     /// Upstreams that spill to one another in a circle, or to one that cannot have what spills.
     SpillUnfit = 370,
+    /// Settings of plugins or filters that exclude one another, or miss what they need.
+    PluginUnfit = 380,
 
     // Files and TLS, as far as they can be judged without opening a socket.
     /// A certificate, key or CA file is missing or cannot be read.
@@ -183,6 +187,10 @@ codes! {
     ZoneDirectory = 530,
     /// An image format that this build of the program cannot make.
     ImageFormat = 540,
+    /// The file of a plugin cannot be loaded.
+    PluginModule = 550,
+    /// An option that the plugin refuses.
+    PluginOption = 551,
 }
 
 impl Code {

@@ -11,6 +11,7 @@ use serde::Serializer;
 use super::connections::Connections;
 use super::define::model;
 use super::http2::Http2;
+use super::plugin::Filters;
 use super::proxy_protocol::ProxyProtocol;
 use super::rate::MinRate;
 use super::socket::{Owner, SocketOptions};
@@ -66,6 +67,8 @@ model! {
         /// `"minor-version"`: HTTP/1.2 to 1.9 count as 1.1 instead of 505. `"underscores"`: headers with `_` in their names are
         /// passed on instead of dropped, over HTTP/2 too; risks that an origin takes `X_Real_IP` for `X-Real-IP`.
         pub tolerate: Vec<At<Tolerance>> = Vec::new(),
+        /// Plugins that are asked about every request, before those of the site: names, or tables.
+        pub filters: Filters = Vec::new(),
         /// What HTTP/2 connections may cost.
         pub http2: Option<At<Http2>> = None,
         /// How fast a body has to move, either way.
@@ -91,6 +94,7 @@ impl Listener {
             timeouts: Timeouts::default(),
             limits: Limits::default(),
             tolerate: Vec::new(),
+            filters: Vec::new(),
             http2: None,
             min_rate: MinRate::default(),
         }

@@ -24,7 +24,9 @@ mod images;
 mod listener;
 mod log;
 mod map;
+mod option_value;
 mod overload;
+mod plugin;
 mod process;
 mod proxy_protocol;
 mod rate;
@@ -69,7 +71,9 @@ pub use images::{ImageMode, Images, ImagesOrOff};
 pub use listener::{BindAddress, Limits, Listener, Mode, Timeouts};
 pub use log::{AccessLog, Log, Rotate, Syslog, SyslogTag};
 pub use map::Map;
+pub use option_value::{OptionValue, Options};
 pub use overload::{AtOnce, Breaker, Hedge, HedgeAfter, Percent, Queue, Retry, RetryOn};
+pub use plugin::{Filter, Filters, ModuleFile, Plugin, PluginLimits, Sha256};
 pub use process::{Control, Workers};
 pub use proxy_protocol::{ProxyProtocol, ProxySource, SendProxy};
 pub use rate::MinRate;
@@ -141,6 +145,10 @@ define::model! {
         pub encoders: Encoders = Encoders::default(),
         /// What is kept to encode against, where a route has `dictionary`.
         pub dictionaries: Dictionaries = Dictionaries::default(),
+        /// Folders in which the files of plugins are looked for, in this order.
+        pub plugin_path: Vec<At<PathBuf>> = Vec::new(),
+        /// Plugins with their options, each under its name: `[plugins.NAME]`. `filters` of listeners, sites and routes have them asked.
+        pub plugins: Table<Name, At<Plugin>> = Table::new(),
         ..
         /// The files that were read, in the order they were.
         pub files: Vec<PathBuf>,

@@ -12,6 +12,7 @@ use super::encode::EncodeOrOff;
 use super::errors::Errors;
 use super::files::{Files, Redirect};
 use super::images::ImagesOrOff;
+use super::plugin::Filters;
 use super::rules::{CookieRule, HeaderRules};
 use super::table::{OneOrMany, Table};
 use super::text::{Name, OrText, TemplateText};
@@ -76,6 +77,8 @@ model! {
         /// Makes smaller images of those that the upstream answers with: `"on"`, a table, or `"off"`. Needs `cache`. Without it,
         /// that of the site.
         pub images: Option<At<ImagesOrOff>> = None,
+        /// Plugins that are asked about its requests, after those of the listener and of the site: names, or tables.
+        pub filters: Filters = Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use super::dictionary::DictionaryOrOff;
 use super::encode::EncodeOrOff;
 use super::errors::Errors;
 use super::images::ImagesOrOff;
+use super::plugin::Filters;
 use super::route::Route;
 use super::rules::{CookieRule, HeaderRules};
 use super::table::OneOrMany;
@@ -60,6 +61,8 @@ model! {
         /// Makes smaller images of those that upstreams answer with, on every route that has `cache` and no `images` of its own:
         /// `"on"`, or a table.
         pub images: Option<At<ImagesOrOff>> = None,
+        /// Plugins that are asked about every request, after those of the listener: names, or tables.
+        pub filters: Filters = Vec::new(),
         /// What is done with which request: `[[sites.routes]]`. At least one.
         pub routes: Vec<At<Route>> = Vec::new(),
     }
@@ -86,6 +89,7 @@ impl Site {
             encode: None,
             dictionary: None,
             images: None,
+            filters: Vec::new(),
             routes: routes.into_iter().map(At::from).collect(),
         }
     }

@@ -14,8 +14,9 @@ use crate::model::{ClientVerify, ImageMode, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointRole, Facility, ImageFormat,
-    KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OtherPeers, ProbeKind, ProxyVersion,
-    RangeOf, SameSite, StickyTo, Symlinks, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OnError, OtherPeers, ProbeKind,
+    ProxyVersion, RangeOf, SameSite, StickyTo, Symlinks, SyslogSeverity, TlsVersion,
+    UpstreamProtocol,
 };
 
 /// Makes an enum a word out of a fixed list.
@@ -66,6 +67,7 @@ words!(OtherPeers, "what to do with other connections": "close" = Close, "plain"
 words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(BalanceBy, "a way to balance": "p2c" = P2c, "round_robin" = RoundRobin, "least_requests" = LeastRequests,
     "least_time" = LeastTime, "random" = Random, "ip_hash" = IpHash, "hash" = Hash);
+words!(OnError, "what becomes of a request that a plugin fails at": "closed" = Closed, "open" = Open);
 words!(ProbeKind, "a kind of probe": "http" = Http, "tcp" = Tcp, "tls" = Tls, "grpc" = Grpc);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 words!(EndpointRole, "a role": "primary" = Primary, "replica" = Replica);

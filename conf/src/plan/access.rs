@@ -186,7 +186,7 @@ fn condition(
 }
 
 fn too_early<T>(variable: &Variable, code: Code, text: &At<T>, findings: &mut Findings<'_>) {
-    if is_of_answer(variable) {
+    if is_of_answer(variable) || matches!(variable, Variable::Plugin(_)) {
         let message = format!("`{variable}` is not known yet when a request is let in");
         findings.error(code, &text.at, message);
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::maps::{self, Maps};
 use super::{
     ListenerId, Plan, UpstreamId, UpstreamPlan, ZoneId, ZonePlan, dictionary, encoders, listeners,
-    logs, process, sites, spill, upstreams, zones,
+    logs, plugins, process, sites, spill, upstreams, zones,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
@@ -33,7 +33,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         findings.error(Code::NoEffect, &include.at, message);
     }
     let maps = maps::maps(config, &mut findings);
-    let (listeners, listener_names) = listeners::listeners(config, &mut findings);
+    let (mut listeners, listener_names) = listeners::listeners(config, &mut findings);
     let (mut upstreams, upstream_names) = upstreams::upstreams(config, &mut findings);
     let (zones, zone_names) = zones::zones(config, &mut findings);
     let names = Names {
@@ -44,7 +44,8 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         zone_plans: &zones,
     };
     spill::settle(&mut upstreams, &names, &mut findings);
-    let (sites, routes) = sites::sites(config, &names, &mut findings);
+    let (mut sites, mut routes) = sites::sites(config, &names, &mut findings);
+    let plugins = plugins::settle(config, (&mut listeners, &mut sites, &mut routes), &mut findings);
     zones::check_use(config, &routes, &mut findings);
     let plan = Plan {
         process: process::process(config, &mut findings),
@@ -59,6 +60,7 @@ pub(crate) fn plan_with(config: &Config, gaps: &Gaps) -> (Plan, Vec<Diagnostic>)
         resolvers: config.resolvers.iter().map(|server| server.0).collect(),
         encoders: encoders::encoders(config),
         dictionaries: encoders::dictionaries(config),
+        plugins,
     };
     encoders::check_use(config, &plan, &mut findings);
     dictionary::check_use(&plan, &mut findings);

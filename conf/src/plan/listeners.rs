@@ -87,6 +87,7 @@ fn plan(listener: &At<Listener>, findings: &mut Findings<'_>) -> ListenerPlan {
         limits: plan_limits(&listener.limits, tolerances(&listener.tolerate, findings)),
         http2: plan_http2(listener, findings),
         min_rate: plan_min_rate(&listener.min_rate),
+        filters: Vec::new(),
         at: listener.at.clone(),
     }
 }

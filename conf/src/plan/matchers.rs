@@ -100,10 +100,10 @@ fn when(
     Some(condition)
 }
 
-/// Whether a variable gets its value from the route, from what it captures, or from an answer.
+/// Whether a variable gets its value from the route, from what it captures, from its filters, or from an answer.
 pub(super) fn is_late(variable: &Variable) -> bool {
     match variable {
-        Variable::Capture(_) => true,
+        Variable::Capture(_) | Variable::Plugin(_) => true,
         Variable::Known(known) if known.name() == "route" => true,
         _ => is_of_answer(variable),
     }
@@ -131,6 +131,7 @@ pub(super) fn is_of_answer(variable: &Variable) -> bool {
         | Variable::Cookie(_)
         | Variable::ProxyTlv(_)
         | Variable::JwtClaim(_)
+        | Variable::Plugin(_)
         | Variable::Map { .. } => false,
     }
 }

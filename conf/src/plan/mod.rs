@@ -29,6 +29,7 @@ mod map_order;
 mod maps;
 mod matchers;
 mod overload;
+mod plugins;
 mod process;
 mod proxy_protocol;
 mod routes;
@@ -80,6 +81,9 @@ pub use log::{
 pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use overload::{AtOncePlan, BreakerPlan, HedgeAfterPlan, HedgePlan, OverloadPlan, RetryPlan};
+pub use plugins::{
+    FilterPlan, OnError, PluginId, PluginLimitsPlan, PluginPlan, PluginSource, shown_sha256,
+};
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;
 pub use shard_keys::ShufflePlan;
@@ -145,6 +149,8 @@ pub struct Plan {
     pub resolvers: Vec<SocketAddr>,
     /// What is kept to encode against.
     pub dictionaries: DictionariesPlan,
+    /// The plugins, each with its options.
+    pub plugins: Vec<PluginPlan>,
 }
 
 /// Threads, files and time-outs of the process.
@@ -208,6 +214,8 @@ pub struct ListenerPlan {
     pub http2: Http2Limits,
     /// How fast they have to be.
     pub min_rate: MinRate,
+    /// What is asked about each of its requests, first.
+    pub filters: Vec<FilterPlan>,
     /// Where it stands in the configuration.
     pub at: Location,
 }
@@ -326,6 +334,8 @@ pub struct SitePlan {
     pub errors: Vec<ErrorRule>,
     /// Whether its pages ask browsers what they have room for (`Accept-CH`): some route of it makes images by that.
     pub client_hints: bool,
+    /// What is asked about each of its requests, after the filters of the listener.
+    pub filters: Vec<FilterPlan>,
     /// Its routes in written order.
     pub routes: std::ops::Range<u32>,
     /// Where it stands in the configuration.
@@ -382,6 +392,8 @@ pub struct RoutePlan {
     pub cache: Option<Arc<CachePlan>>,
     /// What is made of the answers for clients that can do more.
     pub variants: VariantsPlan,
+    /// What is asked about its requests, after the filters of the site.
+    pub filters: Vec<FilterPlan>,
     /// Where it stands in the configuration.
     pub at: Location,
 }

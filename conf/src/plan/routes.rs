@@ -120,6 +120,7 @@ fn plan(
             .filter(|limit| *limit > 0),
         cache,
         variants,
+        filters: Vec::new(),
         at: route.at.clone(),
     })
 }

@@ -178,6 +178,7 @@ fn is_of_answer(variable: &Variable) -> bool {
         | Variable::Cookie(_)
         | Variable::ProxyTlv(_)
         | Variable::JwtClaim(_)
+        | Variable::Plugin(_)
         | Variable::Capture(_)
         | Variable::Map { .. } => false,
     }

@@ -44,6 +44,7 @@ pub(super) fn sites(
                 findings,
             ),
             errors,
+            filters: Vec::new(),
             client_hints: routes.iter().skip(first_route as usize).any(asks_for_hints),
             routes: first_route..number(&routes),
             at: site.at.clone(),

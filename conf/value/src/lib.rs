@@ -57,4 +57,4 @@ pub use path_pattern::{
 pub use proxy_tlv::ProxyTlv;
 pub use scope::{MapNames, Scope};
 pub use template::{Piece, Template, TemplateError, TemplateErrorKind, escape_literal};
-pub use variable::{FAMILIES, Facts, Family, Known, Variable};
+pub use variable::{FAMILIES, Facts, Family, Known, Variable, is_plugin_variable};

@@ -40,6 +40,8 @@ pub enum Variable {
     ProxyTlv(ProxyTlv),
     /// `$jwt_claim_sub`: a claim of the request's bearer token, which nobody has verified.
     JwtClaim(Box<str>),
+    /// `$plugin_tier`: what a plugin has set for the request.
+    Plugin(Box<str>),
     /// `$sent_http_content_type`: a header of the answer to the client.
     SentHeader(HeaderName),
     /// `$upstream_http_etag`: a header of the upstream's answer.
@@ -77,6 +79,7 @@ impl Variable {
             Self::Cookie(name) => member_name("cookie_", name),
             Self::ProxyTlv(tlv) => member_name(PROXY_TLV_PREFIX, &tlv.to_string()),
             Self::JwtClaim(name) => member_name(JWT_CLAIM_PREFIX, name),
+            Self::Plugin(name) => member_name(PLUGIN_PREFIX, name),
             Self::SentHeader(name) => member_name("sent_http_", &with_underscores(name)),
             Self::UpstreamHeader(name) => member_name("upstream_http_", &with_underscores(name)),
             Self::UpstreamCookie(name) => member_name("upstream_cookie_", name),
@@ -139,11 +142,14 @@ const PROXY_TLV_PREFIX: &str = "proxy_protocol_tlv_";
 /// What the names of claims begin with.
 const JWT_CLAIM_PREFIX: &str = "jwt_claim_";
 
+/// What the names of variables that plugins set begin with.
+const PLUGIN_PREFIX: &str = "plugin_";
+
 /// What the names of maps begin with.
 pub(crate) const MAP_PREFIX: &str = "map_";
 
 /// Every family, in the order of documentation.
-pub const FAMILIES: [Family; 9] = [
+pub const FAMILIES: [Family; 10] = [
     Family {
         prefix: "http_",
         doc: "A header of the request; dashes are written as underscores.",
@@ -172,6 +178,11 @@ pub const FAMILIES: [Family; 9] = [
         build: |name| Some(Variable::JwtClaim(name.into())),
     },
     Family {
+        prefix: PLUGIN_PREFIX,
+        doc: "What a plugin has set under that name for the request: small letters, digits and underscores.",
+        build: |name| is_plugin_variable(name).then(|| Variable::Plugin(name.into())),
+    },
+    Family {
         prefix: "sent_http_",
         doc: "A header of the answer to the client; dashes are written as underscores.",
         build: |name| header(name).map(Variable::SentHeader),
@@ -193,6 +204,15 @@ pub const FAMILIES: [Family; 9] = [
         build: |_| None,
     },
 ];
+
+/// Whether plugins may set a variable of that name, which is `$plugin_NAME` then.
+pub fn is_plugin_variable(name: &str) -> bool {
+    let is_allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    (1..=MAX_PLUGIN_VARIABLE).contains(&name.len()) && name.bytes().all(is_allowed)
+}
+
+/// Bytes of the longest name that a plugin may give to a variable.
+const MAX_PLUGIN_VARIABLE: usize = 64;
 
 fn header(name: &str) -> Option<HeaderName> {
     HeaderName::from_bytes(name.replace('_', "-").as_bytes()).ok()

@@ -17,6 +17,7 @@ mod listeners;
 pub mod log;
 mod metrics;
 mod pictures;
+pub mod plugins;
 mod probes;
 pub mod purge;
 mod request_id;
@@ -31,7 +32,6 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use action::Actions;
 use control::{ListenerStatus, State};
 use parking_lot::Mutex;
 use switchback_conf::plan::{ListenAddress, Plan};
@@ -55,6 +55,7 @@ pub use listen::prepared::Prepared;
 use listen::worker::Shared;
 use listeners::{Change, Crew, Listeners};
 use metrics::Gauge;
+use plugins::Additions;
 use probes::Probes;
 use purge::{Heard, KeyPage, Purge, PurgeError, PurgeRelay, Purged, ZoneStatus};
 use reshard::{ReshardError, ReshardStatus, Step};
@@ -112,19 +113,22 @@ const RESOLVE_PATIENCE: Duration = Duration::from_secs(1);
 
 impl Engine {
     /// Binds every listener, then starts the workers. On any error nothing is left bound or running. Returns the warnings.
-    /// `actions` are those that this and every later plan may name.
+    /// `additions` have what this and every later plan may name.
     ///
     /// # Errors
     /// Everything that keeps the plan from being served: addresses that cannot be bound, certificates that cannot be used.
-    pub fn start(plan: Plan, actions: Actions) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let (prepared, warnings) = Self::prepare(plan, actions, Inheritance::default())?;
+    pub fn start(
+        plan: Plan,
+        additions: Additions,
+    ) -> Result<(Self, Vec<Diagnostic>), Vec<Diagnostic>> {
+        let (prepared, warnings) = Self::prepare(plan, additions, Inheritance::default())?;
         Ok((prepared.begin(), warnings))
     }
 
     /// What [`Engine::start`] and [`Engine::reload`] would find, without binding anything.
     #[must_use]
-    pub fn check(plan: &Plan, actions: &Actions) -> Vec<Diagnostic> {
-        let resident = Resident::only_checking(actions.clone());
+    pub fn check(plan: &Plan, additions: &Additions) -> Vec<Diagnostic> {
+        let resident = Resident::only_checking(additions.clone());
         match assemble(plan.clone(), &resident, 0) {
             Ok((_, warnings)) => warnings,
             Err(diagnostics) => diagnostics,
@@ -161,6 +165,7 @@ impl Engine {
             self.let_go(old);
             self.resolve_now.notify_one();
             self.shared.resident.probe_now.notify_one();
+            self.shared.resident.plugins.changed.notify_one();
         })?;
         Ok(warnings)
     }
@@ -304,6 +309,7 @@ impl Engine {
         resident.encoders.render(out);
         resident.dictionaries.render(out);
         resident.pictures.render(out);
+        resident.plugins.meters.render(out);
         metrics::log_losses(out, &resident.log_losses);
         let snapshot = self.shared.cell.load();
         health::render(out, &snapshot);
@@ -361,6 +367,7 @@ impl Engine {
         cell.load().refresh(&resident, None);
         let nudge = Arc::clone(&resolve_now);
         control.spawn(Resolver::new(Arc::clone(&cell), Arc::clone(&resident), nudge).run());
+        control.spawn(plugins::ticks::run(Arc::clone(&cell), Arc::clone(&resident)));
         control.spawn(hot_keys::merge(Arc::clone(&cell)));
         control.spawn(watch::run(Arc::clone(&cell), Arc::clone(&resident)));
         control.spawn(health::run(Arc::clone(&cell), Arc::clone(&resident)));

@@ -19,6 +19,7 @@ mod handle;
 mod live;
 mod notify;
 mod pid_file;
+mod plugin_files;
 mod runtime_files;
 mod server;
 mod signals;

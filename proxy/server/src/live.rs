@@ -12,8 +12,8 @@ use switchback_admin::ControlShare;
 use switchback_conf::plan::{Plan, ProcessPlan};
 use switchback_conf::{Code, Config, Diagnostic, Location, Outcome, Severity};
 use switchback_engine::Engine;
-use switchback_engine::action::Actions;
 use switchback_engine::control::{Control, Status, StopMode, Upgraded, Verdict, Version};
+use switchback_engine::plugins::Additions;
 use switchback_engine::purge::{Heard, KeyPage, Purge, PurgeError, Purged, ZoneStatus};
 use switchback_engine::reshard::{Reshard, ReshardAction, ReshardError, ReshardStatus, Step};
 use tracing::{error, info, warn};
@@ -50,7 +50,7 @@ pub(crate) type Successor = Box<dyn Fn() -> Command + Send + Sync>;
 pub(crate) struct Parts {
     pub(crate) source: Mutex<Arc<Source>>,
     /// What routes may name, for checks.
-    pub(crate) actions: Actions,
+    pub(crate) additions: Additions,
     /// As at the start: files and threads of the process do not change with a reload.
     pub(crate) process: ProcessPlan,
     pub(crate) error_log: Option<ErrorLog>,
@@ -255,7 +255,7 @@ impl Control for Live {
     }
 
     fn check(&self) -> Verdict {
-        let mut outcome = self.next_plan(self.source().check(&self.parts.actions));
+        let mut outcome = self.next_plan(self.source().check(&self.parts.additions));
         if let (Some(error_log), Some(plan)) = (&self.parts.error_log, &outcome.value)
             && let Err(refusal) = error_log.open(&plan.log)
         {

@@ -7,13 +7,16 @@ use std::sync::Arc;
 use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Environment, Outcome, ProcessEnvironment};
 use switchback_engine::Drained;
-use switchback_engine::action::{Action, Actions};
+use switchback_engine::action::Action;
+use switchback_engine::plugins::Additions;
 use switchback_engine::purge::PurgeRelay;
+use switchback_plugin::Plugin;
 
 use crate::error::Error;
 use crate::error_log;
 use crate::handle::Handle;
 use crate::live::Successor;
+use crate::plugin_files;
 use crate::runtime_files;
 use crate::signals::Signals;
 use crate::source::Source;
@@ -26,7 +29,7 @@ pub struct Server {
     pub(crate) signals: Signals,
     pub(crate) logger: bool,
     pub(crate) notify_socket: Option<String>,
-    pub(crate) actions: Actions,
+    pub(crate) additions: Additions,
     pub(crate) successor: Option<Successor>,
     pub(crate) burst_over: Option<fn()>,
     pub(crate) relay: Option<Arc<dyn PurgeRelay>>,
@@ -56,7 +59,10 @@ impl Server {
             signals: Signals::Untouched,
             logger: false,
             notify_socket: None,
-            actions: Actions::default(),
+            additions: Additions {
+                plugins: Arc::new(plugin_files::registry()),
+                ..Additions::default()
+            },
             burst_over: None,
             relay: None,
             successor: None,
@@ -93,7 +99,16 @@ impl Server {
     /// Has `action` answer the routes that say `action = "NAME"`, in place of another of that name.
     #[must_use]
     pub fn action(mut self, name: &str, action: impl Action) -> Self {
-        self.actions.insert(name, action);
+        self.additions.actions.insert(name, action);
+        self
+    }
+
+    /// Has filters that say `use = "NAME"` ask this plugin, [`Plugin::NAME`], in place of another of that name.
+    #[must_use]
+    pub fn plugin<P: Plugin>(mut self) -> Self {
+        let registry = Arc::try_unwrap(std::mem::take(&mut self.additions.plugins));
+        // Nobody else has it before the server runs.
+        self.additions.plugins = Arc::new(registry.unwrap_or_default().with::<P>());
         self
     }
 
@@ -160,7 +175,7 @@ impl Server {
     /// What a start would find, without binding or running anything.
     #[must_use]
     pub fn check(&self) -> Outcome<Plan> {
-        let mut outcome = self.source.check(&self.actions);
+        let mut outcome = self.source.check(&self.additions);
         let refusal = outcome.value.as_ref().filter(|_| self.logger);
         if let Some(refusal) = refusal.and_then(|plan| error_log::probe(&plan.log)) {
             outcome.diagnostics.push(refusal);

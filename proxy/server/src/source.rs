@@ -8,7 +8,7 @@ use switchback_conf::{
     read_file,
 };
 use switchback_engine::Engine;
-use switchback_engine::action::Actions;
+use switchback_engine::plugins::Additions;
 
 use crate::runtime_files;
 
@@ -63,9 +63,9 @@ impl Source {
     }
 
     /// The plan, and also what the engine finds in it without putting it in force.
-    pub(crate) fn check(&self, actions: &Actions) -> Outcome<Plan> {
+    pub(crate) fn check(&self, additions: &Additions) -> Outcome<Plan> {
         self.plan().and_then(|plan| {
-            let found = Engine::check(&plan, actions);
+            let found = Engine::check(&plan, additions);
             Outcome::new(plan, found)
         })
     }

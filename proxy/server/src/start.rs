@@ -11,7 +11,7 @@ use parking_lot::Mutex;
 use switchback_admin::ControlSocket;
 use switchback_conf::Diagnostic;
 use switchback_conf::plan::Plan;
-use switchback_engine::action::Actions;
+use switchback_engine::plugins::Additions;
 use switchback_engine::purge::PurgeRelay;
 use switchback_engine::{Engine, Inheritance, Prepared};
 use tracing::error;
@@ -67,12 +67,12 @@ impl Ready {
             None => None,
         };
         let (engine, warnings) =
-            prepare_engine(plan, server.actions.clone(), heritage.sockets, outcome.diagnostics)?;
+            prepare_engine(plan, server.additions.clone(), heritage.sockets, outcome.diagnostics)?;
         let (stopper, stops) = stop::channel();
         let (burst_over, relay) = (server.burst_over, server.relay);
         let parts = live::Parts {
             source: Mutex::new(Arc::new(server.source)),
-            actions: server.actions,
+            additions: server.additions,
             process,
             error_log,
             notifier: Notifier::new(server.notify_socket.as_deref()),
@@ -167,14 +167,14 @@ impl Adopted {
 /// What it finds is added to `found`.
 fn prepare_engine(
     plan: Plan,
-    actions: Actions,
+    additions: Additions,
     inheritance: Inheritance,
     mut found: Vec<Diagnostic>,
 ) -> Result<(Prepared, Vec<Diagnostic>), Error> {
     let prepared = thread::scope(|scope| {
         let preparing = thread::Builder::new().name("switchback-start".into());
         let preparing =
-            preparing.spawn_scoped(scope, || Engine::prepare(plan, actions, inheritance))?;
+            preparing.spawn_scoped(scope, || Engine::prepare(plan, additions, inheritance))?;
         Ok(preparing.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     match prepared.map_err(Error::Thread)? {

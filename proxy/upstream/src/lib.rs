@@ -13,5 +13,5 @@ pub mod shard;
 
 pub use balance::{Ask, Balance, Learned, Load, Member, Memory, Outcome};
 pub use endpoint::{Address, Endpoint, Target};
-pub use pool::{Attempt, Choice, InFlight, Nobody, Pool, Settings};
+pub use pool::{Attempt, Choice, InFlight, Look, Nobody, Pool, Settings};
 pub use rotation::Rotation;

@@ -39,6 +39,8 @@ pub struct Settings {
 pub struct Attempt {
     made: usize,
     tried: [u32; MOST_TRIES],
+    /// The most, where that is said of the request.
+    most: Option<u32>,
 }
 
 /// The most tries that one request may be given, whatever a pool allows.
@@ -53,6 +55,21 @@ pub struct Choice {
     pub target: Target,
     /// What counts the request at the endpoint.
     pub in_flight: InFlight,
+}
+
+/// An endpoint as it looks at some moment.
+#[derive(Clone, Copy, Debug)]
+pub struct Look<'p> {
+    /// Which.
+    pub endpoint: &'p Arc<Endpoint>,
+    /// Its share of the requests.
+    pub weight: u32,
+    /// Requests that it has in hand.
+    pub in_flight: u32,
+    /// Its latency, as the balancer knows it.
+    pub latency: Option<Duration>,
+    /// Whether the balancer would choose it: of the first tier, well, and with room.
+    pub is_ready: bool,
 }
 
 /// One request at an endpoint, until it is dropped: whichever way the try ends.
@@ -188,10 +205,57 @@ impl Pool {
     /// # Errors
     /// There is nobody to choose.
     pub fn choose(&self, attempt: &mut Attempt, ask: &Ask<'_>) -> Result<Choice, Nobody> {
-        if attempt.made >= self.tries() {
+        if attempt.made >= self.tries(attempt) {
             return Err(Nobody::TriesUsed);
         }
         let found = self.choose_stuck(attempt, ask).or_else(|| self.choose_anew(attempt, ask));
+        self.chosen(found, attempt, ask)
+    }
+
+    /// The first of `order`, positions in the pool, that may be chosen, whichever tier it is of; nobody else is.
+    ///
+    /// # Errors
+    /// There is nobody to choose.
+    pub fn choose_first(
+        &self,
+        order: &[usize],
+        attempt: &mut Attempt,
+        ask: &Ask<'_>,
+    ) -> Result<Choice, Nobody> {
+        if attempt.made >= self.tries(attempt) {
+            return Err(Nobody::TriesUsed);
+        }
+        let may = |index: &&usize| self.may(**index, Round::Again, attempt, ask);
+        let found = order.iter().filter(may).find_map(|index| self.enter(*index, ask.now));
+        self.chosen(found, attempt, ask)
+    }
+
+    /// How the endpoint at this position looks; `None` where there is none.
+    #[must_use]
+    pub fn look(&self, index: usize, now: Instant) -> Option<Look<'_>> {
+        let member = self.members.get(index)?;
+        let load = member.endpoint.load();
+        let first = self.members.iter().map(|member| member.tier).min();
+        let is_ready = Some(member.tier) == first
+            && !member.is_draining
+            && member.has_room()
+            && self.admits(&member.endpoint, now)
+            && !(self.breaks && member.endpoint.breaker().closed_for(now).is_some());
+        Some(Look {
+            endpoint: &member.endpoint,
+            weight: member.weight,
+            in_flight: load.in_flight(),
+            latency: load.latency(now).map(|micros| Duration::from_micros(micros.into())),
+            is_ready,
+        })
+    }
+
+    fn chosen(
+        &self,
+        found: Option<Choice>,
+        attempt: &mut Attempt,
+        ask: &Ask<'_>,
+    ) -> Result<Choice, Nobody> {
         let choice = found.ok_or_else(|| self.why_nobody(attempt, ask.now))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
@@ -230,7 +294,7 @@ impl Pool {
     /// Whether [`Pool::choose`] may give this request another choice.
     #[must_use]
     pub fn has_more(&self, attempt: &Attempt, now: Instant) -> bool {
-        attempt.made < self.tries() && self.left(attempt, now).next().is_some()
+        attempt.made < self.tries(attempt) && self.left(attempt, now).next().is_some()
     }
 
     /// Whether one of its endpoints is not passed over for its health. Costs a look at all of them only where it would be.
@@ -248,8 +312,9 @@ impl Pool {
         })
     }
 
-    fn tries(&self) -> usize {
-        usize::try_from(self.settings.tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
+    fn tries(&self, attempt: &Attempt) -> usize {
+        let tries = attempt.most.unwrap_or(self.settings.tries);
+        usize::try_from(tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
     }
 
     /// Those that are well and have addresses which the request has not tried.
@@ -329,6 +394,17 @@ impl Attempt {
     #[must_use]
     pub fn made(&self) -> usize {
         self.made
+    }
+
+    /// Has the request be given at most so many choices, whatever its pools say.
+    pub fn limit(&mut self, most: u32) {
+        self.most = Some(most.max(1));
+    }
+
+    /// The tries of the same request at another pool.
+    #[must_use]
+    pub fn anew(&self) -> Self {
+        Self { most: self.most, ..Self::default() }
     }
 
     /// Takes the last choice back, because it came to nothing that was the endpoint's fault: a pooled connection that the

@@ -142,7 +142,7 @@ const OURS: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-fn whole(response: Response) -> std::result::Result<Answer, Fault> {
+pub(super) fn whole(response: Response) -> std::result::Result<Answer, Fault> {
     let (parts, mut body) = response.into_parts();
     if parts.status.is_informational() {
         let reason = format!("an action answered with status {}, which is no answer", parts.status);

@@ -21,11 +21,14 @@ use super::cache::{purge, query};
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::filter::bodies::Shown;
 use super::pieces::Pieces;
 use super::streamed::Streamed;
 use crate::purge::Purge;
 
-use super::{action, bandwidth, encode, errors, files, redirect, reply, route, rules, writer};
+use super::{
+    action, bandwidth, encode, errors, files, filter, redirect, reply, route, rules, writer,
+};
 
 /// An answer that is whole.
 #[derive(Debug)]
@@ -67,6 +70,17 @@ pub(crate) struct Page {
     pub(crate) body: Bytes,
 }
 
+impl Answer {
+    /// As a page, for who can send nothing else: its body is in memory.
+    pub(crate) fn into_page(self) -> Result<Page, Fault> {
+        let body = match self.body {
+            Body::Whole(bytes) => bytes,
+            Body::File(..) | Body::Streamed(_) => Bytes::new(),
+        };
+        Ok(Page { head: self.head.whole()?, body })
+    }
+}
+
 impl From<Page> for Answer {
     fn from(page: Page) -> Self {
         Self { head: page.head.into(), body: Body::Whole(page.body) }
@@ -87,6 +101,8 @@ pub(crate) enum Made {
     Purge(Box<Purge>),
     /// The embedding program has to be asked; it may want the request's body.
     Own,
+    /// Plugins have to be asked first.
+    Filters,
 }
 
 /// Does what the route says, and what the routes say to which it leads. `head` and [`Context::place`] are then those of the
@@ -96,6 +112,9 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         return purge::asked(head, context).map(Box::new).map(Made::Purge);
     }
     loop {
+        if filter::are_due(context) {
+            return Ok(Made::Filters);
+        }
         // A cache may have what makes that unnecessary.
         if context.proxy().is_none() {
             encode::prepare(head, context)?;
@@ -144,32 +163,50 @@ pub(crate) async fn here(
     taken: Option<&[Bytes]>,
 ) -> Result<bool> {
     let mut made = make(session.req_header_mut(), context);
-    if let Ok(Made::Content) = made {
-        query::take_in(session, taken, context).await?;
-        made = make(session.req_header_mut(), context);
+    loop {
+        let step = made.map_err(|fault| context.fail(fault))?;
+        made = match step {
+            Made::Proxy => return Ok(false),
+            Made::Content => {
+                query::take_in(session, taken, context).await?;
+                make(session.req_header_mut(), context)
+            }
+            Made::Filters => match filter::with_session(session, context, taken).await? {
+                Some(answer) => Ok(Made::Answer(answer)),
+                None => make(session.req_header_mut(), context),
+            },
+            Made::Cache(wanted) => wait_for(wanted, session, context).await,
+            Made::Purge(wanted) => purge::answer(&wanted, context).await.map(Made::Answer),
+            Made::Own => {
+                let content = context.content.as_deref().cloned().map(|content| vec![content]);
+                let taken = taken.map(<[Bytes]>::to_vec).or(content);
+                let answer = action::answer(session, context, taken).await?;
+                send(session, answer, context).await?;
+                return Ok(true);
+            }
+            Made::Answer(answer) => {
+                send(session, answer, context).await?;
+                return Ok(true);
+            }
+        };
     }
-    if let Ok(Made::Cache(mut wanted)) = made {
-        // The session is the client's meanwhile.
-        let mut request = session.req_header().clone();
-        let told = wanted.told(&request);
-        let waiting = wait(wanted, &mut request, context);
-        let waited = ahead::attend(waiting, told, &mut Waiting(session)).await;
-        *session.req_header_mut() = request;
-        made = waited.unwrap_or_else(|| {
-            Err(Fault::client(Kind::ClientClosed, "the client left while it waited"))
-        });
-    }
-    if let Ok(Made::Purge(wanted)) = made {
-        made = purge::answer(&wanted, context).await.map(Made::Answer);
-    }
-    let made = made.map_err(|fault| context.fail(fault))?;
-    let answer = match made {
-        Made::Proxy | Made::Content | Made::Cache(_) | Made::Purge(_) => return Ok(false),
-        Made::Answer(answer) => answer,
-        Made::Own => action::answer(session, context, taken.map(<[Bytes]>::to_vec)).await?,
-    };
-    send(session, answer, context).await?;
-    Ok(true)
+}
+
+/// Waits for what a cache is to have.
+async fn wait_for(
+    mut wanted: Box<Wanted>,
+    session: &mut Session,
+    context: &mut Context,
+) -> Result<Made, Fault> {
+    // The session is the client's meanwhile.
+    let mut request = session.req_header().clone();
+    let told = wanted.told(&request);
+    let waiting = wait(wanted, &mut request, context);
+    let waited = ahead::attend(waiting, told, &mut Waiting(session)).await;
+    *session.req_header_mut() = request;
+    waited.unwrap_or_else(|| {
+        Err(Fault::client(Kind::ClientClosed, "the client left while it waited"))
+    })
 }
 
 /// A client that waits, as Pingora knows it.
@@ -240,11 +277,28 @@ pub(crate) async fn send(
     context: &mut Context,
 ) -> Result<()> {
     let mut head = answer.head.whole().map_err(|fault| context.fail(fault))?;
+    let mut body = answer.body;
+    if let Some(fetch) = &context.fetch {
+        // A plugin has answered in place of an origin: what it says is for nobody else, and goes as it is.
+        fetch.is_not_stored();
+        return write(session, head, (body, Shown::Whole), context).await;
+    }
     errors::stamp(&mut head, context).map_err(|fault| context.fail(fault))?;
-    reply::own(&mut head, session.req_header(), context)?;
-    let body = encode::own(&mut head, answer.body, session.req_header(), context)
+    let request = session.req_header();
+    reply::own(&mut head, request, context)?;
+    let instead = filter::own_response(&mut head, request, context).await;
+    if let Some(instead) = instead.map_err(|fault| context.fail(fault))? {
+        head = instead.head.whole().map_err(|fault| context.fail(fault))?;
+        body = instead.body;
+    }
+    let (body, shown) = filter::bodies::own(&mut head, body, request, context)
+        .and_then(|(body, shown)| match shown {
+            // Plugins see it as it is.
+            Shown::Pieces => Ok((body, shown)),
+            Shown::Whole => Ok((encode::own(&mut head, body, request, context)?, shown)),
+        })
         .map_err(|fault| context.fail(fault))?;
-    write(session, head, body, context).await
+    write(session, head, (body, shown), context).await
 }
 
 /// Sends the page of a fault. Rules that would break this answer too are left out: the client is told something.
@@ -257,14 +311,23 @@ pub(crate) async fn send_page(
     if let Err(error) = reply::own(&mut head, session.req_header(), context) {
         tracing::debug!(%error, request = %context.request.id, "an error page without header rules");
     }
-    write(session, head, page.body, context).await
+    let mut body = page.body;
+    let request = session.req_header();
+    // Likewise plugins that fail.
+    if let Ok(Some(instead)) = filter::own_response(&mut head, request, context).await {
+        head = instead.head.whole().map_err(|fault| context.fail(fault))?;
+        body = instead.body;
+    }
+    let body = filter::bodies::own(&mut head, body, request, context);
+    let body = body.map_err(|fault| context.fail(fault))?;
+    write(session, head, body, context).await
 }
 
 async fn write(
     session: &mut Session,
     head: Box<ResponseHeader>,
-    body: Body,
-    context: &Context,
+    (body, shown): (Body, Shown),
+    context: &mut Context,
 ) -> Result<()> {
     let silent = session.req_header().method == Method::HEAD || body.is_empty();
     session.write_response_header(head, silent).await?;
@@ -280,7 +343,16 @@ async fn write(
         Body::File(file, parts) => Pieces::new(file, parts),
         Body::Streamed(streamed) => Pieces::streamed(streamed),
     };
-    while let Some(piece) = next(&mut pieces, session).await? {
+    let mut is_over = false;
+    while !is_over {
+        let mut piece = next(&mut pieces, session).await?;
+        is_over = piece.is_none();
+        if shown == Shown::Pieces {
+            let seen = filter::bodies::own_piece(piece, session.req_header(), context);
+            let seen = seen.map_err(|fault| context.fail(fault))?;
+            piece = Some(seen).filter(|seen| !seen.is_empty());
+        }
+        let Some(piece) = piece else { continue };
         match &mut pace {
             Some(pace) => bandwidth::send(session, piece, pace).await?,
             None => session.write_response_body(Some(piece), false).await?,

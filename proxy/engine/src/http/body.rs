@@ -59,7 +59,7 @@ pub(crate) async fn whole(session: &mut Session, context: &mut Context) -> Resul
 }
 
 /// Whether the client waits to be asked for its body.
-pub(super) fn expects_continue(session: &Session) -> bool {
+pub(in crate::http) fn expects_continue(session: &Session) -> bool {
     let expect = session.req_header().headers.get(header::EXPECT);
     expect.is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }

@@ -9,7 +9,9 @@ use http::{HeaderMap, StatusCode};
 use parking_lot::Mutex;
 use pingora_error::{Error, ErrorType};
 use pingora_http::RequestHeader;
-use switchback_conf::plan::{ActionPlan, ProxyPlan, RouteId, RoutePlan, SiteId, UpstreamId};
+use switchback_conf::plan::{
+    ActionPlan, ProxyPlan, RouteId, RoutePlan, RouteTimeouts, SiteId, UpstreamId,
+};
 use switchback_route::{Captures, NormalPath};
 use switchback_upstream::Attempt;
 use switchback_value::Memo;
@@ -24,6 +26,9 @@ use super::concurrency::Held;
 use super::encode::Encoding;
 use super::encode::pictures::Shown;
 use super::fault::Fault;
+use super::filter::Filtering;
+use super::filter::steering::Steering;
+use super::filter::variables::Variables;
 use super::hedge::Lane;
 use super::map_memos::MapMemos;
 use super::outcome::Trying;
@@ -107,6 +112,12 @@ pub(crate) struct Context {
     pub(crate) without_port: usize,
     /// Bytes of body received.
     pub(crate) body_received: u64,
+    /// The plugins that are asked about it.
+    pub(crate) filtering: Filtering,
+    /// What they have set.
+    pub(crate) variables: Variables,
+    /// Where they have it go.
+    pub(crate) steering: Option<Box<Steering>>,
     /// What went wrong, once something has.
     pub(crate) fault: Option<Fault>,
     /// Bytes and status of the answer, once it is out.
@@ -270,6 +281,9 @@ impl Context {
             was_stale: false,
             without_port: 0,
             body_received: 0,
+            filtering: Filtering::default(),
+            variables: Variables::default(),
+            steering: None,
             fault: None,
             sent: Sent::default(),
         }
@@ -303,7 +317,24 @@ impl Context {
 
     /// The same by its number.
     pub(crate) fn upstream_id(&self) -> Option<UpstreamId> {
-        self.proxy().map(|proxy| self.spilt.instead_of(proxy.upstream))
+        self.upstream_of_route().map(|upstream| self.spilt.instead_of(upstream))
+    }
+
+    /// The service of its route, or the one that a plugin has put in its place.
+    pub(crate) fn upstream_of_route(&self) -> Option<UpstreamId> {
+        let proxy = self.proxy()?;
+        Some(
+            self.steering.as_ref().and_then(|steering| steering.upstream).unwrap_or(proxy.upstream),
+        )
+    }
+
+    /// Deadlines towards its upstream where they differ from that one's own.
+    pub(crate) fn upstream_timeouts(&self) -> RouteTimeouts {
+        let of_route = self.route().map(|route| route.timeouts).unwrap_or_default();
+        match &self.steering {
+            Some(steering) => steering.timeouts(of_route),
+            None => of_route,
+        }
     }
 
     /// Whether its answer comes from the cache of its route.

@@ -357,6 +357,7 @@ impl Facts for RequestFacts<'_> {
             }
             Variable::UpstreamHeader(name) => self.upstream_header(name),
             Variable::UpstreamCookie(name) => self.upstream_cookie(name),
+            Variable::Plugin(name) => self.context.variables.value(name).map(Cow::Borrowed),
             Variable::Capture(index) => self.capture(*index),
             Variable::Map { index, .. } => self.map(*index as usize),
         }

@@ -5,6 +5,7 @@ use std::io;
 use pingora_error::{Error, ErrorSource, ErrorType};
 use pingora_proxy::{FailToProxy, Session};
 
+use super::answer::Answer;
 use super::context::Context;
 use super::encode::{self, Failed};
 use super::fault::{Fault, Kind, Side};
@@ -16,6 +17,12 @@ pub(crate) async fn fail(
     error: &Error,
     context: &mut Context,
 ) -> FailToProxy {
+    if let Some(answer) = context.filtering.take_answer()
+        && session.response_written().is_none()
+    {
+        context.fault = None;
+        return instead(session, answer, context).await;
+    }
     let fault = context.fault.take().unwrap_or_else(|| judge(error));
     let fault = shard::judge(fault, context);
     if context.lane.is_none() || hedge::is_contested(context) {
@@ -41,6 +48,27 @@ pub(crate) async fn fail(
     }
     context.fault.get_or_insert(fault);
     FailToProxy { error_code: status, can_reuse_downstream }
+}
+
+/// Sends what a plugin answers while an upstream was being asked.
+async fn instead(session: &mut Session, answer: Answer, context: &mut Context) -> FailToProxy {
+    encode::passing::take_back(session);
+    let is_whole = session.downstream_session.is_body_empty();
+    if !is_whole {
+        // The rest of the request may be unread.
+        session.set_keepalive(None);
+    }
+    let status = answer.head.status().as_u16();
+    let sent = answer::send(session, answer, context).await;
+    if let Err(error) = &sent {
+        let fault = context.fault.take().unwrap_or_else(|| judge(error));
+        log(&fault, context);
+        if session.response_written().is_none() && !context.inner {
+            page(session, &fault, context).await;
+        }
+        context.fault = Some(fault);
+    }
+    FailToProxy { error_code: status, can_reuse_downstream: is_whole && sent.is_ok() }
 }
 
 /// Whether the connection may go on: a whole request that was refused for what it asks.

@@ -5,9 +5,9 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::{Context, Sent};
-use super::encode;
 use super::facts::RequestFacts;
 use super::fault::Kind;
+use super::{encode, filter};
 use super::{outcome, shard};
 
 /// Closes the books on a request that went through Pingora.
@@ -45,6 +45,7 @@ pub(crate) fn record(request: &RequestHeader, sent: Option<&HeaderMap>, context:
         settings.zone.counters.request(outcome);
     }
     context.memos.maps.forget_passing();
+    filter::log(request, sent, context);
     let facts = RequestFacts::new(request, context).with_sent(sent);
     for log in &context.snapshot.access_logs {
         log.write(&facts);

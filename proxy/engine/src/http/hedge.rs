@@ -35,7 +35,11 @@ const TASKS: usize = 4;
 pub(super) fn may_apply(session: &mut Session, context: &Context) -> bool {
     let upstream = context.upstream();
     let hedges = upstream.is_some_and(|upstream| upstream.guard.hedges());
-    if !hedges || context.lane.is_some() || shard::is_beside(context) {
+    if !hedges
+        || context.lane.is_some()
+        || shard::is_beside(context)
+        || context.filtering.is_once()
+    {
         return false;
     }
     let head = session.req_header();
@@ -93,7 +97,8 @@ impl Copies {
     /// What a copy inherits.
     fn context(&self, which: Which, session: &Session, context: &Context) -> Box<Context> {
         let mut head = self.head.clone();
-        let mut copy = Inherited::from(session, context).into_context(&mut head);
+        let filtering = context.filtering.of_copy();
+        let mut copy = Inherited::from(session, context, filtering).into_context(&mut head);
         copy.asked = self.race.asked(which);
         copy.fetch.clone_from(&context.fetch);
         copy.lane = Some(Lane::new(&self.race, which));

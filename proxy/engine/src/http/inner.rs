@@ -13,6 +13,9 @@ use super::context::{Asked, Context, FirstLine, Place, Request, StandIn};
 use super::encode::Encoding;
 use super::errors::{self, Replacement};
 use super::fault::{Fault, Kind, Side};
+use super::filter::Filtering;
+use super::filter::steering::Steering;
+use super::filter::variables::Variables;
 use super::map_memos::MapMemos;
 use super::{answer, body, encode, fail, forward, overload};
 use crate::listen::connection::Connection;
@@ -51,6 +54,9 @@ pub(crate) struct Inherited {
     cache: Option<Box<CacheFacts>>,
     fetcher: Option<Arc<Fetcher>>,
     encoding: Option<Box<Encoding>>,
+    filtering: Filtering,
+    variables: Variables,
+    steering: Option<Box<Steering>>,
     /// The outer request's head as it stands: Pingora gives the inner one what the client sent, forged fields and all.
     head: RequestHeader,
 }
@@ -66,7 +72,7 @@ enum Ended {
 }
 
 impl Inherited {
-    pub(super) fn from(session: &Session, context: &Context) -> Self {
+    pub(super) fn from(session: &Session, context: &Context, filtering: Filtering) -> Self {
         Self {
             resident: Arc::clone(&context.resident),
             snapshot: Arc::clone(&context.snapshot),
@@ -83,6 +89,9 @@ impl Inherited {
             cache: context.cache.as_deref().map(CacheFacts::of_passed),
             fetcher: context.fetcher.clone(),
             encoding: context.encoding.as_deref().map(Encoding::inherit),
+            filtering,
+            variables: context.variables.clone(),
+            steering: context.steering.clone(),
             head: session.req_header().clone(),
         }
     }
@@ -90,6 +99,9 @@ impl Inherited {
     /// The context of the inner request, whose head becomes that of the outer one.
     pub(crate) fn into_context(self, head: &mut RequestHeader) -> Context {
         adopt(head, &self.head);
+        if self.filtering.has_changed_fields() {
+            adopt_fields(head, &self.head);
+        }
         let mut context = Context::new(self.resident, self.snapshot, self.connection);
         context.started = self.started;
         context.wall = self.wall;
@@ -103,6 +115,9 @@ impl Inherited {
         context.cache = self.cache;
         context.fetcher = self.fetcher;
         context.encoding = self.encoding;
+        context.filtering = self.filtering;
+        context.variables = self.variables;
+        context.steering = self.steering;
         context.inner = true;
         context
     }
@@ -123,6 +138,26 @@ pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
     let gone: Vec<HeaderName> = head.headers.keys().filter(is_gone).cloned().collect();
     for name in &gone {
         head.remove_header(name);
+    }
+}
+
+/// Gives `head` the fields of `outer` that plugins may have set, its host among them.
+fn adopt_fields(head: &mut RequestHeader, outer: &RequestHeader) {
+    const FRAMING: [HeaderName; 2] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING];
+    let is_other = |name: &&HeaderName| {
+        let (own, others) = (head.headers.get_all(*name), outer.headers.get_all(*name));
+        !FRAMING.contains(name) && !own.iter().eq(others.iter())
+    };
+    let others: Vec<HeaderName> = outer.headers.keys().filter(is_other).cloned().collect();
+    for name in others {
+        head.remove_header(&name);
+        for value in outer.headers.get_all(&name) {
+            // There were no more of them there.
+            let _ = head.append_header(name.clone(), value.clone());
+        }
+    }
+    if head.uri.authority() != outer.uri.authority() {
+        head.set_uri(outer.uri.clone());
     }
 }
 
@@ -176,7 +211,8 @@ async fn pipe(
     body: Vec<Bytes>,
     may_resend: bool,
 ) -> Result<Ended> {
-    let inherited = Box::new(Some(Inherited::from(session, context)));
+    let filtering = context.filtering.lend();
+    let inherited = Box::new(Some(Inherited::from(session, context, filtering)));
     let inner =
         SubrequestCtx::builder().user_ctx(inherited).body_mode(BodyMode::ExpectBody).build();
     let spawner = session.subrequest_spawner.as_ref();
@@ -204,6 +240,7 @@ async fn pipe(
     let piped =
         pipe_subrequest(session, inner, channels, pass_or_replace, InputBodyType::Preset(body))
             .await;
+    context.filtering.come_back().await;
     match (replaced, piped) {
         (_, Ok(_)) => Ok(Ended::Answered),
         (Some(replacement), Err(error)) => {

@@ -18,7 +18,8 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::writer::{Framing, Writer};
 use super::{
-    access, cache, concurrency, encode, errors, fail, finish, hints, receive, reply, route, upgrade,
+    access, cache, concurrency, encode, errors, fail, filter, finish, hints, receive, reply, route,
+    upgrade,
 };
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;
@@ -35,11 +36,14 @@ pub(crate) enum After {
 /// Receives and routes the request, and makes its answer, or what is answered instead, if that can be done without asking an
 /// upstream.
 pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
-    let made = receive::receive(head, context)
+    let let_in = receive::receive(head, context)
         .and_then(|()| route::route(head, context))
         .and_then(|()| access::judge(head, context))
-        .and_then(|()| concurrency::enter(head, context))
-        .and_then(|()| answer::make(head, context));
+        .and_then(|()| concurrency::enter(head, context));
+    if let_in.is_ok() && filter::settle(context) {
+        return Ok(Made::Filters);
+    }
+    let made = let_in.and_then(|()| answer::make(head, context));
     or_instead(made, head, context)
 }
 
@@ -66,6 +70,8 @@ fn or_instead(
 ) -> Result<Made, Fault> {
     // Each turn leads the request elsewhere, which may happen ten times.
     while let Err(fault) = &made
+        // Plugins see what is answered instead, too: that is for Pingora.
+        && !filter::settle(context)
         && let Some(replacement) = errors::of_fault(fault, context)
     {
         fail::log(fault, context);

@@ -21,6 +21,7 @@ pub(crate) mod facts;
 pub(crate) mod fail;
 pub(crate) mod fault;
 mod files;
+pub(crate) mod filter;
 pub(crate) mod finish;
 pub(crate) mod forward;
 mod hedge;
@@ -195,7 +196,8 @@ impl ProxyHttp for Phases {
     fn allow_spawning_subrequest(&self, session: &Session, context: &Self::CTX) -> bool {
         // Whoever is not proxied at once may be led to a route that needs it.
         !context.inner
-            && (needs_inner(context)
+            && (context.snapshot.filters.is_some()
+                || needs_inner(context)
                 || context.proxy().is_none()
                 || errors::may_apply(context)
                 || query::is_query(&session.req_header().method))
@@ -257,7 +259,9 @@ impl ProxyHttp for Phases {
         head: &mut RequestHeader,
         context: &mut Self::CTX,
     ) -> Result<()> {
-        forward::forward(head, session.req_header(), context).map_err(|fault| context.fail(fault))
+        forward::forward(head, session.req_header(), context)
+            .map_err(|fault| context.fail(fault))?;
+        filter::upstream_request(head, context).await
     }
 
     /// Nobody is told what is answered instead of by the shard that has it.
@@ -294,7 +298,7 @@ impl ProxyHttp for Phases {
             return Err(context
                 .fail(Fault::client(Kind::BodyTooLarge, "request body larger than `body_limit`")));
         }
-        Ok(())
+        filter::bodies::request(body, end, session.req_header(), context).await
     }
 
     /// Pingora counts only what HTTP/1 upstreams send. The delay is that of the piece in hand.
@@ -336,11 +340,13 @@ impl ProxyHttp for Phases {
         shard::compare(session.req_header(), head.status, context);
         deadlines::is_asked(session, context);
         let request = session.req_header();
+        filter::upstream_response(head, request, context).await?;
         let kept = as_get::keep(head, request, context);
         context.keeping = invalidate::by(head, request, kept, context).await;
-        reply::proxied(head, session.req_header(), context)
-            .and_then(|()| encode::passing::head(head, session.req_header(), context))
-            .map_err(|fault| context.fail(fault))?;
+        let request = session.req_header();
+        reply::proxied(head, request, context).map_err(|fault| context.fail(fault))?;
+        filter::passing_response(head, request, context).await?;
+        encode::passing::head(head, request, context).map_err(|fault| context.fail(fault))?;
         if !context.inner {
             encode::passing::tell(head, session, context);
         }
@@ -349,12 +355,14 @@ impl ProxyHttp for Phases {
 
     fn response_body_filter(
         &self,
-        _session: &mut Session,
+        session: &mut Session,
         body: &mut Option<Bytes>,
         end: bool,
         context: &mut Self::CTX,
     ) -> Result<Option<Duration>> {
-        encode::passing::body(body, end, context).map_err(|fault| context.fail(fault))?;
+        filter::bodies::response(body, end, session.req_header(), context)
+            .and_then(|()| encode::passing::body(body, end, context))
+            .map_err(|fault| context.fail(fault))?;
         Ok(None)
     }
 
@@ -364,7 +372,9 @@ impl ProxyHttp for Phases {
         trailers: &mut HeaderMap,
         context: &mut Self::CTX,
     ) -> Result<Option<Bytes>> {
-        encode::passing::end(trailers, session.req_header(), context)
+        let (request, mut last) = (session.req_header(), None);
+        filter::bodies::response(&mut last, true, request, context)
+            .and_then(|()| encode::passing::end(trailers, last, request, context))
             .map_err(|fault| context.fail(fault))
     }
 
@@ -378,7 +388,8 @@ impl ProxyHttp for Phases {
     ) -> Box<Error> {
         context.resident.metrics.upstream_connect_failures.add();
         context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
-        error.set_retry(select::after_connect(&error, context));
+        let again = select::after_connect(&error, context);
+        error.set_retry(again && context.filtering.allows_another_try());
         error.as_up();
         error
     }
@@ -393,6 +404,12 @@ impl ProxyHttp for Phases {
         context: &mut Self::CTX,
         reused: bool,
     ) -> Box<Error> {
+        if context.filtering.has_ended() {
+            // That was no fault of the endpoint's.
+            outcome::end(context);
+            error.set_retry(false);
+            return error;
+        }
         // Before another part of the upstream is chosen.
         outcome::broke(&error, reused, context);
         if *error.etype() == hedge::LOST {
@@ -400,7 +417,7 @@ impl ProxyHttp for Phases {
             return error;
         }
         if shard::takes_turn(context) || select::reads_elsewhere(session, context) {
-            error.set_retry(true);
+            error.set_retry(context.filtering.allows_another_try());
             context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
             return error;
         }
@@ -409,7 +426,7 @@ impl ProxyHttp for Phases {
         if retry == Again::SameEndpoint {
             context.attempt.take_back();
         }
-        error.set_retry(retry != Again::No);
+        error.set_retry(retry != Again::No && context.filtering.allows_another_try());
         context.asked.lock().current(|tried| tried.ended = Some(tried.began.elapsed()));
         error
     }

@@ -118,7 +118,7 @@ fn judge(outcome: Outcome, now: Instant, context: &Context) {
 }
 
 /// Chance for one choice: each thread has a sequence of its own, so that none waits for another.
-pub(super) fn chance() -> u64 {
+pub(in crate::http) fn chance() -> u64 {
     thread_local! {
         static SEQUENCE: Cell<u64> = Cell::new(RandomState::new().hash_one(0_u8));
     }

@@ -57,6 +57,32 @@ pub(crate) fn again(
     access::judge_route(head, context)
 }
 
+/// Looks for a route of the request once more, because a plugin has changed what it asks for, or the site that answers.
+pub(crate) fn anew(
+    head: &RequestHeader,
+    site: Option<SiteId>,
+    has_new_host: bool,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    turn(context)?;
+    // Maps may have looked at what was changed.
+    context.memos.maps = MapMemos::default();
+    let before = context.place.site;
+    let site = match (site, before) {
+        (Some(site), _) => site,
+        (None, Some(before)) if !has_new_host => before,
+        _ => find_site(context)?,
+    };
+    context.place = Place { site: Some(site), ..Place::default() };
+    receive::normal_path(head, context)?;
+    place(head, context)?;
+    if before == Some(site) {
+        access::judge_route(head, context)
+    } else {
+        access::judge(head, context)
+    }
+}
+
 /// Goes on with another route of the site; the target stays.
 pub(crate) fn lead_to(
     id: RouteId,

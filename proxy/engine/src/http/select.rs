@@ -77,7 +77,10 @@ fn choose(
     let pool = &group.pool;
     let chosen = match spill::instead(pool, now, context) {
         Some(why) => Err(why),
-        None => pool.choose(&mut context.attempt, &ask),
+        None => match context.filtering.preferred() {
+            Some(order) => pool.choose_first(&order, &mut context.attempt, &ask),
+            None => pool.choose(&mut context.attempt, &ask),
+        },
     };
     let choice = chosen.map_err(|why| {
         let elsewhere = if why == Nobody::Full { Why::Full } else { Why::Unavailable };
@@ -121,7 +124,7 @@ fn peer(
     let group = shard::group(context.chosen.as_ref());
     let template = group.and_then(|group| group.peers.get(choice.endpoint));
     let template = template.ok_or_else(|| Fault::ours(Kind::Internal, "endpoint without peer"))?;
-    let timeouts = context.route().map(|route| route.timeouts).unwrap_or_default();
+    let timeouts = context.upstream_timeouts();
     let mut peer = adapt::peer::dial(template, &choice.target, timeouts)?;
     if !upstream.plan.overload.sources.is_empty() {
         adapt::peer::from_source(

@@ -11,7 +11,6 @@ use http::{StatusCode, header};
 use pingora_error::ErrorType;
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::{MissingPlan, UpstreamId};
-use switchback_upstream::Attempt;
 use switchback_upstream::shard::{KeyForm, Members, Normal};
 
 use super::context::Context;
@@ -85,6 +84,18 @@ impl Chosen {
     }
 }
 
+/// Finds the part before anybody is chosen of it, for those who want to know.
+pub(super) fn choose_for(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    let snapshot = Arc::clone(&context.snapshot);
+    let id = context.upstream_id();
+    let upstream = id.and_then(|id| Some((id, snapshot.upstream(id)?)));
+    let upstream =
+        upstream.ok_or_else(|| Fault::ours(Kind::Internal, "the route has no upstream"))?;
+    // Whoever had it before has it no more.
+    outcome::end(context);
+    choose(head, upstream, context)
+}
+
 /// Finds the part once; all tries of the request stay in it, as it is now.
 pub(super) fn choose(
     head: &RequestHeader,
@@ -127,14 +138,25 @@ fn place<'e>(
     stays: impl FnOnce() -> Option<&'e Arc<Shard>>,
     context: &Context,
 ) -> Result<Option<Placed>, Fault> {
-    let template = context.proxy().and_then(|proxy| proxy.shard_key.as_ref());
-    let template = template
-        .ok_or_else(|| Fault::ours(Kind::Internal, "the route has no key of its shards"))?;
     let facts = RequestFacts::new(head, context);
     // What is tunnelled may be anything.
     let only_reads = head.method.is_safe() && !head.headers.contains_key(header::UPGRADE);
     let of_key = |key: &[u8]| epoch.place(key, only_reads);
-    if let Some(placed) = key::with(template, &sharding.form, &facts, of_key) {
+    let steering = context.steering.as_deref();
+    if let Some(said) = steering.and_then(|steering| steering.shard_key.as_deref()) {
+        let mut key = Vec::with_capacity(said.len());
+        sharding.form.append(said, &mut key);
+        return Ok(of_key(&key));
+    }
+    // The key of a route is that of its own upstream.
+    let is_steered = steering.is_some_and(|steering| steering.upstream.is_some());
+    let template = context.proxy().and_then(|proxy| proxy.shard_key.as_ref());
+    let template = template.filter(|_| !is_steered);
+    if template.is_none() && !is_steered {
+        return Err(Fault::ours(Kind::Internal, "the route has no key of its shards"));
+    }
+    let of_template = |template| key::with(template, &sharding.form, &facts, of_key);
+    if let Some(placed) = template.and_then(of_template) {
         return Ok(placed);
     }
     if let Some(shard) = stays() {
@@ -182,7 +204,7 @@ pub(super) fn turn(context: &mut Context) -> bool {
     *placed = Placed { shard, epoch, otherwise: None };
     context.comparing = None;
     chosen.is_turning = true;
-    context.attempt = Attempt::default();
+    context.attempt = context.attempt.anew();
     true
 }
 

@@ -6,11 +6,11 @@ use pingora_core::upstreams::peer::HttpPeer;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use switchback_conf::plan::UpstreamId;
-use switchback_upstream::{Attempt, Nobody, Pool};
+use switchback_upstream::{Nobody, Pool};
 
 use super::context::Context;
 use super::fault::Fault;
-use super::{hedge, overload, select};
+use super::{filter, hedge, overload, select};
 
 /// Which service a request goes to in place of another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +51,7 @@ pub(super) async fn select(
         // That it was to turn here has been seen to.
         turns(context);
         overload::enter(session, context).await?;
+        filter::upstream(session.req_header(), context).await?;
         match select::select(session.req_header(), context) {
             Err(_) if turns(context) => {}
             selected => return selected,
@@ -59,12 +60,13 @@ pub(super) async fn select(
 }
 
 /// The same where nobody is counted: for tunnels.
-pub(super) fn select_uncounted(
+pub(super) async fn select_uncounted(
     head: &RequestHeader,
     context: &mut Context,
 ) -> Result<Box<HttpPeer>, Fault> {
     loop {
         turns(context);
+        filter::upstream(head, context).await?;
         match select::select(head, context) {
             Err(_) if turns(context) => {}
             selected => return selected,
@@ -86,7 +88,7 @@ pub(super) fn instead(pool: &Pool, now: Instant, context: &Context) -> Option<No
 
 /// Has the next service have the request, if there is one: not when something of it was sent.
 pub(super) fn over(why: Why, context: &mut Context) -> bool {
-    let Some(of_route) = context.proxy().map(|proxy| proxy.upstream) else { return false };
+    let Some(of_route) = context.upstream_of_route() else { return false };
     let Some(upstream) = context.upstream() else { return false };
     let Some(plan) = upstream.plan.spill else { return false };
     if hedge::is_second(context) || hedge::is_contested(context) {
@@ -102,7 +104,7 @@ pub(super) fn over(why: Why, context: &mut Context) -> bool {
     context.permit = None;
     context.chosen = None;
     context.stays_with = None;
-    context.attempt = Attempt::default();
+    context.attempt = context.attempt.anew();
     true
 }
 

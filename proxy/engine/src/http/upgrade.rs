@@ -22,8 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
-    access, answer, concurrency, fail, finish, forward, outcome, receive, reply, route, select,
-    shard, spill,
+    access, answer, concurrency, fail, filter, finish, forward, outcome, receive, reply, route,
+    select, shard, spill,
 };
 use crate::listen::head::has_token;
 
@@ -88,22 +88,41 @@ async fn exchange(
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(), Fault> {
+    filter_request(handshake, context).await?;
     let (mut upstream, timeouts) = connect(&handshake.head, context, connector).await?;
-    let request = request(handshake, context)?;
+    let request = request(handshake, context).await?;
     within(timeouts.write, upstream.write_all(&request)).await?;
     within(timeouts.write, upstream.flush()).await?;
     let mut received = BytesMut::new();
     let mut answer = read_head(&mut upstream, &mut received, timeouts).await?;
     if answer.head.status == StatusCode::SWITCHING_PROTOCOLS {
         reply::switched(&mut answer.head, &handshake.head, context)?;
+        filter::tunnel_response(&mut answer.head, &handshake.head, context).await?;
         send_head(handshake, &mut answer, context).await?;
         tunnel(handshake, upstream, received, context).await;
         return Ok(());
     }
     let frame = Frame::of(&answer.head)?;
     reply::proxied(&mut answer.head, &handshake.head, context)?;
+    filter::tunnel_response(&mut answer.head, &handshake.head, context).await?;
     send_head(handshake, &mut answer, context).await?;
     relay_body(handshake, &mut upstream, received, (frame, timeouts), context).await
+}
+
+/// Asks the plugins that a request for a tunnel meets.
+async fn filter_request(handshake: &mut Handshake, context: &mut Context) -> Result<(), Fault> {
+    if !filter::are_due(context) {
+        return Ok(());
+    }
+    if let Some(answer) = filter::ask(&mut handshake.head, context).await? {
+        context.filtering.answer_with(answer);
+        return Err(Fault::client(Kind::Forbidden, "a plugin has answered"));
+    }
+    if !is_tunnel(context) {
+        let reason = "a plugin leads a request for a tunnel to where there is none";
+        return Err(Fault::client(Kind::Refused(StatusCode::NOT_IMPLEMENTED), reason));
+    }
+    Ok(())
 }
 
 /// Dials endpoints until one answers or the tries are used up.
@@ -113,12 +132,12 @@ async fn connect(
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
     let proxy = context.upstream();
-    let own = context.route().map(|route| route.timeouts).unwrap_or_default();
+    let own = context.upstream_timeouts();
     let timeouts = proxy.map(|upstream| own.over(upstream.plan.timeouts));
     let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");
     let timeouts = timeouts.ok_or_else(no_upstream)?;
     loop {
-        let peer: Box<HttpPeer> = spill::select_uncounted(head, context)?;
+        let peer: Box<HttpPeer> = spill::select_uncounted(head, context).await?;
         match connector.new_stream(&*peer).await {
             Ok(stream) => {
                 context.asked.lock().current(|tried| tried.connected = Some(tried.began.elapsed()));
@@ -138,10 +157,11 @@ async fn connect(
 }
 
 /// The request as the upstream receives it.
-fn request(handshake: &Handshake, context: &Context) -> Result<Vec<u8>, Fault> {
+async fn request(handshake: &Handshake, context: &mut Context) -> Result<Vec<u8>, Fault> {
     let mut head = handshake.head.clone();
     remove_hop_by_hop(&mut head);
     forward::forward(&mut head, &handshake.head, context)?;
+    filter::tunnel_request(&mut head, context).await?;
     head.insert_header(header::CONNECTION, "upgrade").map_err(Fault::internal)?;
     head.insert_header(header::UPGRADE, "websocket").map_err(Fault::internal)?;
     let mut bytes = Vec::with_capacity(512);
@@ -306,11 +326,20 @@ async fn relay_body(
 
 /// The error page, if nothing was sent yet.
 pub(crate) async fn refuse(handshake: &mut Handshake, fault: Fault, context: &mut Context) {
-    fail::log(&fault, context);
+    let answered = context.filtering.take_answer();
+    if answered.is_none() {
+        fail::log(&fault, context);
+    }
     let silent = context.sent.status.is_some() || fault.kind() == Kind::ClientClosed;
-    if let Some(mut page) = answer::fault(&fault, context).ok().filter(|_| !silent) {
-        // A header rule that fails here leaves the page as it was.
+    let is_answer = answered.is_some();
+    let page = answered.map_or_else(|| answer::fault(&fault, context), answer::Answer::into_page);
+    if let Some(mut page) = page.ok().filter(|_| !silent) {
+        // A header rule, or a plugin, that fails here leaves the page as it was.
         let _ = reply::own(&mut page.head, &handshake.head, context);
+        let seen = filter::own_response(&mut page.head, &handshake.head, context).await;
+        if let Ok(Some(Ok(instead))) = seen.map(|seen| seen.map(answer::Answer::into_page)) {
+            page = instead;
+        }
         context.sent = Sent {
             status: Some(page.head.status),
             body: page.body.len() as u64,
@@ -320,7 +349,9 @@ pub(crate) async fn refuse(handshake: &mut Handshake, fault: Fault, context: &mu
         // Whoever does not take it does not want it.
         let _ = handshake.client.send_page(page, patience).await;
     }
-    context.fault = Some(fault);
+    if !is_answer {
+        context.fault = Some(fault);
+    }
 }
 
 /// Waits for the upstream, no longer than `patience`.

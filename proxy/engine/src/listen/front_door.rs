@@ -19,6 +19,7 @@ use crate::http::answer::Made;
 use crate::http::cache::{ahead, purge};
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
+use crate::http::filter;
 use crate::http::local::{self, After};
 use crate::http::upgrade::{self, Handshake};
 use crate::http::{Entry, answer, finish, name_request, percent, serving};
@@ -170,12 +171,16 @@ impl Turn {
             made = Box::pin(purge::answer(&wanted, &context)).await.map(Made::Answer);
         }
         let made = match made {
-            Ok(Made::Proxy | Made::Own | Made::Content | Made::Cache(_) | Made::Purge(_)) => {
+            Ok(Made::Answer(answer)) if !filter::settle(&mut context) => Ok(answer),
+            Err(fault) if fault.kind() == Kind::BadRequest || !filter::settle(&mut context) => {
+                Err(fault)
+            }
+            // An upstream has to be asked, or plugins have, and Pingora waits better.
+            made => {
+                context.fault = made.err();
                 context.routed = Some(request);
                 return self.lend(stream, &head, Some(context)).await;
             }
-            Ok(Made::Answer(answer)) => Ok(answer),
-            Err(fault) => Err(fault),
         };
         self.received.advance(head.length);
         let _in_flight = self.worker.shared.resident.metrics.in_flight.hold();

@@ -9,8 +9,8 @@ use switchback_conf::plan::Plan;
 use switchback_conf::{Code, Diagnostic, Location};
 
 use super::handover::{Inheritance, ListeningSocket};
-use crate::action::Actions;
 use crate::listeners::{Change, Listeners};
+use crate::plugins::Additions;
 use crate::snapshot::assemble::assemble;
 use crate::snapshot::resident::Resident;
 use crate::{Engine, addresses, cannot_start, nobody, worker_count};
@@ -73,10 +73,10 @@ impl Engine {
     /// As [`Engine::start`].
     pub fn prepare(
         plan: Plan,
-        actions: Actions,
+        additions: Additions,
         mut inheritance: Inheritance,
     ) -> Result<(Prepared, Vec<Diagnostic>), Vec<Diagnostic>> {
-        let resident = Arc::new(Resident::new(actions));
+        let resident = Arc::new(Resident::new(additions));
         let order = addresses(&plan);
         let (snapshot, mut warnings) = assemble(plan, &resident, 1)?;
         snapshot.take_over(&resident);

@@ -28,6 +28,8 @@ pub(super) struct Answer {
     pub(super) addresses: Vec<IpAddr>,
     /// SRV records.
     pub(super) services: Vec<Service>,
+    /// PTR records.
+    pub(super) names: Vec<String>,
     /// How long it holds, in seconds; that of the record that holds shortest.
     pub(super) ttl: u32,
 }
@@ -47,6 +49,7 @@ pub(super) enum Kind {
     A,
     Aaaa,
     Srv,
+    Ptr,
 }
 
 impl Kind {
@@ -55,6 +58,7 @@ impl Kind {
             Self::A => Rtype::A,
             Self::Aaaa => Rtype::AAAA,
             Self::Srv => Rtype::SRV,
+            Self::Ptr => Rtype::PTR,
         }
     }
 }
@@ -191,6 +195,9 @@ fn records(message: &Message<[u8]>, kind: Kind) -> Option<Answer> {
             (AllRecordData::A(data), Kind::A) => answer.addresses.push(of_a(data)),
             (AllRecordData::Aaaa(data), Kind::Aaaa) => answer.addresses.push(of_aaaa(data)),
             (AllRecordData::Srv(data), Kind::Srv) => answer.services.extend(of_srv(data)),
+            (AllRecordData::Ptr(data), Kind::Ptr) => {
+                answer.names.push(data.ptrdname().to_string().to_ascii_lowercase());
+            }
             _ => continue,
         }
         answer.ttl = answer.ttl.min(record.ttl().as_secs());

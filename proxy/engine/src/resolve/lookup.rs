@@ -38,6 +38,41 @@ pub(super) async fn lookup(name: &Address, servers: &[SocketAddr]) -> Result<Loo
     }
 }
 
+/// The addresses of a host, wherever it is told of.
+pub(super) async fn addresses(host: &str, servers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+    let system = tokio::task::spawn_blocking(System::read).await.unwrap_or_default();
+    let own = if servers.is_empty() { &system.servers[..] } else { servers };
+    let asker = Asker { system: &system, servers: own, may_ask_system: servers.is_empty() };
+    let (addresses, _) = asker.addresses(host).await?;
+    Ok(addresses)
+}
+
+/// The names of an address, as its PTR records say.
+pub(super) async fn names_of(
+    address: IpAddr,
+    servers: &[SocketAddr],
+) -> Result<Vec<String>, String> {
+    let system = tokio::task::spawn_blocking(System::read).await.unwrap_or_default();
+    let own = if servers.is_empty() { &system.servers[..] } else { servers };
+    Ok(dns::ask(own, &reversed(address), Kind::Ptr).await?.names)
+}
+
+/// The name that the PTR records of an address have (RFC 1035, 3.5; RFC 3596, 2.5).
+fn reversed(address: IpAddr) -> String {
+    match address.to_canonical() {
+        IpAddr::V4(address) => {
+            let [a, b, c, d] = address.octets();
+            format!("{d}.{c}.{b}.{a}.in-addr.arpa.")
+        }
+        IpAddr::V6(address) => {
+            let octets = address.octets();
+            let digits =
+                octets.iter().rev().map(|byte| format!("{:x}.{:x}.", byte & 15, byte >> 4));
+            digits.collect::<String>() + "ip6.arpa."
+        }
+    }
+}
+
 struct Asker<'a> {
     system: &'a System,
     servers: &'a [SocketAddr],
@@ -139,5 +174,19 @@ impl Lookup {
     fn named(mut self, host: &str) -> Self {
         self.found.iter_mut().for_each(|found| found.host = host.into());
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_reversed_for_their_names() {
+        let of = |text: &str| reversed(text.parse().unwrap());
+        assert_eq!(of("192.0.2.7"), "7.2.0.192.in-addr.arpa.");
+        assert_eq!(of("::ffff:192.0.2.7"), "7.2.0.192.in-addr.arpa.");
+        let expected = "8.".to_owned() + &"0.".repeat(23) + "8.b.d.0.1.0.0.2.ip6.arpa.";
+        assert_eq!(of("2001:db8::8"), expected);
     }
 }

@@ -6,7 +6,7 @@ pub(crate) mod names;
 mod system;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -163,6 +163,20 @@ fn take_over(name: &Address, lookup: Lookup, resident: &Resident) -> bool {
         tracing::info!(%name, count, "the name of an endpoint stands for other addresses");
     }
     is_new
+}
+
+/// The addresses of a name, asked for now.
+pub(crate) async fn addresses(name: &str, servers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
+    lookup::addresses(name, servers).await
+}
+
+/// The names of an address, asked for now; without the dot at their end.
+pub(crate) async fn names_of(
+    address: IpAddr,
+    servers: &[SocketAddr],
+) -> Result<Vec<String>, String> {
+    let names = lookup::names_of(address, servers).await?;
+    Ok(names.into_iter().map(|name| name.trim_end_matches('.').to_owned()).collect())
 }
 
 /// The names of all endpoints; of several bounds the narrower ones.

@@ -25,7 +25,7 @@ use super::resident::Resident;
 use super::shards::Maker;
 use super::zones::NamedZone;
 use super::{
-    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, limits, own_actions,
+    Listener, Site, Snapshot, Upstream, caches, dictionaries, encodes, filters, limits, own_actions,
 };
 use crate::http::concurrency::Limit;
 use crate::listen::admit::Limits;
@@ -59,6 +59,7 @@ pub(crate) fn assemble(
         .collect();
     let has_shards = upstreams.iter().any(|upstream| upstream.sharding.is_some());
     let hedges = upstreams.iter().any(|upstream| upstream.plan.overload.hedge.is_some());
+    let filters = filters::assemble(&plan, resident, &mut found);
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
         plan.zones.iter().map(|zone| resident.zones.find(zone.clone(), &mut found)).collect();
@@ -92,11 +93,12 @@ pub(crate) fn assemble(
         maps,
         zones,
         site_zones,
-        asks_beside: !caches.is_empty() || has_shards || hedges,
+        asks_beside: !caches.is_empty() || has_shards || hedges || filters.is_some(),
         caches,
         encodes,
         dictionary_room,
         own_actions,
+        filters,
         access_logs,
     };
     Ok((snapshot, found))

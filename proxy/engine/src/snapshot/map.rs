@@ -28,6 +28,11 @@ struct Watched {
 }
 
 impl LiveMap {
+    /// Whether that is its name.
+    pub(crate) fn is_called(&self, name: &str) -> bool {
+        *self.name == *name
+    }
+
     /// The map of `plan`.
     pub(crate) fn new(plan: MapPlan) -> Self {
         let watched = plan.file.map(|(plan, stamp)| Watched { plan, stamp: Mutex::new(stamp) });

@@ -5,6 +5,7 @@ pub(crate) mod caches;
 mod choices;
 pub(crate) mod dictionaries;
 pub(crate) mod encodes;
+pub(crate) mod filters;
 pub(crate) mod images;
 mod limits;
 pub(crate) mod live;
@@ -38,6 +39,7 @@ use crate::listen::tls::Tls;
 use crate::log::AccessLog;
 use caches::CacheSettings;
 use encodes::EncodeSettings;
+use filters::FilterTable;
 use live::{EndpointsFile, LivePart};
 use map::LiveMap;
 use own_actions::OwnAction;
@@ -88,6 +90,8 @@ pub(crate) struct Snapshot {
     pub(crate) dictionary_room: usize,
     /// The embedding program's actions, for the routes that name one.
     pub(crate) own_actions: HashMap<RouteId, OwnAction>,
+    /// Which plugins are asked, if any are.
+    pub(crate) filters: Option<Box<FilterTable>>,
     /// Each gets a line per request.
     pub(crate) access_logs: Vec<AccessLog>,
     /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.

@@ -25,6 +25,8 @@ use crate::listen::tls;
 use crate::log::{LogWriter, Losses};
 use crate::metrics::{Metrics, ShardCounters};
 use crate::pictures::Pictures;
+use crate::plugins::Additions;
+use crate::plugins::keeping::Keeping;
 use crate::purge::Relay;
 use crate::request_id::RequestIds;
 use crate::resolve::names::Names;
@@ -37,6 +39,8 @@ type PartName = (Box<str>, Option<Box<str>>);
 pub(crate) struct Resident {
     /// What the embedding program has registered.
     pub(crate) actions: Actions,
+    /// The same of plugins, and what those keep.
+    pub(crate) plugins: Keeping,
     /// Counters of the process.
     pub(crate) metrics: Metrics,
     /// Where request ids come from.
@@ -100,13 +104,14 @@ pub(crate) struct GateKey {
 
 impl Resident {
     /// Nothing yet but what the embedding program has registered.
-    pub(crate) fn new(actions: Actions) -> Self {
-        Self { actions, ..Self::default() }
+    pub(crate) fn new(additions: Additions) -> Self {
+        let Additions { actions, plugins } = additions;
+        Self { actions, plugins: Keeping::new(plugins), ..Self::default() }
     }
 
     /// The same for plans that are only looked at.
-    pub(crate) fn only_checking(actions: Actions) -> Self {
-        Self { actions, zones: Zones::only_checking(), ..Self::default() }
+    pub(crate) fn only_checking(additions: Additions) -> Self {
+        Self { zones: Zones::only_checking(), ..Self::new(additions) }
     }
 
     /// The requests in progress at `key`, new or known already.
@@ -176,6 +181,7 @@ impl Resident {
         self.shards.lock().retain(|_, counters| Arc::strong_count(counters) > 1);
         self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
         self.learned.lock().retain(|_, learned| Arc::strong_count(learned) > 1);
+        self.plugins.forget_unused();
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -25,6 +25,7 @@ use super::{Failure, key, query};
 use crate::h2;
 use crate::http::context::Context;
 use crate::http::fault::{Fault, Kind};
+use crate::http::filter::client::Client;
 use crate::http::{Entry as Entrance, Phases, serving};
 use crate::metrics::Gauge;
 use crate::snapshot::caches::CacheSettings;
@@ -35,6 +36,8 @@ pub(crate) struct Fetcher {
     drain: watch::Receiver<bool>,
     /// Fills in progress.
     pub(crate) running: Gauge,
+    /// With what plugins ask.
+    pub(crate) client: Arc<Client>,
 }
 
 /// On whose behalf something is fetched.
@@ -64,7 +67,12 @@ pub(super) struct Order<'o> {
 impl Fetcher {
     /// Of a worker that ends with `drain`.
     pub(crate) fn new(drain: watch::Receiver<bool>) -> Arc<Self> {
-        Arc::new(Self { proxy: OnceLock::new(), drain, running: Gauge::default() })
+        Arc::new(Self {
+            proxy: OnceLock::new(),
+            drain,
+            running: Gauge::default(),
+            client: Arc::default(),
+        })
     }
 
     /// Fetches through `proxy` from now on, for as long as that is there.
@@ -150,6 +158,7 @@ impl Fetcher {
     pub(in crate::http) fn ask_beside(
         self: &Arc<Self>,
         head: &RequestHeader,
+        content: Bytes,
         mut context: Box<Context>,
         within: Duration,
     ) {
@@ -157,7 +166,7 @@ impl Fetcher {
         context.inner = true;
         context.routed = Some(Box::new(head.clone()));
         let this = Arc::clone(self);
-        let session = ServerSession::new_custom(Box::new(Session::unheard(head.clone())));
+        let session = ServerSession::new_custom(Box::new(Session::unheard(head.clone(), content)));
         tokio::spawn(async move {
             let work = proxy.process_new_http(session, &this.drain);
             // What is not over in time is dropped, and so ends.
@@ -267,5 +276,7 @@ pub(in crate::http) fn beside(outer: &Context) -> Context {
     context.first_line.clone_from(&outer.first_line);
     context.received.clone_from(&outer.received);
     context.fetcher.clone_from(&outer.fetcher);
+    context.variables.clone_from(&outer.variables);
+    context.steering.clone_from(&outer.steering);
     context
 }

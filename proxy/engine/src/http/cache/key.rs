@@ -53,6 +53,11 @@ pub(crate) fn key(
         KeyPlan::Whole(template) => {
             let mut text = Vec::new();
             template.render(&facts, &mut text);
+            for part in context.steering.iter().flat_map(|steering| steering.key_parts(context)) {
+                // No template makes two keys of what two plugins say one.
+                text.extend_from_slice(&(part.len() as u64).to_be_bytes());
+                text.extend_from_slice(&part);
+            }
             let mut key = KeyBuilder::template(class, &text, full);
             return with_content(&mut key, content).build();
         }
@@ -72,6 +77,9 @@ pub(crate) fn key(
         text.clear();
         part.render(&facts, &mut text);
         key.part(&text);
+    }
+    for part in context.steering.iter().flat_map(|steering| steering.key_parts(context)) {
+        key.part(&part);
     }
     with_content(&mut key, content).build()
 }

@@ -84,6 +84,10 @@ pub(crate) fn lookup(head: &mut RequestHeader, context: &mut Context) -> Result<
 
 fn look(head: &mut RequestHeader, context: &mut Context) -> Result<Lookup, Fault> {
     let Some(settings) = settings(context) else { return Ok(Lookup::Pass) };
+    if context.steering.as_ref().is_some_and(|steering| steering.bypasses_cache) {
+        pass(Forwarded::Bypass, context);
+        return Ok(Lookup::Pass);
+    }
     let class = match part(head, &settings, context) {
         Part::Has(class) => class,
         Part::Content => return Ok(Lookup::Content),

@@ -69,10 +69,10 @@ impl Session {
     }
 
     /// A request whose answer is nobody's.
-    pub(super) fn unheard(request: RequestHeader) -> Self {
+    pub(super) fn unheard(request: RequestHeader, content: Bytes) -> Self {
         Self {
             request,
-            content: (Bytes::new(), false),
+            content: (content, false),
             receiving: None,
             given_back: None,
             passing: None,

@@ -95,6 +95,11 @@ const PASS: Duration = Duration::from_secs(10);
 const DISCARDED: u64 = 64 * 1024;
 
 impl Fetch {
+    /// Its answer is for whoever has asked for it, and nobody else.
+    pub(in crate::http) fn is_not_stored(&self) {
+        self.no_store.store(true, Ordering::Relaxed);
+    }
+
     /// Asks the route whether it forbids to store this answer.
     pub(crate) fn judge(&self, head: &ResponseHeader, request: &RequestHeader, context: &Context) {
         let Some(no_store) = &self.settings.no_store else { return };

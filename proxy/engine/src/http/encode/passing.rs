@@ -95,13 +95,13 @@ pub(crate) fn body(
     passed.map_err(Failed::into_fault)
 }
 
-/// The end of an answer that ends with trailers: what ends its body takes their place. They follow that where they can, over HTTP/2.
+/// The end of an answer that ends with trailers, after what is `last`: what ends its body takes their place. They follow that where they can, over HTTP/2.
 pub(crate) fn end(
     trailers: &mut HeaderMap,
+    mut last: Option<Bytes>,
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Option<Bytes>, Fault> {
-    let mut last = None;
     body(&mut last, true, context)?;
     if last.is_some()
         && let Some(exchange) = Exchange::of(request)

@@ -160,7 +160,7 @@ pub(crate) fn begin(request: &RequestHeader, status: StatusCode, context: &mut C
     // Whatever is there: what another service says is nothing to compare.
     beside.spilt = context.spilt;
     beside.spilt.was_connected = true;
-    fetcher.ask_beside(request, Box::new(beside), PATIENCE);
+    fetcher.ask_beside(request, bytes::Bytes::new(), Box::new(beside), PATIENCE);
     context.comparing = Some(Half::new(&pair, false, status));
 }
 

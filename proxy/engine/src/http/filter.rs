@@ -1,0 +1,541 @@
+//! Plugins on a request's way: who is asked where, and what follows.
+//!
+//! A request meets up to three chains: that of its listener, of its site and of its route. Each is asked once before the request is
+//! answered ([`ask`]), also when the request is led to another route meanwhile: then that one's is. At all other hooks they are asked
+//! where that happens, those of the route nearest to the upstream. Requests for which no chain stands anywhere pay for one test.
+
+mod ask;
+pub(crate) mod background;
+pub(crate) mod bodies;
+pub(crate) mod client;
+mod endpoints;
+mod mirror;
+pub(crate) mod names;
+pub(crate) mod operations;
+pub(crate) mod steering;
+mod talk;
+pub(crate) mod variables;
+mod view;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use parking_lot::Mutex;
+use pingora_error::{Error, ErrorType};
+use pingora_http::{RequestHeader, ResponseHeader};
+use switchback_conf::plan::{RouteId, SiteId};
+use switchback_plugin::{Hook, Hooks};
+use switchback_plugin_host::{Chain, Running, Verdict};
+use tokio::sync::oneshot;
+
+use super::answer::Answer;
+use super::context::Context;
+use super::fault::{Fault, Kind};
+use super::{action, errors, shard};
+use bodies::Held;
+use view::{Changed, Request, Response, View};
+
+pub(crate) use ask::{are_due, ask, with_session};
+
+/// The plugins of one request, and what follows from what they said.
+#[derive(Debug, Default)]
+pub(crate) struct Filtering {
+    filters: Option<Box<Filters>>,
+    /// Where they go when this request, which is part of another, has no use for them any more.
+    home: Option<oneshot::Sender<Box<Filters>>>,
+    /// Where they come back from such a request.
+    away: Option<oneshot::Receiver<Box<Filters>>>,
+    /// Whom a plugin would have asked, in the try at hand.
+    preferred: Option<Box<[usize]>>,
+    /// What a plugin answers while an upstream is being asked.
+    answer: Option<Box<Answer>>,
+    /// Whether the answer at hand has been seen by them.
+    has_answered: bool,
+    /// Whether the head of the request has other fields than were received.
+    has_changed_fields: bool,
+    /// Whether nobody is asked: the request is a copy.
+    is_off: bool,
+}
+
+/// The chains of a request, with what they remember of it.
+#[derive(Debug)]
+pub(crate) struct Filters {
+    place: (Option<SiteId>, Option<RouteId>),
+    /// Of the listener, the site and the route.
+    levels: [Option<Level>; 3],
+    /// The hooks that any of them has.
+    hooks: Hooks,
+    /// What waits for the next piece of the request's body.
+    request_held: Held,
+    /// The same of the response's.
+    response_held: Held,
+    /// Whether they have seen some of the request's body on its way.
+    has_begun_body: bool,
+}
+
+struct Level {
+    chain: Arc<Chain>,
+    /// Never locked: it is there because a context must be what threads may share.
+    running: Mutex<Running>,
+    /// Whether it has been asked before the request is answered.
+    is_asked: bool,
+    /// Whether it has been asked where the request goes.
+    is_routed: bool,
+}
+
+impl std::fmt::Debug for Level {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Level").field("hooks", &self.chain.hooks()).finish_non_exhaustive()
+    }
+}
+
+impl Filtering {
+    /// For a copy of a request, which plugins have nothing to do with.
+    pub(super) fn off() -> Self {
+        let mut off = Self::default();
+        off.is_off = true;
+        off
+    }
+
+    /// The hooks that somebody has.
+    fn hooks(&self) -> Hooks {
+        self.filters.as_ref().map_or(Hooks::NONE, |filters| filters.hooks)
+    }
+
+    /// Whether some plugin has this hook.
+    pub(super) fn has(&self, hook: Hook) -> bool {
+        self.hooks().contains(hook)
+    }
+
+    /// A plugin changes fields of the request.
+    fn changes_fields(&mut self) {
+        self.has_changed_fields = true;
+    }
+
+    /// Whether the head of the request has other fields than were received.
+    pub(super) fn has_changed_fields(&self) -> bool {
+        self.has_changed_fields
+    }
+
+    /// Whom a plugin would have asked in this try.
+    pub(super) fn preferred(&mut self) -> Option<Box<[usize]>> {
+        self.preferred.take()
+    }
+
+    /// Whether the exchange with an endpoint ends because of what a plugin said.
+    pub(super) fn has_ended(&self) -> bool {
+        self.answer.is_some()
+    }
+
+    /// Has this be what a plugin answers.
+    pub(super) fn answer_with(&mut self, answer: Answer) {
+        self.answer = Some(Box::new(answer));
+    }
+
+    /// What a plugin answers in place of what an upstream would have.
+    pub(super) fn take_answer(&mut self) -> Option<Answer> {
+        self.answer.take().map(|answer| *answer)
+    }
+
+    /// Whether a try may be followed by another: not once plugins have seen some of the body, which they would see again.
+    pub(super) fn allows_another_try(&self) -> bool {
+        self.filters.as_ref().is_none_or(|filters| !filters.has_begun_body)
+    }
+
+    /// For an inner request, which has them until it has no use for them any more.
+    pub(super) fn lend(&mut self) -> Self {
+        let (home, away) = oneshot::channel();
+        let mut lent = Self::default();
+        (lent.filters, lent.home) = (self.filters.take(), Some(home));
+        (lent.has_changed_fields, lent.is_off) = (self.has_changed_fields, self.is_off);
+        self.away = Some(away);
+        lent
+    }
+
+    /// Whether plugins look at how the request is answered, which they can do of one try at a time: what they remember is of a request.
+    pub(super) fn is_once(&self) -> bool {
+        let elsewhere = Hooks::of(&[Hook::Request, Hook::Route, Hook::Log]);
+        self.hooks().bits() & !elsewhere.bits() != 0
+    }
+
+    /// For one of two copies of a request, at which nobody is asked: see [`is_once`](Self::is_once).
+    pub(super) fn of_copy(&self) -> Self {
+        let mut copy = Self::off();
+        copy.has_changed_fields = self.has_changed_fields;
+        copy
+    }
+
+    /// Waits until the inner request has no use for them any more.
+    pub(super) async fn come_back(&mut self) {
+        if let Some(away) = self.away.take() {
+            // It has ended, or is about to.
+            let back = tokio::time::timeout(PATIENCE, away).await;
+            self.filters = back.ok().and_then(Result::ok);
+        }
+    }
+
+    /// Lets whoever has lent them have them back.
+    pub(super) fn give_back(&mut self) {
+        if let (Some(home), Some(filters)) = (self.home.take(), self.filters.take()) {
+            // If nobody waits, the whole request is over.
+            let _ = home.send(filters);
+        }
+    }
+}
+
+/// How long an inner request may take to end when it is over for its client.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+impl Drop for Filtering {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Has the chains be those of the place that the request has come to. Returns whether there are any.
+pub(crate) fn settle(context: &mut Context) -> bool {
+    let snapshot = &context.snapshot;
+    let Some(table) = snapshot.filters.as_deref().filter(|_| !context.filtering.is_off) else {
+        return false;
+    };
+    let place = (context.place.site, context.place.route);
+    if context.filtering.filters.as_ref().is_some_and(|filters| filters.place == place) {
+        return true;
+    }
+    let listener = if table.has_listeners() {
+        let listener = snapshot.listener_of(&context.connection);
+        listener.and_then(|listener| table.of_listener(&listener.plan.address))
+    } else {
+        None
+    };
+    let site = place.0.and_then(|site| table.of_site(site));
+    let route = place.1.and_then(|route| table.of_route(route));
+    let chains = [listener, site, route];
+    if context.filtering.filters.is_none() && chains.iter().all(Option::is_none) {
+        return false;
+    }
+    let mut before = context.filtering.filters.take();
+    let mut levels =
+        before.as_mut().map_or([const { None }; 3], |before| std::mem::take(&mut before.levels));
+    let mut hooks = Hooks::NONE;
+    for (level, chain) in levels.iter_mut().zip(chains) {
+        hooks = chain.map_or(hooks, |chain| hooks.union(chain.hooks()));
+        let is_same = match (&level, chain) {
+            (Some(level), Some(chain)) => Arc::ptr_eq(&level.chain, chain),
+            (None, None) => true,
+            _ => false,
+        };
+        if !is_same {
+            *level = chain.map(Level::new);
+        }
+    }
+    let filters = match before {
+        Some(mut before) => {
+            before.levels = levels;
+            before.hooks = hooks;
+            before.place = place;
+            before
+        }
+        None => Box::new(Filters {
+            place,
+            levels,
+            hooks,
+            request_held: Held::default(),
+            response_held: Held::default(),
+            has_begun_body: false,
+        }),
+    };
+    context.filtering.filters = Some(filters);
+    true
+}
+
+impl Level {
+    fn new(chain: &Arc<Chain>) -> Self {
+        Self {
+            running: Mutex::new(chain.start()),
+            chain: Arc::clone(chain),
+            is_asked: false,
+            is_routed: false,
+        }
+    }
+}
+
+/// The chains while they are asked. They are the context's again, whichever way that ends.
+struct Taken<'c> {
+    context: &'c mut Context,
+    filters: Option<Box<Filters>>,
+}
+
+impl<'c> Taken<'c> {
+    fn from(context: &'c mut Context) -> Self {
+        let filters = context.filtering.filters.take();
+        Self { context, filters }
+    }
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.context.filtering.filters = self.filters.take();
+    }
+}
+
+/// What came of a hook.
+struct Ran {
+    verdict: Verdict,
+    changed: Changed,
+    preferred: Option<Box<[usize]>>,
+}
+
+/// The heads at hand.
+struct Sides<'s> {
+    request: Request<'s>,
+    response: Response<'s>,
+    talk: Option<&'s talk::Talk>,
+}
+
+impl<'s> Sides<'s> {
+    fn of(request: Request<'s>) -> Self {
+        Self { request, response: Response::None, talk: None }
+    }
+
+    fn with(self, response: Response<'s>) -> Self {
+        Self { response, ..self }
+    }
+}
+
+/// The levels in the order in which they are asked.
+fn ordered(levels: &mut [Option<Level>; 3], hook: Hook) -> [(usize, &mut Option<Level>); 3] {
+    let [listener, site, route] = levels;
+    let mut all = [(0, listener), (1, site), (2, route)];
+    if matches!(hook, Hook::UpstreamResponse | Hook::Response | Hook::ResponseBody | Hook::Log) {
+        all.reverse();
+    }
+    all
+}
+
+/// Asks one level, or all of them, where somebody may wait.
+async fn run(
+    hook: Hook,
+    only: Option<usize>,
+    context: &mut Context,
+    sides: Sides<'_>,
+    piece: Option<&mut bodies::Piece>,
+) -> Ran {
+    let mut taken = Taken::from(context);
+    let mut ran = Ran { verdict: Verdict::Continue, changed: Changed::default(), preferred: None };
+    let Some(filters) = taken.filters.as_deref_mut() else { return ran };
+    let mut view = View::new(hook, &mut *taken.context, sides.request);
+    (view.response, view.talk, view.piece) = (sides.response, sides.talk, piece);
+    for (index, level) in ordered(&mut filters.levels, hook) {
+        let Some(Level { chain, running, .. }) = level else { continue };
+        if only.is_some_and(|only| only != index) || !chain.hooks().contains(hook) {
+            continue;
+        }
+        (view.chain, view.level) = (Some(&**chain), index);
+        ran.verdict = chain.run(hook, running.get_mut(), &mut view).await;
+        if !matches!(ran.verdict, Verdict::Continue) {
+            break;
+        }
+    }
+    (ran.changed, ran.preferred) = (view.changed, view.preferred.take());
+    ran
+}
+
+/// The same of all levels where nobody can wait.
+fn run_now(
+    hook: Hook,
+    context: &mut Context,
+    sides: Sides<'_>,
+    piece: Option<&mut bodies::Piece>,
+) -> Verdict {
+    let mut taken = Taken::from(context);
+    let Some(filters) = taken.filters.as_deref_mut() else { return Verdict::Continue };
+    let mut view = View::new(hook, &mut *taken.context, sides.request);
+    (view.response, view.piece) = (sides.response, piece);
+    for (index, level) in ordered(&mut filters.levels, hook) {
+        let Some(Level { chain, running, .. }) = level else { continue };
+        if !chain.hooks().contains(hook) {
+            continue;
+        }
+        (view.chain, view.level) = (Some(&**chain), index);
+        match chain.run_now(hook, running.get_mut(), &mut view) {
+            Verdict::Continue => {}
+            // Whoever else wants to know of the end of a request is told.
+            _ if hook == Hook::Log => {}
+            other => return other,
+        }
+    }
+    Verdict::Continue
+}
+
+/// What a verdict means: nothing, an answer, or the end.
+fn judged(verdict: Verdict) -> Result<Option<Answer>, Fault> {
+    match verdict {
+        Verdict::Continue => Ok(None),
+        Verdict::Refuse => {
+            Err(Fault::ours(Kind::Internal, "a plugin failed that must not be passed over"))
+        }
+        Verdict::Answer(answer) => {
+            let status = answer.status;
+            let is_final = (200..600).contains(&status.as_u16());
+            let mut response = http::Response::new(answer.body);
+            *response.status_mut() =
+                if is_final { status } else { http::StatusCode::INTERNAL_SERVER_ERROR };
+            *response.headers_mut() = answer.headers;
+            action::whole(response).map(Some)
+        }
+    }
+}
+
+/// Why an exchange with an upstream ends when a plugin answers in its place.
+const ANSWERED: ErrorType = ErrorType::Custom("AnsweredByPlugin");
+
+/// Ends an exchange with an upstream where a plugin said so.
+fn ended(verdict: Verdict, context: &mut Context) -> pingora_error::Result<()> {
+    match judged(verdict) {
+        Ok(None) => Ok(()),
+        Ok(Some(answer)) => {
+            context.filtering.answer = Some(Box::new(answer));
+            Err(Error::explain(ANSWERED, "a plugin has answered"))
+        }
+        Err(fault) => Err(context.fail(fault)),
+    }
+}
+
+/// Asks who may have the next try, if somebody wants to say that.
+pub(crate) async fn upstream(head: &RequestHeader, context: &mut Context) -> Result<(), Fault> {
+    if !settle(context) || !context.filtering.has(Hook::Upstream) {
+        return Ok(());
+    }
+    shard::choose_for(head, context)?;
+    let ran = run(Hook::Upstream, None, context, Sides::of(Request::Fixed(head)), None).await;
+    context.filtering.preferred = ran.preferred;
+    instead(ran.verdict, context)
+}
+
+/// Shows the head that an endpoint is about to be sent.
+pub(crate) async fn upstream_request(
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> pingora_error::Result<()> {
+    if !settle(context) {
+        return Ok(());
+    }
+    if context.filtering.has(Hook::UpstreamRequest) {
+        let sides = Sides::of(Request::Copy(head));
+        let ran = run(Hook::UpstreamRequest, None, context, sides, None).await;
+        ended(ran.verdict, context)?;
+    }
+    if context.filtering.has(Hook::RequestBody) {
+        bodies::of_unknown_length(head).map_err(|fault| context.fail(fault))?;
+    }
+    Ok(())
+}
+
+/// The same for a tunnel.
+pub(crate) async fn tunnel_request(
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    if !settle(context) || !context.filtering.has(Hook::UpstreamRequest) {
+        return Ok(());
+    }
+    let sides = Sides::of(Request::Copy(head));
+    let ran = run(Hook::UpstreamRequest, None, context, sides, None).await;
+    instead(ran.verdict, context)
+}
+
+/// The same of what a tunnel is agreed on, or refused, with.
+pub(crate) async fn tunnel_response(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    for hook in [Hook::UpstreamResponse, Hook::Response] {
+        if settle(context) && context.filtering.has(hook) {
+            let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+            let ran = run(hook, None, context, sides, None).await;
+            context.filtering.has_answered = matches!(ran.verdict, Verdict::Answer(_));
+            instead(ran.verdict, context)?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a tunnel end where a plugin says so.
+fn instead(verdict: Verdict, context: &mut Context) -> Result<(), Fault> {
+    match judged(verdict)? {
+        None => Ok(()),
+        Some(answer) => {
+            context.filtering.answer = Some(Box::new(answer));
+            Err(Fault::client(Kind::Forbidden, "a plugin has answered"))
+        }
+    }
+}
+
+/// Shows the head that an endpoint has sent.
+pub(crate) async fn upstream_response(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> pingora_error::Result<()> {
+    if head.status.is_informational()
+        || !settle(context)
+        || !context.filtering.has(Hook::UpstreamResponse)
+    {
+        return Ok(());
+    }
+    let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+    let ran = run(Hook::UpstreamResponse, None, context, sides, None).await;
+    ended(ran.verdict, context)
+}
+
+/// Shows the head that the client is about to be sent, of an upstream's answer.
+pub(crate) async fn passing_response(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> pingora_error::Result<()> {
+    if head.status.is_informational() || context.fetch.is_some() || !settle(context) {
+        return Ok(());
+    }
+    if context.inner && errors::of_answer(head.status, context).is_some() {
+        // Another route answers instead, and has filters of its own.
+        context.filtering.give_back();
+        return Ok(());
+    }
+    if context.filtering.has(Hook::Response) {
+        let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+        let ran = run(Hook::Response, None, context, sides, None).await;
+        context.filtering.has_answered = matches!(ran.verdict, Verdict::Answer(_));
+        ended(ran.verdict, context)?;
+    }
+    if context.filtering.has(Hook::ResponseBody) {
+        bodies::passing(head, request).map_err(|fault| context.fail(fault))?;
+    }
+    Ok(())
+}
+
+/// The same of an answer that is made or stored here. Returns what is answered instead, if a plugin says so.
+pub(crate) async fn own_response(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Option<Answer>, Fault> {
+    let is_for_client = context.fetch.is_none() && !context.filtering.has_answered;
+    if !is_for_client || !settle(context) || !context.filtering.has(Hook::Response) {
+        return Ok(None);
+    }
+    let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+    let ran = run(Hook::Response, None, context, sides, None).await;
+    judged(ran.verdict)
+}
+
+/// Tells that a request has ended.
+pub(crate) fn log(request: &RequestHeader, sent: Option<&HeaderMap>, context: &mut Context) {
+    if settle(context) && context.filtering.has(Hook::Log) {
+        let sides = Sides::of(Request::Fixed(request)).with(Response::Sent(sent));
+        let _ = run_now(Hook::Log, context, sides, None);
+    }
+}

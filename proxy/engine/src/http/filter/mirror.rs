@@ -1,0 +1,71 @@
+//! Copies of requests, sent to another service beside the way. Their answers are read and forgotten.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header;
+use pingora_error::Result as Passed;
+use pingora_http::RequestHeader;
+use pingora_proxy::Session;
+use switchback_conf::plan::UpstreamId;
+
+use super::Filtering;
+use super::ask::Taking;
+use super::steering::Steering;
+use crate::http::cache::fetch::beside;
+use crate::http::context::Context;
+
+/// The largest body that a copy has. Where there is more, nothing is copied.
+const MOST_BODY: u64 = 64 * 1024;
+/// How long a copy may take; then it is given up.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Takes the body in that copies are to have, if there are any and it is not too large.
+pub(super) async fn take_body(
+    session: &mut Session,
+    taking: &mut Taking,
+    context: &mut Context,
+) -> Passed<()> {
+    let has_mirrors =
+        context.steering.as_ref().is_some_and(|steering| !steering.mirrors.is_empty());
+    if !has_mirrors {
+        return Ok(());
+    }
+    taking.read(session, MOST_BODY).await?;
+    let is_small = taking.whole().is_some_and(|body| body.len() as u64 <= MOST_BODY);
+    if !is_small && let Some(steering) = &mut context.steering {
+        steering.mirrors.clear();
+        tracing::debug!(
+            request = &*context.request.id,
+            "not mirrored: its body is larger than 64 KiB"
+        );
+    }
+    Ok(())
+}
+
+/// Sends the copies that plugins have asked for.
+pub(super) fn begin(head: &RequestHeader, context: &mut Context) {
+    let Some(steering) = &mut context.steering else { return };
+    let mirrors: Vec<UpstreamId> = std::mem::take(&mut steering.mirrors);
+    let Some(fetcher) = context.fetcher.clone() else { return };
+    for upstream in mirrors {
+        let content = context.content.as_deref().cloned().unwrap_or_default();
+        let mut copy = beside(context);
+        copy.steering = Some(Box::new(Steering::to(upstream)));
+        copy.filtering = Filtering::off();
+        let mut head = head.clone();
+        head.remove_header(&header::EXPECT);
+        head.remove_header(&header::TRANSFER_ENCODING);
+        framed(&mut head, &content);
+        fetcher.ask_beside(&head, content, Box::new(copy), PATIENCE);
+    }
+}
+
+/// Its body is at hand by now.
+fn framed(head: &mut RequestHeader, content: &Bytes) {
+    if content.is_empty() && !head.headers.contains_key(header::CONTENT_LENGTH) {
+        return;
+    }
+    // What is made of numbers is a valid value.
+    let _ = head.insert_header(header::CONTENT_LENGTH, content.len());
+}

@@ -1,0 +1,92 @@
+//! Fields that plugins change.
+
+use http::{HeaderName, HeaderValue, header};
+use switchback_plugin::{Map, Part, Refused};
+
+use super::{Request, Response, View, parts};
+
+/// What belongs to a connection, or says where a message ends.
+fn is_ours(name: &HeaderName) -> bool {
+    const OURS: [HeaderName; 6] = [
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TE,
+        header::TRAILER,
+        header::TRANSFER_ENCODING,
+        header::UPGRADE,
+    ];
+    OURS.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+}
+
+fn named(name: &str) -> Result<HeaderName, Refused> {
+    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::Invalid)?;
+    if is_ours(&name) { Err(Refused::Invalid) } else { Ok(name) }
+}
+
+fn value(bytes: &[u8]) -> Result<HeaderValue, Refused> {
+    HeaderValue::from_bytes(bytes).map_err(|_| Refused::Invalid)
+}
+
+/// A head that may be changed.
+enum Head<'v> {
+    Request(&'v mut pingora_http::RequestHeader),
+    Response(&'v mut pingora_http::ResponseHeader),
+}
+
+fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
+    match (map, &mut view.request, &mut view.response) {
+        (Map::RequestHeaders, Request::Ours(head), _) => {
+            view.context.filtering.changes_fields();
+            Ok(Head::Request(head))
+        }
+        (Map::RequestHeaders, Request::Copy(head), _) => Ok(Head::Request(head)),
+        (Map::ResponseHeaders, _, Response::Head(head)) => Ok(Head::Response(head)),
+        (Map::RequestTrailers | Map::ResponseTrailers, ..) => Err(Refused::Unsupported),
+        _ => Err(Refused::NotNow),
+    }
+}
+
+pub(super) fn set(view: &mut View<'_>, map: Map, name: &str, bytes: &[u8]) -> Result<(), Refused> {
+    let (name, value) = (named(name)?, value(bytes)?);
+    if map == Map::RequestHeaders && name == header::HOST {
+        let host = std::str::from_utf8(bytes).map_err(|_| Refused::Invalid)?;
+        return parts::set(view, Part::Host, host);
+    }
+    let set = match head(view, map)? {
+        Head::Request(head) => head.insert_header(name, value),
+        Head::Response(head) => head.insert_header(name, value),
+    };
+    set.map_err(|_| Refused::Invalid)
+}
+
+pub(super) fn append(
+    view: &mut View<'_>,
+    map: Map,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), Refused> {
+    let (name, value) = (named(name)?, value(bytes)?);
+    if map == Map::RequestHeaders && name == header::HOST {
+        return Err(Refused::Invalid);
+    }
+    let added = match head(view, map)? {
+        Head::Request(head) => head.append_header(name, value),
+        Head::Response(head) => head.append_header(name, value),
+    };
+    match added {
+        Ok(_) => Ok(()),
+        Err(_) => Err(Refused::Full),
+    }
+}
+
+pub(super) fn remove(view: &mut View<'_>, map: Map, name: &str) -> Result<(), Refused> {
+    let name = named(name)?;
+    if map == Map::RequestHeaders && name == header::HOST {
+        return Err(Refused::Invalid);
+    }
+    match head(view, map)? {
+        Head::Request(head) => drop(head.remove_header(&name)),
+        Head::Response(head) => drop(head.remove_header(&name)),
+    }
+    Ok(())
+}

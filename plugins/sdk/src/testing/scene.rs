@@ -126,6 +126,13 @@ impl Scene {
         self
     }
 
+    /// With one trailer more, of the request or the response: `map` says whose.
+    #[must_use]
+    pub fn with_trailer(mut self, map: Map, name: &str, value: impl AsRef<[u8]>) -> Self {
+        let _ = fields::append(self.fields_mut(map), name, value.as_ref());
+        self
+    }
+
     /// With a body that comes in these pieces.
     #[must_use]
     pub fn with_body<P: Into<Bytes>>(mut self, pieces: impl IntoIterator<Item = P>) -> Self {

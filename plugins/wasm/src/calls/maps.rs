@@ -182,8 +182,14 @@ fn encoded(host: &mut Host, kind: MapKind) -> Result<Encoder, Status> {
     let mut encoder = Encoder::default();
     match kind {
         MapKind::Of(map) => {
-            if let Some(exchange) = host.exchange() {
-                all(exchange, map, &mut encoder);
+            let is_ours = host.plan.is_ours;
+            match host.exchange() {
+                // Our own SDK has other words for method, path and status.
+                Some(exchange) if is_ours => exchange.fields(map, &mut |name, value| {
+                    encoder.push(name.as_bytes(), value);
+                }),
+                Some(exchange) => all(exchange, map, &mut encoder),
+                None => {}
             }
         }
         MapKind::CallHeaders => {

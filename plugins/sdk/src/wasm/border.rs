@@ -1,0 +1,413 @@
+//! The border of a guest: each question goes to the host.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
+use crate::hook::Hook;
+use crate::operation::{
+    HttpRequest, Operation, OperationError, OperationId, Outcome, StoreAction, StoreOperation,
+};
+use crate::steer::Steer;
+use crate::wasm::system::{self, Change};
+use crate::wasm::wire::{self, Reader, Writer};
+
+/// Numbers of operations that a guest does itself: the host's are smaller.
+const OWN: u32 = 1 << 31;
+
+/// One request, in a module.
+pub(super) struct Border {
+    pub(super) hook: Hook,
+    pub(super) is_last: bool,
+    /// Whether the host is a Switchback, or has only proxy-wasm.
+    pub(super) is_known: bool,
+    piece: OnceCell<Bytes>,
+    endpoints: OnceCell<Vec<Placed>>,
+    /// Operations that the guest does itself, and what came of them.
+    own: Vec<(u32, Option<Result<Outcome, OperationError>>)>,
+    /// Requests of its own, by the number that the host has given them.
+    calls: Vec<(u32, u32)>,
+    last: u32,
+}
+
+struct Placed {
+    address: String,
+    weight: u32,
+    in_flight: u32,
+    latency: u64,
+    ready: bool,
+}
+
+impl Border {
+    pub(super) fn new(is_known: bool) -> Self {
+        Self {
+            hook: Hook::Request,
+            is_last: false,
+            is_known,
+            piece: OnceCell::new(),
+            endpoints: OnceCell::new(),
+            own: Vec::new(),
+            calls: Vec::new(),
+            last: 0,
+        }
+    }
+
+    /// Another hook begins.
+    pub(super) fn begin_hook(&mut self, hook: Hook, is_last: bool) {
+        self.hook = hook;
+        self.is_last = is_last;
+        self.piece.take();
+        self.endpoints.take();
+    }
+
+    /// Takes the response to one of its own requests; whether it was one.
+    pub(super) fn called(&mut self, call: u32, outcome: &Result<Outcome, OperationError>) -> bool {
+        let Some(at) = self.calls.iter().position(|(known, _)| *known == call) else {
+            return false;
+        };
+        let (_, id) = self.calls.swap_remove(at);
+        if let Some((_, done)) = self.own.iter_mut().find(|(own, _)| *own == id) {
+            *done = Some(outcome.clone());
+        }
+        true
+    }
+
+    fn body(&self) -> u32 {
+        u32::from(self.hook == Hook::ResponseBody)
+    }
+
+    fn own(&mut self, outcome: Option<Result<Outcome, OperationError>>) -> OperationId {
+        self.last = (self.last + 1) & (OWN - 1);
+        self.own.push((OWN | self.last, outcome));
+        OperationId(OWN | self.last)
+    }
+
+    /// On a host that has only proxy-wasm.
+    fn begin_plainly(&mut self, operation: Operation) -> Result<OperationId, Refused> {
+        match operation {
+            Operation::Http(request) => {
+                let call = http(&request)?;
+                let id = self.own(None);
+                self.calls.push((call, id.0));
+                Ok(id)
+            }
+            Operation::Store(operation) => {
+                let outcome = store(&operation);
+                Ok(self.own(Some(outcome)))
+            }
+            _ => Err(Refused::Unsupported),
+        }
+    }
+
+    fn placed(&self) -> &[Placed] {
+        self.endpoints.get_or_init(|| {
+            let list = system::beyond("switchback.endpoints", &[]).unwrap_or_default();
+            let placed = Reader::new(&list).list(|reader| {
+                Some(Placed {
+                    address: reader.text()?.to_owned(),
+                    weight: reader.small()?,
+                    in_flight: reader.small()?,
+                    latency: reader.number()?,
+                    ready: reader.byte()? != 0,
+                })
+            });
+            placed.unwrap_or_default()
+        })
+    }
+}
+
+impl Exchange for Border {
+    fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
+        system::field(map as u32, name).map(Cow::Owned)
+    }
+
+    fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8])) {
+        each_pair(&system::pairs(map as u32), |name, value| match name {
+            ":authority" if map == Map::RequestHeaders => visit("host", value),
+            name if name.starts_with(':') => {}
+            name => visit(name, value),
+        });
+    }
+
+    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+        system::change(map as u32, name, &Change::Set(value))
+    }
+
+    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+        system::change(map as u32, name, &Change::Append(value))
+    }
+
+    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused> {
+        system::change(map as u32, name, &Change::Remove)
+    }
+
+    fn fact(&self, fact: Fact) -> Option<Value<'_>> {
+        if self.is_known {
+            return system::property(&format!("switchback\0fact\0{}", fact as u32)).map(Cow::Owned);
+        }
+        plain_fact(fact).map(Cow::Owned)
+    }
+
+    fn variable(&self, name: &str) -> Option<Value<'_>> {
+        system::property(&format!("switchback\0variable\0{name}")).map(Cow::Owned)
+    }
+
+    fn set_variable(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+        system::set_property(&format!("switchback\0variable\0{name}"), value)
+    }
+
+    fn set_part(&mut self, part: Part, value: &str) -> Result<(), Refused> {
+        let message = Writer::default().number(part as u64).text(value).bytes();
+        system::beyond("switchback.part", &message).map(drop)
+    }
+
+    fn set_status(&mut self, status: u16) -> Result<(), Refused> {
+        let status = status.to_string();
+        system::change(Map::ResponseHeaders as u32, ":status", &Change::Set(status.as_bytes()))
+    }
+
+    fn steer(&mut self, steer: Steer<'_>) -> Result<(), Refused> {
+        let message = Writer::default().text(wire::write_steer(steer)).bytes();
+        system::beyond("switchback.steer", &message).map(drop)
+    }
+
+    fn endpoint_count(&self) -> usize {
+        self.placed().len()
+    }
+
+    fn endpoint(&self, index: usize) -> Option<Endpoint<'_>> {
+        let Placed { address, weight, in_flight, latency, ready } = self.placed().get(index)?;
+        Some(Endpoint {
+            address,
+            weight: *weight,
+            in_flight: *in_flight,
+            latency: *latency,
+            ready: *ready,
+        })
+    }
+
+    fn prefer(&mut self, order: &[usize]) -> Result<(), Refused> {
+        let mut writer = Writer::default();
+        writer.number(order.len() as u64);
+        for index in order {
+            writer.number(*index as u64);
+        }
+        system::beyond("switchback.prefer", &writer.bytes()).map(drop)
+    }
+
+    fn piece(&self) -> &[u8] {
+        self.piece.get_or_init(|| system::buffer(self.body(), usize::MAX).into())
+    }
+
+    fn is_last_piece(&self) -> bool {
+        self.is_last
+    }
+
+    fn set_piece(&mut self, piece: Bytes) -> Result<(), Refused> {
+        system::set_buffer(self.body(), &piece)?;
+        self.piece = OnceCell::from(piece);
+        Ok(())
+    }
+
+    fn hold_piece(&mut self) -> Result<(), Refused> {
+        system::beyond("switchback.hold", &[]).map(drop)
+    }
+
+    fn inform(&mut self, status: u16, fields: &[(&str, &[u8])]) -> Result<(), Refused> {
+        let mut writer = Writer::default();
+        writer.number(u64::from(status)).number(fields.len() as u64);
+        for (name, value) in fields {
+            writer.text(name).text(value);
+        }
+        system::beyond("switchback.inform", &writer.bytes()).map(drop)
+    }
+
+    fn begin(&mut self, operation: Operation) -> Result<OperationId, Refused> {
+        let Some(message) = wire::write_operation(&operation) else {
+            // There is one thread, and nobody else to do it.
+            if let Operation::Blocking(work) = operation {
+                work();
+            }
+            return Ok(self.own(Some(Ok(Outcome::Done))));
+        };
+        if !self.is_known {
+            return self.begin_plainly(operation);
+        }
+        let id = system::beyond("switchback.begin", &Writer::default().text(message).bytes())?;
+        let id = id.try_into().map_err(|_| Refused::Unsupported)?;
+        Ok(OperationId(u32::from_le_bytes(id)))
+    }
+
+    fn poll(
+        &mut self,
+        operation: OperationId,
+        _context: &mut Context<'_>,
+    ) -> Poll<Result<Outcome, OperationError>> {
+        if let Some(at) = self.own.iter().position(|(own, _)| *own == operation.0) {
+            let done = self.own.get_mut(at).and_then(|(_, done)| done.take());
+            let Some(done) = done else { return Poll::Pending };
+            self.own.swap_remove(at);
+            return Poll::Ready(done);
+        }
+        let message = Writer::default().number(u64::from(operation.0)).bytes();
+        // Nobody is woken here: the host calls again when there is something to see.
+        match system::beyond("switchback.poll", &message) {
+            Err(_) => Poll::Ready(Err(OperationError::Cancelled)),
+            Ok(outcome) if outcome.is_empty() => Poll::Pending,
+            Ok(outcome) => {
+                Poll::Ready(wire::read_outcome(&outcome).unwrap_or(Err(OperationError::Failed)))
+            }
+        }
+    }
+
+    fn cancel(&mut self, operation: OperationId) {
+        if operation.0 & OWN != 0 {
+            self.own.retain(|(own, _)| *own != operation.0);
+            self.calls.retain(|(_, own)| *own != operation.0);
+            return;
+        }
+        let message = Writer::default().number(u64::from(operation.0)).bytes();
+        // What is over already need not be given up.
+        let _ = system::beyond("switchback.cancel", &message);
+    }
+
+    fn now(&self) -> u64 {
+        system::now()
+    }
+
+    fn log(&self, level: Level, message: &str) {
+        system::log(level as u32, message);
+    }
+}
+
+/// What Envoy has of a fact.
+fn plain_fact(fact: Fact) -> Option<Vec<u8>> {
+    match fact {
+        Fact::Method => system::property("request\0method"),
+        Fact::Scheme => system::property("request\0scheme"),
+        Fact::Host => {
+            let host = system::property("request\0host")?;
+            let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
+            Some(name.to_ascii_lowercase())
+        }
+        Fact::Path => system::property("request\0url_path"),
+        Fact::Query => system::property("request\0query"),
+        Fact::Target => system::property("request\0path"),
+        Fact::Protocol => system::property("request\0protocol"),
+        Fact::ClientAddress => {
+            let address = system::property("source\0address")?;
+            let end = address.iter().rposition(|byte| *byte == b':').unwrap_or(address.len());
+            Some(address.get(..end)?.to_vec())
+        }
+        Fact::RequestId => system::property("request\0id"),
+        Fact::Route => system::property("route_name"),
+        Fact::Upstream => system::property("cluster_name"),
+        Fact::Endpoint => system::property("upstream\0address"),
+        Fact::Status => system::field(Map::ResponseHeaders as u32, ":status"),
+        Fact::Plugin => system::property("plugin_name"),
+        _ => None,
+    }
+}
+
+/// A request of the plugin's own, as proxy-wasm has it.
+fn http(request: &HttpRequest) -> Result<u32, Refused> {
+    let authority = request.headers.get(http::header::HOST);
+    let authority = authority.map_or(request.upstream.as_bytes(), |host| host.as_bytes());
+    let mut fields: Vec<(&[u8], &[u8])> = vec![
+        (b":method", request.method.as_str().as_bytes()),
+        (b":path", request.target.as_bytes()),
+        (b":authority", authority),
+    ];
+    let others = request.headers.iter().filter(|(name, _)| *name != http::header::HOST);
+    fields.extend(others.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
+    let timeout = request.timeout.map_or(1000, |timeout| timeout.as_millis());
+    let timeout = u32::try_from(timeout).unwrap_or(u32::MAX);
+    system::http_call(&request.upstream, &pairs(&fields), &request.body, timeout)
+}
+
+/// A list of fields, as proxy-wasm has it.
+pub(super) fn pairs(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
+    let length = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
+    let mut list = u32::try_from(fields.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
+    for (name, value) in fields {
+        list.extend(length(name));
+        list.extend(length(value));
+    }
+    for (name, value) in fields {
+        list.extend_from_slice(name);
+        list.push(0);
+        list.extend_from_slice(value);
+        list.push(0);
+    }
+    list
+}
+
+/// Calls `visit` with each field of a list.
+pub(super) fn each_pair(list: &[u8], mut visit: impl FnMut(&str, &[u8])) {
+    let number = |at: usize| {
+        let bytes = list.get(at..)?.first_chunk::<4>()?;
+        Some(u32::from_le_bytes(*bytes) as usize)
+    };
+    let count = number(0).unwrap_or(0);
+    let mut text = 4 + count.saturating_mul(8);
+    for pair in 0..count {
+        let lengths = number(4 + pair * 8).zip(number(8 + pair * 8));
+        let Some((name, value)) = lengths else { return };
+        let (name_end, value_end) = (text + name, text + name + 1 + value);
+        let Some(name) = list.get(text..name_end) else { return };
+        let Some(value) = list.get(name_end + 1..value_end) else { return };
+        text = value_end + 1;
+        if let Ok(name) = std::str::from_utf8(name) {
+            visit(name, value);
+        }
+    }
+}
+
+/// Data that instances share, where there are no stores: without times, which such hosts do not know.
+fn store(operation: &StoreOperation) -> Result<Outcome, OperationError> {
+    let key = [operation.store.as_bytes(), b"\0", &operation.key].concat();
+    loop {
+        let there = system::shared(&key).filter(|(value, _)| !value.is_empty());
+        let (value, number) = match &there {
+            Some((value, number)) => (Some(Bytes::copy_from_slice(value)), *number),
+            None => (None, 0),
+        };
+        let (put, outcome) = applied(&operation.action, value)?;
+        let Some(put) = put else { return Ok(outcome) };
+        match system::share(&key, &put, number) {
+            Ok(true) => return Ok(outcome),
+            Ok(false) => {}
+            Err(_) => return Err(OperationError::Failed),
+        }
+    }
+}
+
+/// What is to be put there, if anything, and what comes of it.
+fn applied(
+    action: &StoreAction,
+    there: Option<Bytes>,
+) -> Result<(Option<Bytes>, Outcome), OperationError> {
+    Ok(match action {
+        StoreAction::Get => (None, there.map_or(Outcome::Done, Outcome::Value)),
+        StoreAction::Put { value, .. } => (Some(value.clone()), Outcome::Done),
+        StoreAction::Swap { expected, value, .. } if *expected == there => {
+            (Some(value.clone()), Outcome::Swapped { done: true, now: Some(value.clone()) })
+        }
+        StoreAction::Swap { .. } => (None, Outcome::Swapped { done: false, now: there }),
+        StoreAction::Add { delta, .. } => {
+            let before = match there {
+                None => 0,
+                Some(text) => std::str::from_utf8(&text)
+                    .ok()
+                    .and_then(|text| text.parse::<i64>().ok())
+                    .ok_or(OperationError::Failed)?,
+            };
+            let sum = Bytes::from(before.saturating_add(*delta).to_string());
+            (Some(sum.clone()), Outcome::Value(sum))
+        }
+        StoreAction::Remove => (there.map(|_| Bytes::new()), Outcome::Done),
+    })
+}

@@ -1,0 +1,365 @@
+//! A plugin in a module: what the host calls, and what is remembered between calls.
+#![expect(unsafe_code, reason = "a hook that waits is kept beside what it borrows")]
+
+use std::cell::{RefCell, RefMut};
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::task::{Context as Polling, Poll, Waker};
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+
+use crate::flow::{Answer, Flow};
+use crate::hook::Hook;
+use crate::linked::{self, Linked};
+use crate::module::Called;
+use crate::operation::{HttpResponse, OperationError, Outcome};
+use crate::plugin::Plugin;
+use crate::wasm::border::{Border, each_pair, pairs};
+use crate::wasm::services::HostServices;
+use crate::wasm::system;
+use crate::wasm::wire::{self, Writer};
+
+/// What `switchback_hook` and `switchback_resume` give back.
+const GOES_ON: u32 = 0;
+const ANSWERS: u32 = 1;
+const WAITS: u32 = 2;
+const FAILS: u32 = 3;
+
+/// The context of the plugin itself.
+const ROOT: u32 = 1;
+
+/// Where a module keeps its plugin.
+pub struct Slot<P: Plugin>(RefCell<Guest<P>>);
+
+// SAFETY: a module has one thread.
+unsafe impl<P: Plugin> Sync for Slot<P> {}
+
+/// A plugin, and the requests that it knows of.
+pub struct Guest<P: Plugin> {
+    /// It is there as long as the module: never freed.
+    plugin: Option<&'static P>,
+    contexts: Option<HashMap<u32, Box<Context<P>>>>,
+    is_known: bool,
+}
+
+/// One request. The future borrows what stands beside it, and goes first.
+struct Context<P: Plugin> {
+    future: Option<Pin<Box<dyn Future<Output = Flow> + Send + 'static>>>,
+    state: *mut P::State,
+    border: *mut Border,
+}
+
+impl<P: Plugin> Context<P> {
+    fn new(is_known: bool) -> Self {
+        Self {
+            future: None,
+            state: Box::into_raw(Box::default()),
+            border: Box::into_raw(Box::new(Border::new(is_known))),
+        }
+    }
+
+    /// Begins a hook; how the request goes on, or `None` while it waits.
+    fn begin(&mut self, plugin: &'static P, hook: Hook, is_last: bool) -> Option<Flow> {
+        self.future = None;
+        // SAFETY: both were made by `new` and are freed by `drop` alone. Whoever borrowed them before was the future, which is gone.
+        let (state, border) = unsafe { (&mut *self.state, &mut *self.border) };
+        border.begin_hook(hook, is_last);
+        match linked::call(plugin, hook, state, border) {
+            Called::Done(flow) => Some(flow),
+            Called::Waits(future) => {
+                self.future = Some(future);
+                self.poll()
+            }
+        }
+    }
+
+    fn poll(&mut self) -> Option<Flow> {
+        let future = self.future.as_mut()?;
+        match future.as_mut().poll(&mut Polling::from_waker(Waker::noop())) {
+            Poll::Ready(flow) => {
+                self.future = None;
+                Some(flow)
+            }
+            Poll::Pending => None,
+        }
+    }
+
+    /// Takes the response to a request of its own, on a host that has only proxy-wasm; whether it was one.
+    fn called(&mut self, call: u32, outcome: &Result<Outcome, OperationError>) -> bool {
+        // SAFETY: as above; the future uses the border only while it is polled, and reaches it through the same pointer.
+        unsafe { (*self.border).called(call, outcome) }
+    }
+
+    fn hook(&self) -> Hook {
+        // SAFETY: as above.
+        unsafe { (*self.border).hook }
+    }
+}
+
+impl<P: Plugin> Drop for Context<P> {
+    fn drop(&mut self) {
+        self.future = None;
+        // SAFETY: made by `new` with `Box::into_raw`, and borrowed by nobody any more.
+        unsafe {
+            drop(Box::from_raw(self.state));
+            drop(Box::from_raw(self.border));
+        }
+    }
+}
+
+impl<P: Plugin> Slot<P> {
+    /// With nothing in it.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(RefCell::new(Guest { plugin: None, contexts: None, is_known: false }))
+    }
+
+    fn guest(&self) -> RefMut<'_, Guest<P>> {
+        self.0.borrow_mut()
+    }
+
+    /// What the plugin is, as JSON: where in the memory (upper half) and how long (lower half).
+    pub fn describe(&self) -> u64 {
+        let schema = Linked::<P>::module().schema().unwrap_or_default();
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap_or_default();
+        let text = serde_json::json!({
+            "wire": wire::VERSION,
+            "name": P::NAME,
+            "version": P::VERSION,
+            "hooks": P::HOOKS.bits(),
+            "schema": schema,
+        });
+        // It is read as long as the module is there.
+        let text = text.to_string().leak();
+        (text.as_ptr() as usize as u64) << 32 | text.len() as u64
+    }
+
+    /// Makes the plugin of its options, `size` bytes of them; 0 if they are not right.
+    pub fn configure(&self, size: usize) -> u32 {
+        std::panic::set_hook(Box::new(|panic| system::log(4, &panic.to_string())));
+        let is_known = system::is_known();
+        let options = String::from_utf8(system::buffer(system::CONFIGURATION, size));
+        let options = options.unwrap_or_default();
+        let mut services = HostServices::new(is_known);
+        match Linked::<P>::instance(&options, &mut services) {
+            Ok(plugin) => {
+                let guest = &mut *self.guest();
+                guest.plugin = Some(Box::leak(Box::new(plugin)));
+                guest.is_known = is_known;
+                1
+            }
+            Err(error) => {
+                let mut message = Writer::default();
+                message.text(&error.path).text(&error.message).maybe(error.help.as_ref());
+                if system::beyond("switchback.refuse", &message.bytes()).is_err() {
+                    system::log(4, &error.to_string());
+                }
+                0
+            }
+        }
+    }
+
+    /// Calls a hook: how the request goes on.
+    pub fn hook(&self, context: u32, hook: u32, is_last: bool) -> u32 {
+        let Some(hook) = Hook::ALL.into_iter().find(|known| *known as u32 == hook) else {
+            return GOES_ON;
+        };
+        said(self.begin(context, hook, is_last))
+    }
+
+    fn begin(&self, context: u32, hook: Hook, is_last: bool) -> Option<Flow> {
+        let guest = &mut *self.guest();
+        let Some(plugin) = guest.plugin else {
+            return Some(Flow::fail("called before it was configured"));
+        };
+        let is_known = guest.is_known;
+        let contexts = guest.contexts.get_or_insert_default();
+        let entry = contexts.entry(context).or_insert_with(|| Box::new(Context::new(is_known)));
+        entry.begin(plugin, hook, is_last)
+    }
+
+    /// Goes on with a hook that waits.
+    pub fn resume(&self, context: u32) -> u32 {
+        let guest = &mut *self.guest();
+        match guest.context(context) {
+            Some(entry) => said(entry.poll()),
+            None => GOES_ON,
+        }
+    }
+
+    /// Gives up a hook that waits.
+    pub fn abandon(&self, context: u32) {
+        if let Some(entry) = self.guest().context(context) {
+            entry.future = None;
+        }
+    }
+
+    /// Forgets a request.
+    pub fn delete(&self, context: u32) {
+        let guest = &mut *self.guest();
+        if let Some(contexts) = &mut guest.contexts {
+            contexts.remove(&context);
+        }
+    }
+
+    // What follows is for hosts that have only proxy-wasm: the hooks that they know, one after the other.
+
+    /// The head of a request: what may be asked before it goes on is asked at once.
+    pub fn request_headers(&self, context: u32) -> u32 {
+        self.plain(context, &[Hook::Request, Hook::Route, Hook::UpstreamRequest])
+    }
+
+    /// The head of a response.
+    pub fn response_headers(&self, context: u32) -> u32 {
+        self.plain(context, &[Hook::UpstreamResponse, Hook::Response])
+    }
+
+    /// A piece of a body.
+    pub fn body(&self, context: u32, is_response: bool, is_last: bool) -> u32 {
+        let hook = if is_response { Hook::ResponseBody } else { Hook::RequestBody };
+        if !P::HOOKS.contains(hook) {
+            return 0;
+        }
+        plain(self.begin(context, hook, is_last))
+    }
+
+    /// The end of a request.
+    pub fn log(&self, context: u32) {
+        if P::HOOKS.contains(Hook::Log) {
+            drop(self.begin(context, Hook::Log, false));
+        }
+    }
+
+    /// Time has passed.
+    pub fn tick(&self, context: u32) {
+        if P::HOOKS.contains(Hook::Tick) && self.guest().is_idle(context) {
+            drop(self.begin(context, Hook::Tick, false));
+        }
+    }
+
+    fn plain(&self, context: u32, hooks: &[Hook]) -> u32 {
+        for hook in hooks.iter().filter(|hook| P::HOOKS.contains(**hook)) {
+            match plain(self.begin(context, *hook, false)) {
+                0 => {}
+                pause => return pause,
+            }
+        }
+        0
+    }
+
+    /// A request of the plugin's own has come to an end.
+    pub fn called(&self, call: u32, count: u32, size: usize) {
+        let outcome = response(count, size);
+        let found = {
+            let guest = &mut *self.guest();
+            let contexts = guest.contexts.iter_mut().flatten();
+            let mut found =
+                contexts.filter_map(|(id, entry)| entry.called(call, &outcome).then_some(*id));
+            found.next()
+        };
+        let Some(context) = found else { return };
+        system::mean(context);
+        let (hook, flow) = {
+            let guest = &mut *self.guest();
+            let Some(entry) = guest.context(context) else { return };
+            (entry.hook(), entry.poll())
+        };
+        let mut action = plain(flow);
+        if action == 0 {
+            let next: &[Hook] = match hook {
+                Hook::Request => &[Hook::Route, Hook::UpstreamRequest],
+                Hook::Route => &[Hook::UpstreamRequest],
+                Hook::UpstreamResponse => &[Hook::Response],
+                _ => &[],
+            };
+            action = self.plain(context, next);
+        }
+        if action == 0 && context != ROOT {
+            let is_response = matches!(hook, Hook::UpstreamResponse | Hook::Response);
+            system::go_on(u32::from(is_response));
+        }
+    }
+}
+
+impl<P: Plugin> Default for Slot<P> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<P: Plugin> Guest<P> {
+    fn context(&mut self, context: u32) -> Option<&mut Context<P>> {
+        self.contexts.as_mut()?.get_mut(&context).map(|entry| &mut **entry)
+    }
+
+    fn is_idle(&mut self, context: u32) -> bool {
+        self.context(context).is_none_or(|entry| entry.future.is_none())
+    }
+}
+
+/// How a request goes on, in a number; the host is told the rest.
+fn said(flow: Option<Flow>) -> u32 {
+    match flow {
+        None => WAITS,
+        Some(Flow::Continue) => GOES_ON,
+        Some(Flow::Answer(answer)) => match respond(&answer) {
+            Ok(()) => ANSWERS,
+            Err(()) => fail("its answer was refused"),
+        },
+        Some(Flow::Fail(failure)) => fail(&failure.message),
+    }
+}
+
+fn fail(message: &str) -> u32 {
+    // Without it, there is no reason to be shown.
+    let _ = system::beyond("switchback.fail", &Writer::default().text(message).bytes());
+    FAILS
+}
+
+/// The same as an action of proxy-wasm. Who fails there never lets a request through.
+fn plain(flow: Option<Flow>) -> u32 {
+    match flow {
+        None => 1,
+        Some(Flow::Continue) => 0,
+        Some(Flow::Answer(answer)) => {
+            let _ = respond(&answer);
+            1
+        }
+        Some(Flow::Fail(failure)) => {
+            system::log(4, &failure.message);
+            let _ = respond(&Answer::plain(500));
+            1
+        }
+    }
+}
+
+fn respond(answer: &Answer) -> Result<(), ()> {
+    let fields: Vec<_> = answer
+        .headers
+        .iter()
+        .map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()))
+        .collect();
+    let headers = pairs(&fields);
+    system::respond(answer.status.as_u16(), &headers, &answer.body).map_err(|_| ())
+}
+
+/// The response to a request of the plugin's own, as proxy-wasm has it.
+fn response(count: u32, size: usize) -> Result<Outcome, OperationError> {
+    if count == 0 {
+        return Err(OperationError::Failed);
+    }
+    let mut status = None;
+    let mut headers = HeaderMap::new();
+    each_pair(&system::pairs(system::CALL_HEADERS), |name, value| {
+        if name == ":status" {
+            status = StatusCode::from_bytes(value).ok();
+        } else if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(name.as_bytes()), HeaderValue::from_bytes(value))
+        {
+            headers.append(name, value);
+        }
+    });
+    let body = system::buffer(system::CALL_BODY, size).into();
+    let status = status.ok_or(OperationError::Failed)?;
+    Ok(Outcome::Http(Box::new(HttpResponse { status, headers, body })))
+}

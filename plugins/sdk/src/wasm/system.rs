@@ -1,0 +1,387 @@
+//! What a host of proxy-wasm offers, in words of Rust.
+#![expect(unsafe_code, reason = "the other side is another language")]
+
+use std::alloc::{Layout, alloc};
+
+use crate::exchange::Refused;
+
+mod raw {
+    #[link(wasm_import_module = "env")]
+    unsafe extern "C" {
+        pub(super) fn proxy_log(level: u32, data: *const u8, size: usize) -> i32;
+        pub(super) fn proxy_get_current_time_nanoseconds(out: *mut u64) -> i32;
+        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
+        pub(super) fn proxy_get_header_map_pairs(
+            map: u32,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> i32;
+        pub(super) fn proxy_get_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> i32;
+        pub(super) fn proxy_add_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            data: *const u8,
+            size: usize,
+        ) -> i32;
+        pub(super) fn proxy_replace_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+            data: *const u8,
+            size: usize,
+        ) -> i32;
+        pub(super) fn proxy_remove_header_map_value(
+            map: u32,
+            key: *const u8,
+            key_size: usize,
+        ) -> i32;
+        pub(super) fn proxy_get_buffer_bytes(
+            buffer: u32,
+            from: usize,
+            most: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> i32;
+        pub(super) fn proxy_set_buffer_bytes(
+            buffer: u32,
+            from: usize,
+            length: usize,
+            data: *const u8,
+            size: usize,
+        ) -> i32;
+        pub(super) fn proxy_get_property(
+            path: *const u8,
+            path_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+        ) -> i32;
+        pub(super) fn proxy_set_property(
+            path: *const u8,
+            path_size: usize,
+            data: *const u8,
+            size: usize,
+        ) -> i32;
+        pub(super) fn proxy_send_local_response(
+            status: u32,
+            details: *const u8,
+            details_size: usize,
+            body: *const u8,
+            body_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            grpc: i32,
+        ) -> i32;
+        pub(super) fn proxy_http_call(
+            upstream: *const u8,
+            upstream_size: usize,
+            headers: *const u8,
+            headers_size: usize,
+            body: *const u8,
+            body_size: usize,
+            trailers: *const u8,
+            trailers_size: usize,
+            timeout: u32,
+            id: *mut u32,
+        ) -> i32;
+        pub(super) fn proxy_continue_stream(stream: u32) -> i32;
+        pub(super) fn proxy_set_effective_context(context: u32) -> i32;
+        pub(super) fn proxy_get_shared_data(
+            key: *const u8,
+            key_size: usize,
+            data: *mut *mut u8,
+            size: *mut usize,
+            number: *mut u32,
+        ) -> i32;
+        pub(super) fn proxy_set_shared_data(
+            key: *const u8,
+            key_size: usize,
+            data: *const u8,
+            size: usize,
+            number: u32,
+        ) -> i32;
+        pub(super) fn proxy_define_metric(
+            kind: u32,
+            name: *const u8,
+            size: usize,
+            id: *mut u32,
+        ) -> i32;
+        pub(super) fn proxy_record_metric(id: u32, value: u64) -> i32;
+        pub(super) fn proxy_increment_metric(id: u32, delta: i64) -> i32;
+        pub(super) fn proxy_call_foreign_function(
+            name: *const u8,
+            name_size: usize,
+            data: *const u8,
+            size: usize,
+            out: *mut *mut u8,
+            out_size: *mut usize,
+        ) -> i32;
+    }
+}
+
+/// What a host function says when it has done what it was asked to.
+const OK: i32 = 0;
+const NOT_FOUND: i32 = 1;
+const CAS_MISMATCH: i32 = 8;
+
+/// Headers of the response to a call of the plugin's own.
+pub(super) const CALL_HEADERS: u32 = 6;
+/// Its body.
+pub(super) const CALL_BODY: u32 = 4;
+/// The options.
+pub(super) const CONFIGURATION: u32 = 7;
+
+/// Room for `size` bytes, which is given back as a [`Vec`] of that capacity.
+#[must_use]
+pub fn allocate(size: usize) -> *mut u8 {
+    match Layout::array::<u8>(size) {
+        // SAFETY: the layout has a size.
+        Ok(layout) if size > 0 => unsafe { alloc(layout) },
+        _ => std::ptr::null_mut(),
+    }
+}
+
+/// What a host function gives: `call` is told where to say place and size of it.
+fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Result<Vec<u8>, i32> {
+    let mut data = std::ptr::null_mut();
+    let mut size = 0;
+    match call(&raw mut data, &raw mut size) {
+        OK if data.is_null() || size == 0 => Ok(Vec::new()),
+        // SAFETY: the host asked `allocate` for so many bytes, filled all of them, and keeps no hold of them.
+        OK => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
+        status => Err(status),
+    }
+}
+
+fn done(status: i32) -> Result<(), i32> {
+    if status == OK { Ok(()) } else { Err(status) }
+}
+
+// SAFETY, of all that follows: what is passed is there as long as the call lasts, with the length that is said; the host writes to the
+// places it is given, and nowhere else.
+
+pub(super) fn log(level: u32, message: &str) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_log(level, message.as_ptr(), message.len()) };
+}
+
+pub(super) fn now() -> u64 {
+    let mut now = 0;
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_get_current_time_nanoseconds(&raw mut now) };
+    now
+}
+
+pub(super) fn tick_every(milliseconds: u32) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_set_tick_period_milliseconds(milliseconds) };
+}
+
+pub(super) fn pairs(map: u32) -> Vec<u8> {
+    // SAFETY: as above.
+    given(|data, size| unsafe { raw::proxy_get_header_map_pairs(map, data, size) })
+        .unwrap_or_default()
+}
+
+pub(super) fn field(map: u32, name: &str) -> Option<Vec<u8>> {
+    given(|data, size| {
+        // SAFETY: as above.
+        unsafe { raw::proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) }
+    })
+    .ok()
+}
+
+/// How a field is changed.
+pub(super) enum Change<'a> {
+    Set(&'a [u8]),
+    Append(&'a [u8]),
+    Remove,
+}
+
+pub(super) fn change(map: u32, name: &str, change: &Change<'_>) -> Result<(), Refused> {
+    let (key, length) = (name.as_ptr(), name.len());
+    // SAFETY: as above.
+    let status = unsafe {
+        match *change {
+            Change::Set(value) => {
+                raw::proxy_replace_header_map_value(map, key, length, value.as_ptr(), value.len())
+            }
+            Change::Append(value) => {
+                raw::proxy_add_header_map_value(map, key, length, value.as_ptr(), value.len())
+            }
+            Change::Remove => raw::proxy_remove_header_map_value(map, key, length),
+        }
+    };
+    done(status).map_err(|_| refused())
+}
+
+pub(super) fn buffer(buffer: u32, most: usize) -> Vec<u8> {
+    // SAFETY: as above.
+    given(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer, 0, most, data, size) })
+        .unwrap_or_default()
+}
+
+pub(super) fn set_buffer(buffer: u32, bytes: &[u8]) -> Result<(), Refused> {
+    // SAFETY: as above.
+    let status =
+        unsafe { raw::proxy_set_buffer_bytes(buffer, 0, usize::MAX, bytes.as_ptr(), bytes.len()) };
+    done(status).map_err(|_| refused())
+}
+
+pub(super) fn property(path: &str) -> Option<Vec<u8>> {
+    given(|data, size| {
+        // SAFETY: as above.
+        unsafe { raw::proxy_get_property(path.as_ptr(), path.len(), data, size) }
+    })
+    .ok()
+}
+
+pub(super) fn set_property(path: &str, value: &[u8]) -> Result<(), Refused> {
+    // SAFETY: as above.
+    let status =
+        unsafe { raw::proxy_set_property(path.as_ptr(), path.len(), value.as_ptr(), value.len()) };
+    done(status).map_err(|_| refused())
+}
+
+pub(super) fn respond(status: u16, headers: &[u8], body: &[u8]) -> Result<(), i32> {
+    // SAFETY: as above.
+    done(unsafe {
+        raw::proxy_send_local_response(
+            u32::from(status),
+            std::ptr::null(),
+            0,
+            body.as_ptr(),
+            body.len(),
+            headers.as_ptr(),
+            headers.len(),
+            -1,
+        )
+    })
+}
+
+/// Begins a request of the plugin's own, on a host that has only proxy-wasm: its number.
+pub(super) fn http_call(
+    upstream: &str,
+    headers: &[u8],
+    body: &[u8],
+    milliseconds: u32,
+) -> Result<u32, Refused> {
+    let mut id = 0;
+    // SAFETY: as above.
+    let status = unsafe {
+        raw::proxy_http_call(
+            upstream.as_ptr(),
+            upstream.len(),
+            headers.as_ptr(),
+            headers.len(),
+            body.as_ptr(),
+            body.len(),
+            std::ptr::null(),
+            0,
+            milliseconds,
+            &raw mut id,
+        )
+    };
+    match status {
+        OK => Ok(id),
+        _ => Err(Refused::Unknown),
+    }
+}
+
+pub(super) fn go_on(stream: u32) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_continue_stream(stream) };
+}
+
+pub(super) fn mean(context: u32) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_set_effective_context(context) };
+}
+
+/// The value of a key that all instances share, and the number to change it with.
+pub(super) fn shared(key: &[u8]) -> Option<(Vec<u8>, u32)> {
+    let mut number = 0;
+    let value = given(|data, size| {
+        // SAFETY: as above.
+        unsafe { raw::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut number) }
+    });
+    Some((value.ok()?, number))
+}
+
+/// Whether the value was put there: not if somebody else was faster.
+pub(super) fn share(key: &[u8], value: &[u8], number: u32) -> Result<bool, Refused> {
+    // SAFETY: as above.
+    let status = unsafe {
+        raw::proxy_set_shared_data(key.as_ptr(), key.len(), value.as_ptr(), value.len(), number)
+    };
+    match status {
+        OK => Ok(true),
+        CAS_MISMATCH => Ok(false),
+        _ => Err(Refused::Full),
+    }
+}
+
+pub(super) fn define(kind: u32, name: &str) -> Option<u32> {
+    let mut id = 0;
+    // SAFETY: as above.
+    let status = unsafe { raw::proxy_define_metric(kind, name.as_ptr(), name.len(), &raw mut id) };
+    (status == OK).then_some(id)
+}
+
+pub(super) fn record(id: u32, value: u64) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_record_metric(id, value) };
+}
+
+pub(super) fn increment(id: u32, delta: i64) {
+    // SAFETY: as above.
+    let _ = unsafe { raw::proxy_increment_metric(id, delta) };
+}
+
+/// Calls what Switchback has beyond proxy-wasm. Another host has nothing of the kind.
+pub(super) fn beyond(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Refused> {
+    let called = call(name, arguments);
+    called.map_err(|status| {
+        if status == NOT_FOUND && !is_known() { Refused::Unsupported } else { refused() }
+    })
+}
+
+fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, i32> {
+    given(|data, size| {
+        // SAFETY: as above.
+        unsafe {
+            raw::proxy_call_foreign_function(
+                name.as_ptr(),
+                name.len(),
+                arguments.as_ptr(),
+                arguments.len(),
+                data,
+                size,
+            )
+        }
+    })
+}
+
+/// Whether the host is a Switchback.
+pub(super) fn is_known() -> bool {
+    call("switchback.refused", &[]).is_ok()
+}
+
+/// Why the host did not do what was wanted last.
+fn refused() -> Refused {
+    let number = call("switchback.refused", &[]).ok();
+    let number = number.and_then(|bytes| bytes.try_into().ok()).map_or(0, i32::from_le_bytes);
+    match number {
+        -1 => Refused::NotNow,
+        -3 => Refused::Unknown,
+        -4 => Refused::Full,
+        -5 => Refused::Unsupported,
+        _ => Refused::Invalid,
+    }
+}

@@ -1,0 +1,103 @@
+//! What it costs to call a Wasm module at the head of a request: one that does nothing, one that reads a header and sets another, and the
+//! same from our own SDK; with a context that is there, and for whole requests.
+//!
+//! Prints the lowest mean of some rounds, in nanoseconds. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little
+//! input, and only looks whether all is done.
+#![expect(clippy::print_stdout, reason = "the figures are read from standard output")]
+#![expect(clippy::expect_used, reason = "a bench that cannot go on stops")]
+
+mod head;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Instant;
+
+use head::Head;
+use switchback_plugin::testing::{Harness, Surroundings};
+use switchback_plugin::{Called, Flow, Hook, Instance};
+use switchback_plugin_wasm::{Limits, Wasm};
+
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let is_tiny = !is_bench
+        || std::env::args().any(|argument| argument == "--tiny")
+        || std::env::var("SWITCHBACK_BENCH_TINY").is_ok_and(|tiny| tiny == "1");
+    let size = if is_tiny { (2, 100) } else { (60, 50_000) };
+
+    let wasm = Wasm::new();
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/guest.wasm.zst");
+    let ours = std::fs::File::open(fixture).and_then(zstd::decode_all);
+    let modules = [
+        ("raw_nothing", wat::parse_str(NOTHING).expect("a module")),
+        ("raw_get_set", wat::parse_str(GET_SET).expect("a module")),
+        ("sdk_get_set", ours.expect("a module")),
+    ];
+    let mut is_right = true;
+    for (name, code) in modules {
+        let module = wasm.load(name, &code, Limits::new(1)).expect("it is loaded");
+        let harness = Harness::of(&*module, Surroundings::default(), "{}").expect("no options");
+        let instance: Arc<dyn Instance> = Arc::clone(harness.instance());
+        is_right &= hooks(name, size, &*instance);
+        is_right &= requests(name, size, &*instance);
+    }
+    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// One hook, in a context that is there.
+fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+    let (mut state, mut head) = (instance.start(), Head::new());
+    rounds(&format!("{name}_hook_ns"), size, || call(instance, &mut state, &mut head))
+}
+
+/// A context that begins, one hook, and its end.
+fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+    let mut head = Head::new();
+    rounds(&format!("{name}_request_ns"), size, || {
+        let mut state = black_box(instance.start());
+        call(instance, &mut state, &mut head)
+    })
+}
+
+fn call(instance: &dyn Instance, state: &mut switchback_plugin::State, head: &mut Head) -> bool {
+    let called = instance.call(Hook::Request, state, black_box(head));
+    matches!(called, Called::Done(Flow::Continue))
+}
+
+fn rounds(name: &str, (rounds, calls): (u32, u32), mut call: impl FnMut() -> bool) -> bool {
+    let mut best = f64::INFINITY;
+    let mut is_right = true;
+    for _ in 0..rounds {
+        let start = Instant::now();
+        for _ in 0..calls {
+            is_right &= call();
+        }
+        best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(calls));
+    }
+    println!("{name}: {best:.1}");
+    is_right
+}
+
+const NOTHING: &str = r#"(module
+    (memory (export "memory") 1)
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32) (i32.const 0)))"#;
+
+/// With an allocator as cheap as can be: what is measured is the host.
+const GET_SET: &str = r#"(module
+    (import "env" "proxy_get_header_map_value" (func $get (param i32 i32 i32 i32 i32) (result i32)))
+    (import "env" "proxy_replace_header_map_value" (func $set (param i32 i32 i32 i32 i32) (result i32)))
+    (memory (export "memory") 1)
+    (data (i32.const 64) "user-agentx-seen")
+    (func (export "proxy_abi_version_0_2_1"))
+    (func (export "proxy_on_memory_allocate") (param i32) (result i32) (i32.const 4096))
+    (func (export "proxy_on_request_headers") (param i32 i32 i32) (result i32)
+        (if (i32.ne (i32.const 0) (call $get
+            (i32.const 0) (i32.const 64) (i32.const 10) (i32.const 16) (i32.const 20))) (then (unreachable)))
+        (call $set (i32.const 0) (i32.const 74) (i32.const 6)
+            (i32.load (i32.const 16)) (i32.load (i32.const 20)))))"#;

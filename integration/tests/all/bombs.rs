@@ -14,7 +14,7 @@ const ZEROS: usize = 50_000_000;
 /// What it may take of memory, in KiB: windows, what is in flight, and code that had not run before.
 const MOST: u64 = 3 * 1024;
 
-fn packed(coding: &str, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packed(coding: &str, body: &[u8]) -> Vec<u8> {
     encode_whole(Coding::named(coding.as_bytes()).unwrap(), 1, body, None).unwrap()
 }
 

@@ -2,10 +2,12 @@
 
 use switchback_integration::{
     Deadline, Gate, H2Client, H2Origin, H2Request, Origin, Proxy, Reply, Step, config, eventually,
-    get, pattern, site,
+    get, pattern, post, site,
 };
 
+use crate::bombs::packed;
 use crate::cache_disk::metric;
+use crate::encode::{page, text};
 use crate::hedging::{
     HEDGE, before, hedges, held, held_with, quick, wait_for_line, wait_until_idle,
 };
@@ -310,6 +312,10 @@ fn an_answer_is_byte_for_byte_what_it_is_without_a_second_copy() {
             .serve("/missing", Reply::ok("no such thing").status(404))
             .serve("/broken", Reply::ok("broken").status(503))
             .serve("/cut", [Step::ReadBody, Step::send("HTTP/1.1 200 OK\r\nContent-Le"), Step::Fin])
+            .serve(
+                "/packed",
+                page(packed("gzip", &text(50_000))).header("Content-Encoding", "gzip"),
+            )
             .serve("/text", Reply::ok("text ".repeat(1000)).header("Content-Type", "text/plain"))
     });
     let [one, two] = &origins;
@@ -324,7 +330,9 @@ fn an_answer_is_byte_for_byte_what_it_is_without_a_second_copy() {
     };
     let plain = Proxy::start(&config(""));
     let hedged = Proxy::start(&config("hedge = { after = \"20s\" }"));
-    for path in ["length", "chunks", "close", "nothing", "unchanged", "missing", "broken", "text"] {
+    for path in
+        ["length", "chunks", "close", "nothing", "unchanged", "missing", "broken", "text", "packed"]
+    {
         for method in ["GET", "HEAD"] {
             for (version, more) in [
                 ("1.1", "Connection: close\r\n"),
@@ -341,4 +349,53 @@ fn an_answer_is_byte_for_byte_what_it_is_without_a_second_copy() {
     }
     let statuses = [&plain, &hedged].map(|proxy| proxy.get("/cut").status);
     assert_eq!(statuses, [502; 2]);
+}
+
+#[test]
+fn requests_that_come_together_are_answered_one_after_the_other() {
+    let gate = Gate::new();
+    let (late, other) = (held("late", &gate), quick("other"));
+    let proxy = Proxy::start(&before(&[&late, &other], HEDGE));
+    let mut client = proxy.client();
+    client.send([get("/a").to_bytes(), get("/b").to_bytes(), get("/c").to_bytes()].concat());
+    for _ in 0..3 {
+        client.response().expect_status(200).expect_body("other");
+    }
+    assert_eq!(other.heads(), 3);
+}
+
+#[test]
+fn a_second_copy_that_nobody_has_room_for_costs_nothing() {
+    let gates = [Gate::new(), Gate::new()];
+    let (one, two) = (held("one", &gates[0]), held("two", &gates[1]));
+    let lines = "balance = \"round_robin\"\nhedge = { after = \"20ms\", budget = \"1%\" }";
+    let config = site().top("workers = 1").route("/*", "proxy = \"app\"").toml(format!(
+        "[upstreams.app]\n{lines}\nendpoints = [\"{}\", {{ address = \"{}\", max_connections = 1 }}]",
+        one.endpoint(),
+        two.endpoint()
+    ));
+    let proxy = Proxy::start(&config);
+    gates[0].pass();
+    proxy.ask(&post("/", "")).expect_body("one");
+    let mut full = proxy.client();
+    full.send(post("/", "").to_bytes());
+    two.wait_for_heads(1);
+    let mut client = proxy.client();
+    client.send(get("/").to_bytes());
+    one.wait_for_heads(2);
+    // It is late after some of these.
+    for _ in 0..50 {
+        assert_eq!(hedges(&proxy), [0; 3]);
+    }
+    gates[0].pass();
+    client.response().expect_body("one");
+    gates[1].pass();
+    full.response().expect_body("two");
+    wait_until_idle(&proxy);
+    client.send(get("/").to_bytes());
+    eventually("the second copy is sent", Deadline::soon(), || {
+        (hedges(&proxy) == [1, 0, 0]).then_some(())
+    });
+    gates.iter().for_each(Gate::pass);
+    client.response().expect_status(200);
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use allocation_counter::measure;
-use switchback_upstream::limit::{Ceiling, Gate, Sample};
+use switchback_upstream::limit::{Allowance, Ceiling, Gate, Latencies, Sample};
 use switchback_upstream::shard::{
     KeyForm, KeyPart, Mapping, Normal, Of, Shard, ShardMap, Shuffle, Table,
 };
@@ -141,4 +141,18 @@ fn endpoints_are_chosen_without_the_heap() {
         let counted = measure(|| (0..100).for_each(choose));
         assert_eq!(counted.count_total, 0, "{balance:?}");
     }
+}
+
+#[test]
+fn what_is_late_is_learnt_and_told_without_the_heap() {
+    let now = Instant::now();
+    let (allowance, latencies) = (Allowance::default(), Latencies::new(now));
+    let found = measure(|| {
+        for number in 0..5_000 {
+            latencies.learn(Duration::from_micros(number), now);
+            allowance.earn(10);
+            black_box((latencies.quantile(950), allowance.take()));
+        }
+    });
+    assert_eq!(found.count_total, 0);
 }

@@ -72,14 +72,14 @@ struct Copies {
     race: Arc<Race>,
     fetcher: Arc<Fetcher>,
     head: RequestHeader,
-    first: Option<Copy>,
-    second: Option<Copy>,
+    first: Option<Running>,
+    second: Option<Running>,
     /// Whether the second may still come.
     may_hedge: bool,
 }
 
 /// A copy on its way.
-struct Copy {
+struct Running {
     tasks: mpsc::Receiver<HttpTask>,
     /// `None` once it may end by itself.
     task: Option<AbortHandle>,
@@ -105,11 +105,11 @@ impl Copies {
         Box::new(copy)
     }
 
-    fn start(&self, which: Which, context: Box<Context>) -> Option<Copy> {
+    fn start(&self, which: Which, context: Box<Context>) -> Option<Running> {
         let (sender, tasks) = mpsc::channel(TASKS);
         let runs = self.race.runs(which);
         let task = self.fetcher.run(self.head.clone(), context, sender, runs)?;
-        Some(Copy { tasks, task: Some(task) })
+        Some(Running { tasks, task: Some(task) })
     }
 
     /// Sends the second copy, if it may be sent.
@@ -130,7 +130,7 @@ impl Copies {
         &mut self,
         session: &mut Session,
         context: &mut Context,
-    ) -> Result<(Copy, Vec<HttpTask>)> {
+    ) -> Result<(Running, Vec<HttpTask>)> {
         loop {
             let tasks = match self.event(session).await {
                 Event::Changed => continue,
@@ -172,7 +172,7 @@ impl Copies {
         }
     }
 
-    fn copy(&mut self, which: Which) -> &mut Option<Copy> {
+    fn copy(&mut self, which: Which) -> &mut Option<Running> {
         match which {
             Which::First => &mut self.first,
             Which::Second => &mut self.second,
@@ -186,7 +186,7 @@ impl Drop for Copies {
     }
 }
 
-impl Drop for Copy {
+impl Drop for Running {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -199,7 +199,7 @@ fn is_answer(task: &HttpTask) -> bool {
 }
 
 /// What a copy sends next; nothing at its end, and never anything where there is none.
-async fn next(copy: Option<&mut Copy>) -> Vec<HttpTask> {
+async fn next(copy: Option<&mut Running>) -> Vec<HttpTask> {
     let Some(copy) = copy else { return std::future::pending().await };
     let mut tasks = Vec::with_capacity(TASKS);
     copy.tasks.recv_many(&mut tasks, TASKS).await;
@@ -228,7 +228,7 @@ fn gone_away() -> Fault {
 
 /// Passes on what the copy that answers sends, from the head to the end.
 async fn pass_on(
-    mut copy: Copy,
+    mut copy: Running,
     mut tasks: Vec<HttpTask>,
     (session, outlet): (&mut Session, Option<Outlet>),
     context: &mut Context,

@@ -98,11 +98,12 @@ struct Timers {
 
 impl Timers {
     fn of(is_head_known: bool, started: Instant, tries: &[Try]) -> Self {
-        let (first, last) = (tries.first(), tries.last());
+        // Of two copies of a request, the one that was sent first may be told of last.
+        let (first, last) = (tries.iter().map(|tried| tried.began).min(), tries.last());
         let since = |from: Instant, to: Instant| milliseconds(to.saturating_duration_since(from));
         let connected = first.zip(last).and_then(|(first, last)| {
             let at = last.began + last.connected?;
-            Some(since(first.began, at))
+            Some(since(first, at))
         });
         let answered = last.and_then(|last| {
             let (connected, answered) = (last.connected?, last.answered?);
@@ -110,7 +111,7 @@ impl Timers {
         });
         Self {
             request: if is_head_known { 0 } else { -1 },
-            queue: first.map_or(-1, |first| since(started, first.began)),
+            queue: first.map_or(-1, |first| since(started, first)),
             connect: connected.unwrap_or(-1),
             response: answered.unwrap_or(-1),
         }
@@ -205,6 +206,8 @@ mod tests {
         let second = start + Duration::from_millis(20);
         let tries = [tried(start, None, None), tried(second, Some(5), Some(6))];
         assert_eq!(timers(&tries, start), (0, 0, 25, 1));
+        let [first, second] = tries;
+        assert_eq!(timers(&[second, first], start), (0, 0, -1, -1));
     }
 
     #[test]

@@ -79,7 +79,7 @@ model! {
         /// until its answer is over. For `"adaptive"` it counts from when all of it was sent until its answer begins: neither who
         /// uploads slowly nor who reads slowly keeps others waiting. `"adaptive"` is for services whose limit nobody knows: one
         /// that suddenly becomes slower by nature may lose a few requests while that is found out.
-        pub concurrency: At<AtOnce> = At::from(AtOnce::Off),
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
         /// Who waits where it has as many as it may have.
         pub queue: Option<At<Queue>> = None,
         /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
@@ -133,7 +133,7 @@ impl Upstream {
             sticky: None,
             retry: Retry::default(),
             breaker: None,
-            concurrency: At::from(AtOnce::Off),
+            concurrency: At::from(AtOnce::Adaptive),
             queue: None,
             priority: None,
             source: Vec::new(),

@@ -121,7 +121,12 @@ impl Adaptive {
 
     /// A round has shown how many are answered with a part of the limit. Were it too low, they would be fewer by as much; were it
     /// too high, not at all. That latency is said by nothing but this: on a machine that has much else to do, all is late.
-    pub(super) fn weigh(&mut self, (held, carried): (f64, Carried), measure: Measure, now: Instant) {
+    pub(super) fn weigh(
+        &mut self,
+        (held, carried): (f64, Carried),
+        measure: Measure,
+        now: Instant,
+    ) {
         self.usual = Some(measure.took);
         let part = measure.rate / carried.rate().max(f64::MIN_POSITIVE);
         let steady = (STEADY + carried.spread() * DOUBT).min(MOST_STEADY);
@@ -134,7 +139,13 @@ impl Adaptive {
         self.set_limit(held * step, Carried::after(carried), seconds(pause), now);
     }
 
-    pub(super) fn set_limit(&mut self, limit: f64, carried: Carried, pause: Duration, now: Instant) {
+    pub(super) fn set_limit(
+        &mut self,
+        limit: f64,
+        carried: Carried,
+        pause: Duration,
+        now: Instant,
+    ) {
         let held = Held {
             limit: limit.max(FLOOR),
             next_round: now + pause,

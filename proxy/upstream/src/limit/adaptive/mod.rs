@@ -51,8 +51,8 @@ pub struct Adaptive {
     since: Option<Instant>,
     /// When the first of them was answered, ...
     heard: Option<Instant>,
-    /// ... and the last of all.
-    last: Option<Instant>,
+    /// For how long somebody was seen to wait since anybody was answered, and until when.
+    silence: (Duration, Option<Instant>),
     /// What it has answered in a second under some limit.
     best: f64,
     /// Windows without a trial, once one has shown nothing; doubles each time.
@@ -96,6 +96,8 @@ const AS_MANY: f64 = 0.4;
 const FAST: f64 = 0.3;
 /// A trial in which nobody is answered for so long is over.
 const SILENCE: Duration = Duration::from_millis(500);
+/// Longer than that nobody is seen to wait where the machine stands still.
+const A_MOMENT: Duration = Duration::from_millis(10);
 /// This part of what was answered before is hardly anything.
 const STARVED: f64 = 0.5;
 /// A service whose answers take longer is never tried: it would take too long to see what comes of it.
@@ -115,7 +117,7 @@ impl Default for Adaptive {
             window: Window::default(),
             since: None,
             heard: None,
-            last: None,
+            silence: (Duration::ZERO, None),
             best: 0.0,
             caution: CAUTION,
         }
@@ -131,10 +133,12 @@ impl Phase {
 impl Adaptive {
     /// Learns from an answer; returns how many may be in flight from now on.
     pub fn learn(&mut self, sample: Sample, now: Instant) -> u32 {
-        let counts = self
-            .since
-            .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
-        self.last = Some(now);
+        // One that was let in before may be sent late, where the machine has much to do.
+        let counts = sample.in_flight <= self.limit()
+            && self
+                .since
+                .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
+        self.silence = (Duration::ZERO, Some(now));
         if counts {
             self.heard.get_or_insert(now);
         }
@@ -164,13 +168,14 @@ impl Adaptive {
             Phase::Round { before, held, .. } => (self.best, before.took, held),
             Phase::Held(held) => (self.best, self.usual.unwrap_or(0.0), Some(held.carried_by())),
         };
+        let is_silent = self.silence(now) > SILENCE.max(seconds(took));
         let is_starved = self.window.is_starved((rate * STARVED, took), self.settled(), now);
         match held {
             Some((limit, carried)) if is_starved => {
                 self.set_limit(limit * 2.0, carried, Duration::ZERO, now);
                 self.window = self.next_window(now);
             }
-            None if is_starved || self.is_silent(took, now) || self.is_without_end(now) => {
+            None if is_starved || is_silent || self.is_without_end(now) => {
                 self.give_up(now);
             }
             _ => {}
@@ -178,9 +183,12 @@ impl Adaptive {
         self.limit()
     }
 
-    fn is_silent(&self, took: f64, now: Instant) -> bool {
-        let silence = self.last.map(|last| now.saturating_duration_since(last));
-        silence.is_some_and(|silence| silence > SILENCE.max(seconds(took)))
+    /// How long nobody was answered. While the machine stands still nobody is seen to wait, and that is no silence of the service.
+    fn silence(&mut self, now: Instant) -> Duration {
+        let (silence, until) = self.silence;
+        let more = until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
+        self.silence = (silence + more.min(A_MOMENT), Some(now));
+        self.silence.0
     }
 
     /// So many answers were not learned from.

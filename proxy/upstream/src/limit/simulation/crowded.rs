@@ -95,7 +95,8 @@ fn those_who_wait_for_events_do_not_take_the_places_of_others() {
             })
         };
         let (from, to) = (10_000 * MS, 40_000 * MS);
-        let share = play(Ceiling::Adaptive).answered(from, to) / play(Ceiling::Off).answered(from, to);
+        let share =
+            play(Ceiling::Adaptive).answered(from, to) / play(Ceiling::Off).answered(from, to);
         assert!(share >= 0.85, "{share} with {seed}");
     }
 }

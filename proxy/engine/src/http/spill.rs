@@ -10,7 +10,7 @@ use switchback_upstream::{Attempt, Nobody, Pool};
 
 use super::context::Context;
 use super::fault::Fault;
-use super::{overload, select};
+use super::{overload, select, shard};
 
 /// Which service a request goes to in place of another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,9 +50,10 @@ pub(super) async fn select(
     loop {
         // That it was to turn here has been seen to.
         turns(context);
+        shard::takes_turn(context);
         overload::enter(session, context).await?;
         match select::select(session.req_header(), context) {
-            Err(_) if turns(context) => {}
+            Err(_) if turns_anywhere(context) => {}
             selected => return selected,
         }
     }
@@ -65,8 +66,9 @@ pub(super) fn select_uncounted(
 ) -> Result<Box<HttpPeer>, Fault> {
     loop {
         turns(context);
+        shard::takes_turn(context);
         match select::select(head, context) {
-            Err(_) if turns(context) => {}
+            Err(_) if turns_anywhere(context) => {}
             selected => return selected,
         }
     }
@@ -100,6 +102,11 @@ pub(super) fn over(why: Why, context: &mut Context) -> bool {
     context.stays_with = None;
     context.attempt = Attempt::default();
     true
+}
+
+/// Whether the request is on its way to another service, or to another shard of its own, whose limits are others.
+fn turns_anywhere(context: &mut Context) -> bool {
+    turns(context) || shard::takes_turn(context)
 }
 
 /// Whether the request is on its way to another service.

@@ -40,8 +40,9 @@ model! {
         pub body: Option<At<Box<str>>> = None,
         /// The gRPC service that is asked about. Without it the server as a whole.
         pub service: Option<At<Box<str>>> = None,
-        /// How often; a tenth more or less, so that probes do not go all at once. Four times as often while a probe says something else
-        /// than those before, until `rise` or `fall` decides.
+        /// How often; a tenth more or less, so that probes do not go all at once. Four times as often when a probe of an endpoint that
+        /// was well fails, until `fall` decides, and while an endpoint is not well: for sixteen times as long as this; then twice as
+        /// often for a while, and after that as always. Once one that was not well passes, the next ones follow at once.
         pub every: Timeout = Timeout::seconds(5),
         /// How long a probe may take, connecting included.
         pub timeout: Timeout = Timeout::seconds(2),

@@ -77,11 +77,10 @@ model! {
         /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
         pub breaker: Option<At<OrOn<Breaker>>> = None,
         /// How many requests it may have at once, or each of its shards: a number; `"adaptive"`, as many as it can work at, which
-        /// is found by watching how fast it answers and limits nothing until requests queue in it; or `"off"`. A request counts
-        /// until its answer is over. For `"adaptive"` it counts from when all of it was sent until its answer begins: neither who
-        /// uploads slowly nor who reads slowly keeps others waiting. `"adaptive"` is for services whose limit nobody knows: one
-        /// that suddenly becomes slower by nature may lose a few requests while that is found out.
-        pub concurrency: At<AtOnce> = At::from(AtOnce::Off),
+        /// is found by watching it: nothing is limited until requests queue in it, and no limit is kept with which fewer are
+        /// answered; or `"off"`. A request counts until its answer is over. For `"adaptive"` it counts from when all of it was sent
+        /// until its answer begins: neither who uploads slowly nor who reads slowly keeps others waiting.
+        pub concurrency: At<AtOnce> = At::from(AtOnce::Adaptive),
         /// Who waits where it has as many as it may have.
         pub queue: Option<At<Queue>> = None,
         /// How important a request is to those that wait: a template such as `"$http_priority"`. It gives a digit, 0 for the
@@ -136,7 +135,7 @@ impl Upstream {
             retry: Retry::default(),
             hedge: OrOff::Off,
             breaker: None,
-            concurrency: At::from(AtOnce::Off),
+            concurrency: At::from(AtOnce::Adaptive),
             queue: None,
             priority: None,
             source: Vec::new(),

@@ -125,6 +125,29 @@ fn services_tell_ports_and_shares() {
 }
 
 #[test]
+fn services_of_a_later_priority_stand_in_for_those_of_the_first() {
+    let spare = Origin::start().serve("*", Reply::ok("spare"));
+    let (_kept, nobody) = crate::shards::nobody();
+    let nobody: std::net::SocketAddr = nobody.parse().unwrap();
+    let server = NameServer::start();
+    server.say_addresses("spare.example", &["127.0.0.1"]);
+    server.say_addresses("dead.example", &["127.0.0.2"]);
+    let service = |priority, port, host: &str| {
+        let host = host.to_owned();
+        Service { priority, weight: 1, port, host }
+    };
+    let services = vec![
+        service(10, nobody.port(), "dead.example"),
+        service(20, spare.port(), "spare.example"),
+    ];
+    server.say("_http._tcp.app.example", Says::Services(services, 1));
+    let proxy = Proxy::start(&to(&server, "srv:_http._tcp.app.example", "tries = 2"));
+    for _ in 0..5 {
+        proxy.get("/").expect_status(200).expect_body("spare");
+    }
+}
+
+#[test]
 fn an_answer_that_does_not_fit_into_a_packet_is_fetched_over_tcp() {
     let server = NameServer::start();
     let many = (0..200).map(|last| Ipv4Addr::new(127, 0, 1, last).into()).collect();

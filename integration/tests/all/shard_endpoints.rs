@@ -50,9 +50,12 @@ fn step(proxy: &Proxy, action: &str) -> Value {
 
 fn standing(proxy: &Proxy, state: &str) -> usize {
     let metrics = proxy.control("GET", "/metrics", None).text();
-    let prefix = format!("switchback_upstream_endpoints{{upstream=\"app\",state=\"{state}\"}} ");
-    let value = metrics.lines().find_map(|line| line.strip_prefix(&*prefix));
-    value.unwrap_or_else(|| panic!("no {state} in {metrics}")).parse().unwrap()
+    let of_app = "switchback_upstream_endpoints{upstream=\"app\",shard=\"";
+    let state = format!("\",state=\"{state}\"}} ");
+    let lines = metrics.lines().filter_map(|line| line.strip_prefix(of_app)?.split_once(&*state));
+    let counts: Vec<usize> = lines.map(|(_shard, count)| count.parse().unwrap()).collect();
+    assert!(!counts.is_empty(), "no {state} in {metrics}");
+    counts.into_iter().sum()
 }
 
 fn wait_until(proxy: &Proxy, state: &str, count: usize) {

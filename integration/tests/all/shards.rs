@@ -175,7 +175,6 @@ fn a_dead_shard_answers_503_for_its_keys_and_for_no_others() {
             rest => answer.expect_status(200).expect_body(["a", "b"][rest]),
         };
     }
-    let metrics = proxy.control("GET", "/metrics", None).text();
     for line in [
         "switchback_shard_requests_total{upstream=\"app\",shard=\"a\"} 10\n",
         "switchback_shard_requests_total{upstream=\"app\",shard=\"dead\"} 10\n",
@@ -184,7 +183,10 @@ fn a_dead_shard_answers_503_for_its_keys_and_for_no_others() {
         "switchback_shard_received_bytes_total{upstream=\"app\",shard=\"b\"} 10\n",
         "switchback_shard_epoch{upstream=\"app\"} 1\n",
     ] {
-        assert!(metrics.contains(line), "no {line} in {metrics}");
+        // A request is counted when it is over, which is after its client has the answer.
+        eventually(line, Deadline::soon(), || {
+            proxy.control("GET", "/metrics", None).text().contains(line).then_some(())
+        });
     }
     let log = eventually("30 lines", Deadline::soon(), || {
         let text = std::fs::read_to_string(proxy.folder().join("access.log")).ok()?;

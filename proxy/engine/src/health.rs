@@ -1,13 +1,13 @@
 //! What answers tell of endpoints, and what there is to see of it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use switchback_conf::plan::UpstreamPlan;
 use switchback_upstream::health::{Cause, Ejected, Guard, Now, Outliers, Standing};
-use switchback_upstream::{Address, Pool};
+use switchback_upstream::{Address, Endpoint, Pool};
 
 use crate::metrics::{Counter, header};
 use crate::probes::dice;
@@ -127,21 +127,47 @@ fn tell_returns(snapshot: &Snapshot, now: Instant, before: &Away) -> Away {
 /// Appends how the endpoints of each upstream stand.
 pub(crate) fn render(out: &mut String, snapshot: &Snapshot) {
     let name = "upstream_endpoints";
-    header(out, (name, "Endpoints of each upstream, by how they stand.", "gauge"));
+    header(
+        out,
+        (name, "Endpoints of each upstream, or of each of its shards, by how they stand.", "gauge"),
+    );
     let now = Instant::now();
-    for upstream in &snapshot.upstreams {
-        let endpoints = upstream.endpoints();
+    for (labels, endpoints) in by_shard(snapshot) {
         for state in [Standing::Ready, Standing::Returning, Standing::Ejected, Standing::Down] {
             let standings = endpoints.iter();
             let count = standings.filter(|one| one.health().standing(now) == state).count();
-            let label = label(&upstream.plan.name);
             let state = state_name(state);
-            let _ = writeln!(
-                out,
-                "switchback_{name}{{upstream=\"{label}\",state=\"{state}\"}} {count}"
-            );
+            let _ = writeln!(out, "switchback_{name}{{{labels},state=\"{state}\"}} {count}");
         }
     }
+}
+
+/// Shards that are told of; there may be thousands.
+const MOST_SHARDS: usize = 500;
+
+/// The endpoints of upstreams without shards, and of the shards of the others, with their labels.
+fn by_shard(snapshot: &Snapshot) -> Vec<(String, Vec<Arc<Endpoint>>)> {
+    let (mut all, mut left) = (Vec::with_capacity(snapshot.upstreams.len()), MOST_SHARDS);
+    for upstream in &snapshot.upstreams {
+        let name = label(&upstream.plan.name);
+        let Some(sharding) = &upstream.sharding else {
+            all.push((format!("upstream=\"{name}\""), upstream.endpoints()));
+            continue;
+        };
+        let mut shards: BTreeMap<String, Vec<Arc<Endpoint>>> = BTreeMap::new();
+        for shard in sharding.epoch.load().with_next().take(left) {
+            left -= 1;
+            let labels = format!("upstream=\"{name}\",shard=\"{}\"", label(&shard.name));
+            let endpoints = shards.entry(labels).or_default();
+            for endpoint in shard.part.load().all().pool.endpoints() {
+                if !endpoints.iter().any(|known| Arc::ptr_eq(known, endpoint)) {
+                    endpoints.push(Arc::clone(endpoint));
+                }
+            }
+        }
+        all.extend(shards);
+    }
+    all
 }
 
 /// For metrics and the control socket.

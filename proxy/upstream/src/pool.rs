@@ -7,6 +7,7 @@ use crate::balance::{Ask, Balance, Member, Outcome, Tier, mix};
 use crate::endpoint::{Endpoint, Target};
 use crate::health::{Ejected, Guard, Now, Sign};
 use crate::limit::Pass;
+use crate::shard::Members;
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
@@ -298,16 +299,19 @@ impl Pool {
     }
 
     /// Whether one of its endpoints is not passed over for its health. Costs a look at all of them only where it would be.
-    fn admits(&self, endpoint: &Endpoint, now: Instant) -> bool {
-        endpoint.health().is_available(now) || self.is_panic(now)
+    fn admits(&self, endpoint: &Endpoint, among: Option<&Members>, now: Instant) -> bool {
+        endpoint.health().is_available(now) || self.is_panic(among, now)
     }
 
     /// Whether so few can be asked that all are, whatever is known of them. Not while those of a later tier can stand in.
-    fn is_panic(&self, now: Instant) -> bool {
+    /// A client that has a few of all is in a panic for those alone.
+    fn is_panic(&self, among: Option<&Members>, now: Instant) -> bool {
+        let is_own = |index: &usize| among.is_none_or(|among| among.contains(*index));
         // One whose endpoints are all to become idle stands in for nobody.
-        let mut tiers = self.tiers.iter().filter(|tier| tier.indexes().next().is_some());
+        let mut tiers = self.tiers.iter().filter(|tier| tier.indexes().any(|index| is_own(&index)));
         tiers.all(|tier| {
-            let members = tier.indexes().filter_map(|index| self.members.get(index));
+            let own = tier.indexes().filter(is_own);
+            let members = own.filter_map(|index| self.members.get(index));
             self.guard.is_panic(members.map(|member| &member.endpoint), now)
         })
     }
@@ -322,7 +326,7 @@ impl Pool {
         let is_left = move |(index, member): &(usize, &Member)| {
             let is_open = member.weight > 0 && !member.is_draining;
             let is_there = is_open && attempt.times(*index) < member.endpoint.width();
-            is_there && self.admits(&member.endpoint, now)
+            is_there && self.admits(&member.endpoint, None, now)
         };
         self.members.iter().enumerate().filter(is_left).map(|(_, member)| member)
     }
@@ -376,7 +380,7 @@ impl Pool {
             && !is_broken()
             && member.has_room()
             && (round != Round::Warm || self.is_warm(index, member, ask))
-            && self.admits(&member.endpoint, ask.now)
+            && self.admits(&member.endpoint, ask.among.as_ref(), ask.now)
     }
 
     /// Whether an endpoint that is new has a share in this request.

@@ -31,11 +31,8 @@ pub(crate) fn select(head: &RequestHeader, context: &mut Context) -> Result<Box<
     shard::choose(head, (id, upstream), context)?;
     let choice = match choose(head, upstream, context) {
         Ok(choice) => choice,
-        // Whoever owns the key is asked at once.
-        Err(_) if shard::turn(context) => {
-            shard::takes_turn(context);
-            return select(head, context);
-        }
+        // Whoever owns the key is asked at once, as soon as it has room.
+        Err((_, fault)) if shard::turn(context) => return Err(fault),
         Err((why, fault)) => {
             let fault = shard::judge(fault, context);
             spill::over(why, context);

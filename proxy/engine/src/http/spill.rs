@@ -10,7 +10,7 @@ use switchback_upstream::{Nobody, Pool};
 
 use super::context::Context;
 use super::fault::Fault;
-use super::{filter, hedge, overload, select};
+use super::{filter, hedge, overload, select, shard};
 
 /// Which service a request goes to in place of another.
 #[derive(Clone, Copy, Debug, Default)]
@@ -50,10 +50,11 @@ pub(super) async fn select(
     loop {
         // That it was to turn here has been seen to.
         turns(context);
+        shard::takes_turn(context);
         overload::enter(session, context).await?;
         filter::upstream(session.req_header(), context).await?;
         match select::select(session.req_header(), context) {
-            Err(_) if turns(context) => {}
+            Err(_) if turns_anywhere(context) => {}
             selected => return selected,
         }
     }
@@ -66,9 +67,10 @@ pub(super) async fn select_uncounted(
 ) -> Result<Box<HttpPeer>, Fault> {
     loop {
         turns(context);
+        shard::takes_turn(context);
         filter::upstream(head, context).await?;
         match select::select(head, context) {
-            Err(_) if turns(context) => {}
+            Err(_) if turns_anywhere(context) => {}
             selected => return selected,
         }
     }
@@ -106,6 +108,11 @@ pub(super) fn over(why: Why, context: &mut Context) -> bool {
     context.stays_with = None;
     context.attempt = context.attempt.anew();
     true
+}
+
+/// Whether the request is on its way to another service, or to another shard of its own, whose limits are others.
+fn turns_anywhere(context: &mut Context) -> bool {
+    turns(context) || shard::takes_turn(context)
 }
 
 /// Whether the request is on its way to another service.

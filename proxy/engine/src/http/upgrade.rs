@@ -131,13 +131,9 @@ async fn connect(
     context: &mut Context,
     connector: &TransportConnector,
 ) -> Result<(Stream, UpstreamTimeouts), Fault> {
-    let proxy = context.upstream();
-    let own = context.upstream_timeouts();
-    let timeouts = proxy.map(|upstream| own.over(upstream.plan.timeouts));
-    let no_upstream = || Fault::ours(Kind::Internal, "no upstream to tunnel to");
-    let timeouts = timeouts.ok_or_else(no_upstream)?;
     loop {
         let peer: Box<HttpPeer> = spill::select_uncounted(head, context).await?;
+        let timeouts = timeouts(context)?;
         match connector.new_stream(&*peer).await {
             Ok(stream) => {
                 context.asked.lock().current(|tried| tried.connected = Some(tried.began.elapsed()));
@@ -154,6 +150,14 @@ async fn connect(
             }
         }
     }
+}
+
+/// Those of the upstream that has the request now: it may have gone to another one.
+fn timeouts(context: &Context) -> Result<UpstreamTimeouts, Fault> {
+    let own = context.upstream_timeouts();
+    let upstream = context.upstream();
+    let timeouts = upstream.map(|upstream| own.over(upstream.plan.timeouts));
+    timeouts.ok_or_else(|| Fault::ours(Kind::Internal, "no upstream to tunnel to"))
 }
 
 /// The request as the upstream receives it.

@@ -48,6 +48,8 @@ pub(crate) enum Waits {
 struct Row {
     /// Milliseconds since the epoch of the table; [`NEVER`] while nothing is waited for.
     deadline: u64,
+    /// When its wait began: the lower half of that.
+    since: u32,
     waits: Waits,
     is_over: bool,
     waker: Option<Waker>,
@@ -99,7 +101,7 @@ impl Seats {
     /// A row for one more connection.
     pub(crate) fn take(self: &Arc<Self>) -> Seat {
         let mut rows = self.rows.lock();
-        let row = Row { deadline: NEVER, waits: Waits::No, is_over: false, waker: None };
+        let row = Row { is_over: false, ..Row::free() };
         let number = match rows.free.pop() {
             Some(number) => number,
             None => {
@@ -156,13 +158,15 @@ impl Seats {
         walked
     }
 
-    /// From now on whoever waits for a request to begin is let go within `window`, each at a moment of its own.
+    /// From now on whoever waits for a request to begin is let go within `window`, each at a moment of its own. Who was answered
+    /// just now, and told that another may follow, has as much time for it as who is answered from now on.
     pub(crate) fn end_idle(&self, window: Window) {
         let now = self.now();
         let mut rows = self.rows.lock();
         rows.window = Some(window);
         for (number, row) in rows.rows.iter_mut().enumerate() {
-            row.deadline = row.deadline.min(now.saturating_add(row.waits.most(window, number)));
+            let most = row.waits.most(window, number).max(row.is_expected_for(now));
+            row.deadline = row.deadline.min(now.saturating_add(most));
         }
         rows.next = now;
         drop(rows);
@@ -214,7 +218,13 @@ impl Waits {
 
 impl Row {
     fn free() -> Self {
-        Self { deadline: NEVER, waits: Waits::No, is_over: true, waker: None }
+        Self { deadline: NEVER, since: 0, waits: Waits::No, is_over: true, waker: None }
+    }
+
+    /// For how many milliseconds more a request may be on its way that an answer has asked for.
+    fn is_expected_for(&self, now: u64) -> u64 {
+        let waited = (now as u32).wrapping_sub(self.since);
+        milliseconds(EXPECTED).saturating_sub(waited.into())
     }
 
     /// A row that is over and waits for nothing is nobody's.
@@ -234,6 +244,7 @@ impl Seat {
         let deadline = now.saturating_add(milliseconds(patience).min(most));
         let Some(row) = rows.rows.get_mut(self.row as usize) else { return };
         (row.waits, row.deadline, row.is_over) = (waits, deadline, false);
+        row.since = now as u32;
         row.wake(cx);
         if deadline < rows.next {
             rows.next = deadline;
@@ -333,12 +344,16 @@ mod tests {
     fn who_was_told_in_a_drain_that_more_may_follow_has_time_for_it() {
         let seats = Seats::new();
         let cx = Context::from_waker(Waker::noop());
-        let (idle, answered) = (seats.take(), seats.take());
+        let (idle, before, answered) = (seats.take(), seats.take(), seats.take());
         idle.wait(Waits::Idle, LONG, &cx);
+        before.wait(Waits::Idle, LONG, &cx);
+        // As if that was long ago.
+        seats.rows.lock().rows[idle.row as usize].since = 0_u32.wrapping_sub(2000);
         seats.end_idle(Window::new(Duration::ZERO));
         answered.wait(Waits::Idle, LONG, &cx);
         let left = |seat: &Seat| seats.rows.lock().rows[seat.row as usize].deadline - seats.now();
         assert!(left(&idle) < 100 && left(&answered) > 900);
+        assert!(left(&before) > 900, "its request may be under way");
     }
 
     #[test]

@@ -10,10 +10,12 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use pingora_core::connectors::TransportConnector;
 use pingora_core::upstreams::peer::HttpPeer;
 use switchback_conf::plan::{HealthPlan, ProxyVersion, UpstreamProtocol};
-use switchback_upstream::health::{Thresholds, Turn};
+use switchback_upstream::health::{Known, MOST_AT_ONCE, Thresholds, Turn, until_next};
 use switchback_upstream::{Address, Endpoint};
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
@@ -28,9 +30,6 @@ pub use grpc::is_serving as check_grpc_answer;
 const AT_ONCE: usize = 64;
 /// First probes are spread over so long at most.
 const FIRST_WITHIN: Duration = Duration::from_millis(500);
-
-/// How much sooner the next probe comes after one that says something else than is known.
-const SOONER: u32 = 4;
 
 /// Has every endpoint of the snapshot in force probed that is to be.
 pub(crate) struct Probes {
@@ -177,25 +176,41 @@ fn host_of(address: &Address) -> Box<str> {
     }
 }
 
-/// Asks again and again.
+/// Asks again and again. While it is down, those that hear nothing are not waited for: another one may.
 async fn watch(subject: Arc<Subject>, shared: Arc<Shared>) {
-    let mut pause = part_of(subject.plan.every.min(FIRST_WITHIN));
+    let (health, every) = (subject.endpoint.health(), subject.plan.every);
+    let mut asking = FuturesUnordered::new();
+    let mut began = Instant::now();
+    let mut next = began + part_of(every.min(FIRST_WITHIN));
     loop {
-        tokio::time::sleep(pause).await;
-        let began = Instant::now();
-        if let Ok(_permit) = shared.permits.acquire().await {
-            probe(&subject, &shared).await;
+        let is_down = matches!(health.known(Instant::now()), Known::Down(_));
+        let may_ask = asking.is_empty() || (is_down && asking.len() < MOST_AT_ONCE);
+        tokio::select! {
+            Some(found) = asking.next() => {
+                let has_passed = Result::is_ok(&found);
+                take(&subject, &shared, found);
+                if has_passed {
+                    // What the others were not told then is no news any more.
+                    asking.clear();
+                }
+                // From one beginning to the next: those that wait for their time-out are not fewer.
+                next = began + jittered(until_next(every, health.known(Instant::now())));
+            }
+            () = tokio::time::sleep_until(next.into()), if may_ask => {
+                began = Instant::now();
+                let is_further = !asking.is_empty();
+                if !is_further || shared.permits.available_permits() > AT_ONCE / 2 {
+                    asking.push(probe(&subject, &shared));
+                }
+                next = began + jittered(until_next(every, health.known(began)));
+            }
         }
-        let next = until_next(subject.plan.every, subject.endpoint.health().is_in_doubt());
-        // From one beginning to the next: those that wait for their time-out are not fewer.
-        pause = next.saturating_sub(began.elapsed());
     }
 }
 
-/// A tenth more or less than what is said, or than a part of it while probes do not agree.
-fn until_next(every: Duration, is_in_doubt: bool) -> Duration {
-    let every = if is_in_doubt { every / SOONER } else { every };
-    every - every / 10 + part_of(every / 5)
+/// A tenth more or less.
+fn jittered(time: Duration) -> Duration {
+    time - time / 10 + part_of(time / 5)
 }
 
 /// Some of it, by chance.
@@ -209,11 +224,15 @@ pub(crate) fn dice() -> u32 {
     RandomState::new().hash_one(0_u8) as u32
 }
 
-async fn probe(subject: &Subject, shared: &Shared) {
+async fn probe(subject: &Subject, shared: &Shared) -> Result<(), String> {
+    let _permit = shared.permits.acquire().await;
     let connector = shared.connector.get_or_init(|| TransportConnector::new(None));
     let limit = subject.plan.timeout;
     let asked = tokio::time::timeout(limit, ask::ask(subject, connector)).await;
-    let found = asked.unwrap_or_else(|_| Err(format!("no answer in {} ms", limit.as_millis())));
+    asked.unwrap_or_else(|_| Err(format!("no answer in {} ms", limit.as_millis())))
+}
+
+fn take(subject: &Subject, shared: &Shared, found: Result<(), String>) {
     let metrics = &shared.resident.metrics.health;
     metrics.probes.add();
     if found.is_err() {
@@ -249,11 +268,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn probes_that_do_not_agree_are_followed_sooner() {
-        let every = Duration::from_secs(20);
-        for (is_in_doubt, seconds) in [(false, 18..=22), (true, 4..=6)] {
-            let next = until_next(every, is_in_doubt);
-            assert!(seconds.contains(&next.as_secs()), "{next:?}");
+    fn a_pause_is_a_tenth_longer_or_shorter() {
+        for _ in 0..100 {
+            let pause = jittered(Duration::from_secs(20));
+            assert!((18..=22).contains(&pause.as_secs()), "{pause:?}");
         }
     }
 }

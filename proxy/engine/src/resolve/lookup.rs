@@ -85,6 +85,7 @@ impl Asker<'_> {
         let (addresses, holds) = self.addresses(host).await?;
         let found = addresses.into_iter().map(|address| Found {
             address: SocketAddr::new(address, port),
+            rank: 0,
             host: host.into(),
             weight,
         });
@@ -128,7 +129,7 @@ impl Asker<'_> {
         Err(failure.unwrap_or_else(|| "there is no such name".to_owned()))
     }
 
-    /// The hosts of the first priority.
+    /// The hosts of all priorities, those of the first one first.
     async fn service(&self, name: &str) -> Result<Lookup, String> {
         let mut answer = dns::Answer::default();
         for candidate in self.system.candidates(name) {
@@ -137,17 +138,12 @@ impl Asker<'_> {
                 break;
             }
         }
-        let first = answer.services.iter().map(|service| service.priority).min();
-        let services: Vec<&Service> =
-            answer.services.iter().filter(|one| Some(one.priority) == first).collect();
-        let heaviest = services.iter().map(|service| service.weight).max().unwrap_or(0);
-        let hosts = services.into_iter().take(MOST_HOSTS).map(|service| {
-            let share = u32::from(service.weight) * 100 / u32::from(heaviest).max(1);
-            let weight = if heaviest == 0 { 1 } else { share.max(1) };
+        let hosts = ranked(&answer.services).into_iter().take(MOST_HOSTS);
+        let hosts = hosts.map(|Ranked { service, rank, weight }| {
             let host = format!("{}.", service.host);
             async move {
                 let lookup = self.host(&host, (service.port, weight)).await;
-                lookup.map(|lookup| lookup.named(&service.host))
+                lookup.map(|lookup| lookup.named(&service.host, rank))
             }
         });
         let mut whole = Lookup { found: Vec::new(), holds: Duration::from_secs(answer.ttl.into()) };
@@ -171,10 +167,40 @@ impl Asker<'_> {
 }
 
 impl Lookup {
-    fn named(mut self, host: &str) -> Self {
-        self.found.iter_mut().for_each(|found| found.host = host.into());
+    fn named(mut self, host: &str, rank: u8) -> Self {
+        for found in &mut self.found {
+            (found.host, found.rank) = (host.into(), rank);
+        }
         self
     }
+}
+
+/// A service among the others.
+#[derive(Debug, PartialEq, Eq)]
+struct Ranked<'s> {
+    service: &'s Service,
+    /// How many priorities come before its own.
+    rank: u8,
+    /// Its share among those of its priority; the greatest of them is 100, the least 1.
+    weight: u32,
+}
+
+/// By priority, the first one first (RFC 2782).
+fn ranked(services: &[Service]) -> Vec<Ranked<'_>> {
+    let mut priorities: Vec<u16> = services.iter().map(|service| service.priority).collect();
+    priorities.sort_unstable();
+    priorities.dedup();
+    let mut all = Vec::with_capacity(services.len());
+    for (rank, priority) in priorities.into_iter().enumerate() {
+        let alike = || services.iter().filter(|service| service.priority == priority);
+        let heaviest = alike().map(|service| service.weight).max().unwrap_or(0);
+        all.extend(alike().map(|service| {
+            let share = u32::from(service.weight) * 100 / u32::from(heaviest).max(1);
+            let weight = if heaviest == 0 { 1 } else { share.max(1) };
+            Ranked { service, rank: u8::try_from(rank).unwrap_or(u8::MAX), weight }
+        }));
+    }
+    all
 }
 
 #[cfg(test)]
@@ -188,5 +214,13 @@ mod tests {
         assert_eq!(of("::ffff:192.0.2.7"), "7.2.0.192.in-addr.arpa.");
         let expected = "8.".to_owned() + &"0.".repeat(23) + "8.b.d.0.1.0.0.2.ip6.arpa.";
         assert_eq!(of("2001:db8::8"), expected);
+    }
+
+    #[test]
+    fn shares_are_those_among_hosts_of_the_same_priority() {
+        let service = |priority, weight| Service { priority, weight, port: 1, host: "a".into() };
+        let services = [service(20, 7), service(10, 60), service(10, 30), service(30, 0)];
+        let told: Vec<_> = ranked(&services).iter().map(|one| (one.rank, one.weight)).collect();
+        assert_eq!(told, [(0, 100), (0, 50), (1, 100), (2, 1)]);
     }
 }

@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{EndpointAddress, EndpointPlan, ResolvePlan};
-use switchback_upstream::Address;
+use switchback_upstream::{Address, Member};
 
 /// One of the addresses that a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Found {
     /// Where.
     pub(crate) address: SocketAddr,
+    /// How many priorities come before its own (RFC 2782): those of the first are asked, others stand in for them.
+    pub(crate) rank: u8,
     /// The host that has it.
     pub(crate) host: Box<str>,
     /// Its share among the others, at least 1.
@@ -87,11 +89,20 @@ impl Names {
                     address,
                     host: Some(one.host.clone()),
                     weight,
+                    tier: tier(endpoint.tier, one.rank),
                     ..endpoint.clone()
                 });
             }
         }
         expanded
+    }
+}
+
+/// The tier of an address of this rank, whose name is in this tier.
+fn tier(tier: u8, rank: u8) -> u8 {
+    match rank.checked_sub(1) {
+        None => tier,
+        Some(further) => tier.max(Member::BACKUPS).saturating_add(further),
     }
 }
 
@@ -115,10 +126,28 @@ mod tests {
     fn found(addresses: &[&str]) -> Vec<Found> {
         let one = |address: &&str| Found {
             address: address.parse().unwrap(),
+            rank: 0,
             host: "app.example".into(),
             weight: 1,
         };
         addresses.iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_comes_after_the_first_priority_is_a_backup_of_what_is_one_already() {
+        let tiers = [(0, 0), (1, 0), (0, 1), (1, 1), (0, 2), (2, 1), (3, 2)];
+        assert_eq!(tiers.map(|(of, rank)| tier(of, rank)), [0, 1, 2, 2, 3, 2, 4]);
+        assert_eq!(tier(250, 255), 255);
+    }
+
+    #[test]
+    fn an_address_of_two_priorities_has_the_first() {
+        let (names, name) = (Names::default(), Address::Srv("app".into()));
+        let mut twice = found(&["10.0.0.1:80", "10.0.0.1:80"]);
+        twice[0].rank = 1;
+        names.take(&name, twice, SHORT);
+        let ranks: Vec<u8> = names.find(&name).unwrap().iter().map(|one| one.rank).collect();
+        assert_eq!(ranks, [0]);
     }
 
     #[test]

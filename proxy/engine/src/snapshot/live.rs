@@ -96,7 +96,8 @@ impl LivePart {
     /// The caller has the lock: of two changes the later one stays.
     fn remake(&self, listed: &[EndpointPlan], resident: &Resident, now: Option<Instant>) -> bool {
         let next = resident.names.expand(listed);
-        let told = |plan: &EndpointPlan| (plan.address.clone(), plan.host.clone(), plan.weight);
+        let told =
+            |plan: &EndpointPlan| (plan.address.clone(), plan.host.clone(), plan.weight, plan.tier);
         let is_same = self.current.load().plans.iter().map(told).eq(next.iter().map(told));
         if !is_same {
             let maker = Maker { source: &self.source, resident, now };

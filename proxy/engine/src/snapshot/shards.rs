@@ -296,8 +296,13 @@ impl Epoch {
 
     /// All its parts, those of shards to be included.
     pub(super) fn parts(&self) -> impl Iterator<Item = &LivePart> {
+        self.with_next().map(|shard| &shard.part)
+    }
+
+    /// Its shards, and after them those of the next mapping while keys move; one of both is there twice.
+    pub(crate) fn with_next(&self) -> impl Iterator<Item = &Arc<Shard>> {
         let next = self.moving.iter().flat_map(|moving| moving.to.shards.iter());
-        self.shards.iter().chain(next).map(|shard| &shard.part)
+        self.shards.iter().chain(next)
     }
 }
 

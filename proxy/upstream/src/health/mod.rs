@@ -5,9 +5,12 @@
 
 mod guard;
 mod outliers;
+mod pace;
 mod probed;
 #[cfg(test)]
 mod simulation;
+#[cfg(test)]
+mod tests;
 mod window;
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -15,6 +18,7 @@ use std::time::{Duration, Instant};
 
 pub use guard::{Ejected, Guard, Now};
 pub use outliers::{Cause, Outliers};
+pub use pace::{Known, MOST_AT_ONCE, until_next};
 pub use probed::{Thresholds, Turn};
 
 use crate::balance::Outcome;
@@ -42,6 +46,8 @@ pub struct Health {
     slow: AtomicU32,
     window: Window,
     probed: Probed,
+    /// Since when probes find it dead; 0 while they do not.
+    down: AtomicU64,
 }
 
 /// What one try told.
@@ -104,6 +110,7 @@ impl Default for Health {
             slow: AtomicU32::new(0),
             window: Window::default(),
             probed: Probed::default(),
+            down: AtomicU64::new(0),
         }
     }
 }
@@ -164,31 +171,46 @@ impl Health {
     /// What a probe has found; `Some` when that changes how it stands.
     ///
     /// An ejected endpoint begins to return when probes pass in a row: `rise` of them the first time, twice as many each time
-    /// that it was ejected again.
+    /// that it was ejected again. One that probes found dead, and then alive, does so at once: it was away for a reason of its own.
     pub fn probed(&self, has_passed: bool, thresholds: Thresholds, now: Instant) -> Option<Turn> {
         let turn = self.probed.told(has_passed, thresholds);
         let moment = self.moment(now);
+        match turn {
+            Some(Turn::Falls) => self.down.store(moment, Ordering::Relaxed),
+            Some(Turn::Rises) => self.down.store(0, Ordering::Relaxed),
+            _ => {}
+        }
         let is_ejected = moment < self.until.load(Ordering::Acquire);
         if !has_passed || !is_ejected || self.probed.is_down() {
             return turn;
         }
         let doubled = self.ejections().saturating_sub(1).min(10);
-        if self.probed.passes() < thresholds.rise.saturating_mul(1 << doubled) {
+        let enough = thresholds.rise.saturating_mul(1 << doubled);
+        if turn != Some(Turn::Rises) && self.probed.passes() < enough {
             return turn;
         }
         self.until.store(moment, Ordering::Release);
         turn.or(Some(Turn::Returns))
     }
 
-    /// Whether the last probe said something else than is known, so that the next ones will tell which it is.
+    /// What is known of it by probes.
     #[must_use]
-    pub fn is_in_doubt(&self) -> bool {
-        self.probed.is_in_doubt()
+    pub fn known(&self, now: Instant) -> Known {
+        match (self.probed.is_down(), self.probed.is_in_doubt()) {
+            (false, false) => Known::Settled,
+            (false, true) => Known::Doubtful,
+            (true, true) => Known::Rising,
+            (true, false) => {
+                let down = self.down.load(Ordering::Relaxed);
+                Known::Down(Duration::from_millis(self.moment(now).saturating_sub(down)))
+            }
+        }
     }
 
     /// What probes found is forgotten: there are none any more.
     pub fn forget_probes(&self) {
         self.probed.forget();
+        self.down.store(0, Ordering::Relaxed);
     }
 
     /// Notes what a try told. `Some` is a reason to eject it, if its pool can do without.
@@ -273,139 +295,4 @@ fn millis(duration: Duration) -> u64 {
 
 fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const RISE_2: Thresholds = Thresholds { rise: 2, fall: 3 };
-
-    fn settings() -> Outliers {
-        Outliers::default()
-    }
-
-    fn at(at: Instant) -> Now {
-        // In the middle: no jitter.
-        Now { at, dice: u32::MAX / 2 }
-    }
-
-    fn seconds(count: u64) -> Duration {
-        Duration::from_secs(count)
-    }
-
-    #[test]
-    fn five_gateway_errors_in_a_row_are_a_cause_and_four_are_not() {
-        let (health, now) = (Health::default(), Instant::now());
-        for _ in 0..4 {
-            assert_eq!(health.told(Sign::GatewayError, &settings(), now), None);
-        }
-        assert_eq!(health.told(Sign::Good(seconds(0)), &settings(), now), None);
-        for _ in 0..4 {
-            assert_eq!(health.told(Sign::GatewayError, &settings(), now), None);
-        }
-        assert_eq!(health.told(Sign::GatewayError, &settings(), now), Some(Cause::Errors));
-    }
-
-    #[test]
-    fn ejections_grow_return_by_and_by_and_are_forgiven() {
-        let (health, start) = (Health::default(), Instant::now());
-        let first = health.eject(Cause::Errors, &settings(), at(start)).unwrap();
-        assert!(first.abs_diff(seconds(30)) < seconds(1), "{first:?}");
-        assert_eq!(health.eject(Cause::Errors, &settings(), at(start)), None);
-        assert_eq!(health.standing(start + seconds(20)), Standing::Ejected);
-        assert!(!health.is_available(start + seconds(20)));
-
-        // Ten seconds of return, in three steps.
-        let shares = [31, 35, 38].map(|after| {
-            let now = start + seconds(after);
-            assert_eq!(health.standing(now), Standing::Returning);
-            (0..64).filter(|_| health.is_available(now)).count()
-        });
-        assert_eq!(shares, [8, 16, 32]);
-        assert_eq!(health.standing(start + seconds(41)), Standing::Ready);
-
-        // One error is enough while it returns, and it is away for twice as long.
-        let now = start + seconds(31);
-        assert_eq!(health.told(Sign::GatewayError, &settings(), now), Some(Cause::Errors));
-        let second = health.eject(Cause::Errors, &settings(), at(now)).unwrap();
-        assert!(second.abs_diff(seconds(60)) < seconds(1), "{second:?}");
-
-        // After much good time, as if it was the first.
-        let later = now + seconds(600);
-        let third = health.eject(Cause::Errors, &settings(), at(later)).unwrap();
-        assert!(third.abs_diff(seconds(30)) < seconds(1), "{third:?}");
-    }
-
-    #[test]
-    fn an_ejection_is_never_longer_than_the_longest() {
-        let (health, mut now) = (Health::default(), Instant::now());
-        let mut length = Duration::ZERO;
-        for _ in 0..20 {
-            length = health.eject(Cause::Errors, &settings(), at(now)).unwrap();
-            now += length;
-        }
-        assert!(length.abs_diff(seconds(300)) < seconds(1), "{length:?}");
-    }
-
-    #[test]
-    fn jitter_is_a_tenth_at_most() {
-        assert_eq!(jittered(seconds(10), 0), seconds(9));
-        assert_eq!(jittered(seconds(10), u32::MAX), seconds(11));
-    }
-
-    #[test]
-    fn passing_probes_end_an_ejection_sooner_but_each_time_more_of_them() {
-        let (health, now) = (Health::default(), Instant::now());
-        assert_eq!(health.probed(true, RISE_2, now), None);
-        health.eject(Cause::Errors, &settings(), at(now)).unwrap();
-        assert_eq!(health.probed(true, RISE_2, now), None);
-        assert_eq!(health.probed(true, RISE_2, now), Some(Turn::Returns));
-        assert_eq!(health.standing(now), Standing::Returning);
-        let now = now + seconds(1);
-        health.eject(Cause::Errors, &settings(), at(now)).unwrap();
-        let turns: Vec<_> = (0..4).map(|_| health.probed(true, RISE_2, now)).collect();
-        assert_eq!(turns, [None, None, None, Some(Turn::Returns)]);
-    }
-
-    #[test]
-    fn what_probes_find_alive_is_not_away_for_what_it_answered_before() {
-        let (health, now) = (Health::default(), Instant::now());
-        health.probed(true, RISE_2, now);
-        health.eject(Cause::Errors, &settings(), at(now)).unwrap();
-        for _ in 0..3 {
-            health.probed(false, RISE_2, now);
-        }
-        assert_eq!(health.standing(now), Standing::Down);
-        let turns = [(); 2].map(|()| health.probed(true, RISE_2, now));
-        assert_eq!(turns, [None, Some(Turn::Rises)]);
-        assert_eq!(health.standing(now), Standing::Returning);
-    }
-
-    #[test]
-    fn what_probes_find_dead_is_not_available_until_they_find_it_alive() {
-        let (health, now) = (Health::default(), Instant::now());
-        assert_eq!(health.probed(false, RISE_2, now), Some(Turn::Falls));
-        assert_eq!(health.standing(now), Standing::Down);
-        assert!(!health.is_available(now));
-        assert_eq!(health.probed(true, RISE_2, now), None);
-        assert_eq!(health.probed(true, RISE_2, now), Some(Turn::Rises));
-        assert!(health.is_available(now));
-        health.probed(false, RISE_2, now);
-        health.probed(false, RISE_2, now);
-        assert_eq!(health.probed(false, RISE_2, now), Some(Turn::Falls));
-        health.forget_probes();
-        assert!(health.is_available(now));
-    }
-
-    #[test]
-    fn what_was_slow_goes_again_when_it_still_is() {
-        let (health, start) = (Health::default(), Instant::now());
-        health.too_slow.store(50_000, Ordering::Relaxed);
-        health.eject(Cause::Latency, &settings(), at(start)).unwrap();
-        let now = start + seconds(31);
-        let slow = Sign::Good(Duration::from_millis(100));
-        let causes: Vec<_> = (0..3).map(|_| health.told(slow, &settings(), now)).collect();
-        assert_eq!(causes, [None, None, Some(Cause::Latency)]);
-    }
 }

@@ -40,6 +40,8 @@ pub struct Gate<T> {
     usual: AtomicU64,
     queue: Mutex<Queue<T>>,
     adaptive: Mutex<Adaptive>,
+    /// Answers that two told at once.
+    missed: AtomicU32,
 }
 
 /// Somebody who would wait.
@@ -79,6 +81,7 @@ impl<T> Default for Gate<T> {
             usual: AtomicU64::new(0),
             queue: Mutex::new(Queue::new()),
             adaptive: Mutex::default(),
+            missed: AtomicU32::new(0),
         }
     }
 }
@@ -148,6 +151,7 @@ impl<T> Gate<T> {
     /// Waits to be let in. Whoever comes out of here alive calls [`Gate::next`]: room may have been made meanwhile.
     pub fn wait(&self, waiting: Waiting<T>, ceiling: Ceiling, rules: QueueRules) -> Left<T> {
         let Waiting { class, who, now, deadline } = waiting;
+        self.look_again(ceiling, now);
         let mut queue = self.queue.lock();
         if queue.length() >= rules.most && self.is_on_trial(ceiling) {
             return Left::Entered(self.come(), who);
@@ -190,14 +194,33 @@ impl<T> Gate<T> {
         self.in_flight.fetch_sub(1, Ordering::SeqCst);
     }
 
-    /// Somebody was answered. Two that tell at once need not wait for each other: one is not heard.
+    /// Somebody was answered. Two that tell at once need not wait for each other: of one it is only known that it was.
     pub fn learn(&self, sample: Sample, now: Instant) {
-        let Some(mut adaptive) = self.adaptive.try_lock() else { return };
-        let limit = adaptive.learn(sample, now);
-        self.limit.store(limit, Ordering::SeqCst);
+        let Some(mut adaptive) = self.adaptive.try_lock() else {
+            self.missed.fetch_add(1, Ordering::Relaxed);
+            return;
+        };
+        adaptive.missed(self.missed.swap(0, Ordering::Relaxed));
+        adaptive.learn(sample, now);
+        self.follow(&adaptive);
+    }
+
+    /// Has what was learned in force.
+    fn follow(&self, adaptive: &Adaptive) {
+        self.limit.store(adaptive.limit(), Ordering::SeqCst);
         self.certainty.store(adaptive.certainty() as u8, Ordering::Relaxed);
         let usual = adaptive.usual().unwrap_or_default().as_micros();
         self.usual.store(u64::try_from(usual).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    /// Somebody is to wait.
+    fn look_again(&self, ceiling: Ceiling, now: Instant) {
+        if ceiling == Ceiling::Adaptive
+            && let Some(mut adaptive) = self.adaptive.try_lock()
+        {
+            adaptive.waits(now);
+            self.follow(&adaptive);
+        }
     }
 
     fn count(&self, queue: &Queue<T>) {

@@ -8,6 +8,8 @@ use super::adaptive::Sample;
 #[derive(Debug, Default)]
 pub(super) struct Window {
     began: Option<Instant>,
+    /// Whether it began with an answer, and not at a moment that has nothing to do with any.
+    by_answer: bool,
     answers: u32,
     peak: u32,
     /// Of those that count: how many, and how many were not slow.
@@ -47,9 +49,34 @@ const LEAST: u32 = 16;
 const MORE: f64 = 1.3;
 
 impl Window {
+    /// Begins now, whenever the first answer comes.
+    pub(super) fn since(now: Instant) -> Self {
+        Self { began: Some(now), ..Self::default() }
+    }
+
+    /// So many answers came of which nothing else is known.
+    pub(super) fn missed(&mut self, answers: u32) {
+        self.answers += answers;
+    }
+
+    /// Whether fewer came than so many in a second, in a second and the time of a few answers; of an empty window `since` is the
+    /// beginning.
+    pub(super) fn is_starved(
+        &self,
+        (rate, took): (f64, f64),
+        since: Option<Instant>,
+        now: Instant,
+    ) -> bool {
+        let Some(began) = self.began.or(since) else { return false };
+        let time = now.saturating_duration_since(began).as_secs_f64();
+        time >= LONG.as_secs_f64().max(took * 4.0) && f64::from(self.answers) < rate * time
+    }
+
     /// One more; `slow` is from where on latency is so, where its own counts.
     pub(super) fn add(&mut self, sample: Sample, slow: Option<f64>, now: Instant) {
-        self.began.get_or_insert(now);
+        if self.began.is_none() {
+            (self.began, self.by_answer) = (Some(now), true);
+        }
         self.answers += 1;
         self.peak = self.peak.max(sample.in_flight);
         let Some(slow) = slow else { return };
@@ -86,7 +113,7 @@ impl Window {
             return None;
         }
         let time = time.as_secs_f64();
-        let rate = f64::from(self.answers.saturating_sub(1)) / time;
+        let rate = f64::from(self.answers.saturating_sub(self.by_answer.into())) / time;
         let all_slow = self.quick * ODD <= self.counted;
         let (flight, peak) = (self.flight / counted, f64::from(self.peak));
         Some(Measure { took, rate, flight, peak, all_slow, time })

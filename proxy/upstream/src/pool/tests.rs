@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::balance::Outcome;
 use crate::endpoint::Address;
+use crate::shard::Shuffle;
 
 fn endpoint(port: u16) -> Arc<Endpoint> {
     Arc::new(Endpoint::new(Address::Ip(([127, 0, 0, 1], port).into())))
@@ -454,6 +455,35 @@ fn all_are_asked_in_a_panic_and_backups_come_before_that() {
     kill(&pool, 1, now);
     let nobody = pool.choose(&mut Attempt::default(), &Ask::at(now, 1)).unwrap_err();
     assert_eq!(nobody, Nobody::NoneLeft);
+}
+
+#[test]
+fn a_client_that_has_a_few_of_all_is_in_a_panic_for_those_alone() {
+    let pool = by(Balance::P2c, &[1, 2, 3, 4, 5, 6], 1);
+    let names: Vec<String> = (1..=6).map(|port| format!("127.0.0.1:{port}")).collect();
+    let shuffle = Shuffle::new(names.iter().map(|name| &**name), 2).unwrap();
+    let now = Instant::now();
+    let own = shuffle.members(b"tenant");
+    let others = (0..6).filter(|index| !own.contains(*index));
+    let asked = |among| -> HashSet<usize> {
+        let ask = |number| Ask { among: Some(among), ..Ask::at(now, number) };
+        let choose = |number| pool.choose(&mut Attempt::default(), &ask(number));
+        (0..100).filter_map(|number| choose(number).ok()).map(|choice| choice.endpoint).collect()
+    };
+    let all: HashSet<usize> = own.as_slice().iter().map(|place| *place as usize).collect();
+    // Of all, most are dead; of the client's own, nobody: the others' state is nothing to it.
+    others.for_each(|index| kill(&pool, index, now));
+    assert_eq!(asked(own), all);
+    let (dead, alive) = (own.as_slice()[0] as usize, own.as_slice()[1] as usize);
+    kill(&pool, dead, now);
+    assert_eq!(asked(own), HashSet::from([alive]), "half of its own is no panic");
+    kill(&pool, alive, now);
+    assert_eq!(asked(own), all, "rather those who seem dead than nobody");
+    let healthy = by(Balance::P2c, &[1, 2, 3, 4, 5, 6], 1);
+    all.iter().for_each(|index| kill(&healthy, *index, now));
+    let ask = Ask { among: Some(own), ..Ask::at(now, 1) };
+    let chosen = healthy.choose(&mut Attempt::default(), &ask).unwrap().endpoint;
+    assert!(all.contains(&chosen), "its own are all dead, though most of the pool is well");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A service with its clients, event by event and without a clock: the same seed gives the same run.
 
+mod crowded;
 mod harmless;
+mod machine;
 mod overload;
 
 use std::cmp::Reverse;
@@ -8,6 +10,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use std::time::{Duration, Instant};
 
 use super::*;
+use machine::{Program, Share};
 
 /// What a run is about.
 #[derive(Clone, Copy)]
@@ -21,10 +24,15 @@ struct Scene {
     /// Clients that come again as soon as they are answered; then there is no rate.
     crowd: usize,
     seed: u64,
+    /// Of so many requests one waits at the service for an event, for 20 s, and costs it nothing.
+    polls: f64,
     /// Whether it answers what comes at this time, or fails at once.
     works: fn(Duration) -> bool,
     ceiling: Ceiling,
     retries: usize,
+    /// What the proxy has of its machine, and the service of its own.
+    proxy: Share,
+    host: Share,
     until: Duration,
 }
 
@@ -41,9 +49,12 @@ impl Scene {
             rate: |_| 500.0,
             crowd: 0,
             seed: 0x9e37_79b9_7f4a_7c15,
+            polls: 0.0,
             works: |_| true,
             ceiling: Ceiling::Adaptive,
             retries: 0,
+            proxy: Share::default(),
+            host: Share::default(),
             until: 10_000 * MS,
         }
     }
@@ -57,6 +68,12 @@ fn about(time: Duration, chance: f64) -> Duration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Event {
     Arrival,
+    /// The proxy has read it.
+    Read(usize),
+    /// The service has worked at it for as long as it takes.
+    Worked(usize),
+    /// The proxy has seen its answer.
+    Seen(usize, Outcome),
     /// The service is done with this request.
     Done(usize, Outcome),
     /// Whoever waits longer has gone.
@@ -66,6 +83,8 @@ enum Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Outcome {
     Answered,
+    /// After it has waited for an event.
+    Polled,
     Failed,
 }
 
@@ -87,6 +106,8 @@ struct World {
     seed: u64,
     events: BinaryHeap<Reverse<(Duration, usize, Event)>>,
     gate: Gate<usize>,
+    proxy: Program,
+    host: Program,
     budget: RetryBudget,
     requests: Vec<Request>,
     busy: usize,
@@ -107,6 +128,8 @@ impl World {
             seed: scene.seed,
             events: BinaryHeap::new(),
             gate: Gate::default(),
+            proxy: Program::new(scene.proxy, scene.seed ^ 1),
+            host: Program::new(scene.host, scene.seed ^ 2),
             budget: RetryBudget::new(RULES, start),
             requests: Vec::new(),
             busy: 0,
@@ -146,7 +169,10 @@ impl World {
     fn happens(&mut self, event: Event) {
         match event {
             Event::Arrival => self.arrives(),
+            Event::Read(request) => self.read(request),
+            Event::Worked(request) => self.worked(request),
             Event::Done(request, outcome) => self.done(request, outcome),
+            Event::Seen(request, outcome) => self.seen(request, outcome),
             Event::Impatient(request) => {
                 if let Some(ticket) = self.requests[request].ticket.take() {
                     self.gate.remove(ticket);
@@ -172,6 +198,11 @@ impl World {
             ticket: None,
             in_flight: 0,
         });
+        let read = self.proxy.does(self.now);
+        self.at(read, Event::Read(request));
+    }
+
+    fn read(&mut self, request: usize) {
         if let Some(in_flight) = self.gate.enter(self.scene.ceiling) {
             self.first(request, in_flight);
             return;
@@ -231,6 +262,8 @@ impl World {
         self.requests[request].sent = self.now;
         if !(self.scene.works)(self.now) {
             self.at(self.now + 2 * MS, Event::Done(request, Outcome::Failed));
+        } else if self.scene.polls > 0.0 && self.random() < self.scene.polls {
+            self.at(self.now + 20_000 * MS, Event::Done(request, Outcome::Polled));
         } else if self.busy < self.scene.tokens {
             self.work(request);
         } else {
@@ -242,17 +275,31 @@ impl World {
         self.busy += 1;
         let chance = self.random();
         let time = (self.scene.service)(self.now, chance);
-        self.at(self.now + time, Event::Done(request, Outcome::Answered));
+        self.at(self.now + time, Event::Worked(request));
+    }
+
+    fn worked(&mut self, request: usize) {
+        let done = self.host.does(self.now);
+        self.at(done, Event::Done(request, Outcome::Answered));
     }
 
     fn done(&mut self, request: usize, outcome: Outcome) {
-        let Request { came, sent, tries, in_flight, .. } = self.requests[request];
         if outcome == Outcome::Answered {
             self.busy -= 1;
             if let Some(next) = self.line.pop_front() {
                 self.work(next);
             }
+        }
+        let seen = self.proxy.does(self.now);
+        self.at(seen, Event::Seen(request, outcome));
+    }
+
+    fn seen(&mut self, request: usize, outcome: Outcome) {
+        let Request { came, sent, tries, in_flight, .. } = self.requests[request];
+        if outcome == Outcome::Answered {
             self.answers.push((came, self.now - came));
+            self.gate.learn(Sample { took: self.now - sent, in_flight }, self.instant());
+        } else if outcome == Outcome::Polled {
             self.gate.learn(Sample { took: self.now - sent, in_flight }, self.instant());
         } else if tries <= self.scene.retries && self.budget.take(RULES, self.instant()) {
             self.send(request);
@@ -269,6 +316,13 @@ impl World {
     fn goodput(&self, from: Duration, to: Duration) -> f64 {
         let answers = self.answers.iter().filter(|(came, _)| (from..to).contains(came)).count();
         answers as f64 / (to - from).as_secs_f64()
+    }
+
+    /// Answers in a second that were given in this time.
+    fn answered(&self, from: Duration, to: Duration) -> f64 {
+        let answers =
+            self.answers.iter().filter(|(came, took)| (from..to).contains(&(*came + *took)));
+        answers.count() as f64 / (to - from).as_secs_f64()
     }
 
     fn percentile(&self, percent: usize, from: Duration, to: Duration) -> Duration {

@@ -1,4 +1,4 @@
-//! How many requests at once a service can do, found by watching it: a gradient of latencies, long against short.
+//! How many requests at once a service can do, found by watching it.
 //!
 //! A service is free, without any limit, until even its quickest answers take more than [`ENGAGE`] times what is usual: whoever
 //! waits for others does so whatever it asks for, while slow requests among quick ones make nobody else late. Either of two things
@@ -8,12 +8,15 @@
 //! and free again.
 //!
 //! Once waiting is proven the service has for one round fewer requests than it can work at, which shows how long an answer takes
-//! without waiting, and from then on about as many as it can work at, and a quarter more. The round is repeated every few seconds
-//! while the limit is reached, so that what is usual never drifts with the load.
+//! without waiting, and from then on about as many as it can work at, and a quarter more. How that limit follows the service is in
+//! [`held`]: not by latency, which a machine that is short of time adds to whatever the limit is, but by how many are answered.
+
+mod held;
 
 use std::time::{Duration, Instant};
 
 use super::window::{Measure, Window};
+use held::{Carried, Held};
 
 /// A request that a service answered.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +49,12 @@ pub struct Adaptive {
     window: Window,
     /// Only requests sent since then tell of the limit in force.
     since: Option<Instant>,
+    /// When the first of them was answered, ...
+    heard: Option<Instant>,
+    /// For how long somebody was seen to wait since anybody was answered, and until when.
+    silence: (Duration, Option<Instant>),
+    /// What it has answered in a second under some limit.
+    best: f64,
     /// Windows without a trial, once one has shown nothing; doubles each time.
     caution: u32,
 }
@@ -61,10 +70,10 @@ enum Phase {
     },
     /// Less, to see whether latency falls by it; if soft, nobody is sent away for that.
     Trial { limit: f64, before: Measure, is_soft: bool },
-    /// So few that nobody waits, to see what is usual.
-    Round { limit: f64, before: Measure, held: Option<f64> },
-    /// A limit; when it was last half used, and reached.
-    Held { limit: f64, next_round: Instant, used: (Instant, Instant) },
+    /// So few that nobody waits, to see what is usual; or a part of a limit that is held, to see whether as many are answered.
+    Round { limit: f64, before: Measure, held: Option<(f64, Carried)> },
+    /// A limit.
+    Held(Held),
 }
 
 /// No limit is lower.
@@ -73,10 +82,6 @@ const FLOOR: f64 = 4.0;
 const FEW: f64 = 4.0 * FLOOR;
 /// Latency over the usual one at which a free service is tried.
 const ENGAGE: f64 = 2.0;
-/// Latency over the usual one that a limit aims at.
-const AIM: f64 = 1.25;
-/// What a limit grows to where nobody waits for others.
-const GROWN: f64 = 1.5;
 /// What a round asks of what the service can do.
 const LESS: f64 = 0.75;
 /// What a trial asks of what is in flight.
@@ -85,24 +90,21 @@ const TRIAL: f64 = 0.7;
 const HARD_TRIAL: f64 = 0.5;
 /// It shows that waiting was the reason when latency falls to this part, and answers in a second less than what was asked.
 const PROVEN: f64 = 0.85;
+/// Answers in a second against those before where those were counted over a moment only.
+const AS_MANY: f64 = 0.4;
 /// What more come than are answered, against that, where nobody has to be asked whether requests queue.
 const FAST: f64 = 0.3;
-/// Latency with fewer against that before where nobody waited.
-const NO_WAIT: f64 = 0.93;
-/// Answers in a second against those before where those were counted over a moment only.
-const AS_MANY: f64 = 0.7;
+/// A trial in which nobody is answered for so long is over.
+const SILENCE: Duration = Duration::from_millis(500);
+/// Longer than that nobody is seen to wait where the machine stands still.
+const A_MOMENT: Duration = Duration::from_millis(10);
+/// This part of what was answered before is hardly anything.
+const STARVED: f64 = 0.5;
 /// A service whose answers take longer is never tried: it would take too long to see what comes of it.
 const SLOW_BY_NATURE: f64 = 1.0;
 const YOUNG: Duration = Duration::from_secs(5);
 /// Seconds over which what is usual is averaged.
 const LONG: f64 = 20.0;
-const BETWEEN_ROUNDS: f64 = 5.0;
-/// A round is a small part of the time.
-const ROUNDS_APART: f64 = 20.0;
-/// A limit that is not half used for so long is lifted, ...
-const IDLE: Duration = Duration::from_secs(2);
-/// ... and one that is not reached.
-const UNREACHED: Duration = Duration::from_secs(10);
 const CAUTION: u32 = 8;
 const MOST_CAUTION: u32 = 4096;
 
@@ -114,6 +116,9 @@ impl Default for Adaptive {
             young: None,
             window: Window::default(),
             since: None,
+            heard: None,
+            silence: (Duration::ZERO, None),
+            best: 0.0,
             caution: CAUTION,
         }
     }
@@ -128,21 +133,67 @@ impl Phase {
 impl Adaptive {
     /// Learns from an answer; returns how many may be in flight from now on.
     pub fn learn(&mut self, sample: Sample, now: Instant) -> u32 {
-        let counts = self
-            .since
-            .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
+        // One that was let in before may be sent late, where the machine has much to do.
+        let counts = sample.in_flight <= self.limit()
+            && self
+                .since
+                .is_none_or(|since| now.checked_sub(sample.took).is_none_or(|sent| sent >= since));
+        self.silence = (Duration::ZERO, Some(now));
+        if counts {
+            self.heard.get_or_insert(now);
+        }
         let slow = self.usual.map_or(f64::MAX, |usual| usual * ENGAGE);
         self.window.add(sample, counts.then_some(slow), now);
         if self.is_too_soon(now) {
-            self.window = Window::default();
+            self.window = self.next_window(now);
         }
-        if let Some(measure) = self.window.close(self.wanted(), self.least_time(), now) {
-            self.window = Window::default();
+        let measure = self.window.close(self.wanted(), self.least_time(), now);
+        if let Some(measure) = measure.filter(|measure| measure.time >= self.shortest()) {
             self.judge(measure, now);
+            self.window = self.next_window(now);
         } else if self.is_without_end(now) {
             self.give_up(now);
         }
         self.limit()
+    }
+
+    /// Somebody waits. Where hardly anybody is answered any more, as when those who were let in wait for something else, a trial
+    /// is over, and twice as many are let in under a limit, each second again. Returns how many may be in flight from now on.
+    pub fn waits(&mut self, now: Instant) -> u32 {
+        let (rate, took, held) = match self.phase {
+            Phase::Free { .. } => return self.limit(),
+            Phase::Trial { before, .. } | Phase::Round { before, held: None, .. } => {
+                (before.rate / 2.0, before.took, None)
+            }
+            Phase::Round { before, held, .. } => (self.best, before.took, held),
+            Phase::Held(held) => (self.best, self.usual.unwrap_or(0.0), Some(held.carried_by())),
+        };
+        let is_silent = self.silence(now) > SILENCE.max(seconds(took));
+        let is_starved = self.window.is_starved((rate * STARVED, took), self.settled(), now);
+        match held {
+            Some((limit, carried)) if is_starved => {
+                self.set_limit(limit * 2.0, carried, Duration::ZERO, now);
+                self.window = self.next_window(now);
+            }
+            None if is_starved || is_silent || self.is_without_end(now) => {
+                self.give_up(now);
+            }
+            _ => {}
+        }
+        self.limit()
+    }
+
+    /// How long nobody was answered. While the machine stands still nobody is seen to wait, and that is no silence of the service.
+    fn silence(&mut self, now: Instant) -> Duration {
+        let (silence, until) = self.silence;
+        let more = until.map_or(Duration::ZERO, |until| now.saturating_duration_since(until));
+        self.silence = (silence + more.min(A_MOMENT), Some(now));
+        self.silence.0
+    }
+
+    /// So many answers were not learned from.
+    pub fn missed(&mut self, answers: u32) {
+        self.window.missed(answers);
     }
 
     /// How many may be in flight.
@@ -150,9 +201,9 @@ impl Adaptive {
     pub fn limit(&self) -> u32 {
         match self.phase {
             Phase::Free { .. } => u32::MAX,
-            Phase::Trial { limit, .. } | Phase::Round { limit, .. } | Phase::Held { limit, .. } => {
-                limit as u32
-            }
+            Phase::Trial { limit, .. }
+            | Phase::Round { limit, .. }
+            | Phase::Held(Held { limit, .. }) => limit as u32,
         }
     }
 
@@ -178,7 +229,7 @@ impl Adaptive {
             Phase::Free { .. } => (8, 8),
             Phase::Trial { is_soft, .. } => (if is_soft { 64 } else { 16 }, 256),
             Phase::Round { limit, .. } => ((limit as u32 * 2).clamp(16, 256), 512),
-            Phase::Held { limit, .. } => ((limit as u32 * 2).clamp(64, 512), 512),
+            Phase::Held(Held { limit, .. }) => ((limit as u32 * 2).clamp(64, 512), 512),
         }
     }
 
@@ -187,6 +238,23 @@ impl Adaptive {
         match self.phase {
             Phase::Free { .. } => self.usual.unwrap_or(f64::MAX),
             _ => f64::MAX,
+        }
+    }
+
+    /// What is answered in a second is counted without gaps where that decides.
+    fn next_window(&self, now: Instant) -> Window {
+        match self.phase {
+            Phase::Free { .. } | Phase::Trial { .. } => Window::default(),
+            Phase::Round { .. } | Phase::Held(_) => Window::since(now),
+        }
+    }
+
+    /// How long a window is at least in any case, in seconds: a round that ends when enough were answered would end
+    /// soonest where many came by chance.
+    fn shortest(&self) -> f64 {
+        match self.phase {
+            Phase::Round { held: Some((_, carried)), .. } => carried.least_round(),
+            _ => 0.0,
         }
     }
 
@@ -204,6 +272,7 @@ impl Adaptive {
                 // What it was asked less is seen, however roughly the rate before is known.
                 let least = if is_soft { f64::midpoint(1.0, TRIAL) } else { AS_MANY };
                 if is_sooner && measure.rate >= before.rate * least {
+                    self.best = measure.rate;
                     self.round(usual, measure, now);
                 } else {
                     self.usual = Some(if is_sooner { usual } else { measure.took });
@@ -211,14 +280,15 @@ impl Adaptive {
                 }
             }
             // Fewer are as many in a second, and sooner: they still waited.
-            Phase::Round { before, limit, .. }
+            Phase::Round { before, limit, held: None }
                 if measure.took <= usual * PROVEN && is_as_much(before) && limit > FLOOR =>
             {
                 self.usual = Some(measure.took);
                 self.round(measure.took, measure, now);
             }
-            Phase::Round { before, held, .. } => self.hold((before, held), measure, now),
-            Phase::Held { .. } => self.keep(usual, measure, now),
+            Phase::Round { before, held: None, .. } => self.hold(before, measure, now),
+            Phase::Round { held: Some(held), .. } => self.weigh(held, measure, now),
+            Phase::Held(held) => self.keep(held, (usual, measure), now),
         }
     }
 
@@ -240,11 +310,11 @@ impl Adaptive {
         let growth = measure.growth(&first, now.saturating_duration_since(since));
         let may_try = measure.took < SLOW_BY_NATURE && rest == 0;
         if growth >= FAST && rest == 0 && measure.queues(&first) {
-            let limit = measure.rate * measure.took * HARD_TRIAL;
+            let limit = measure.flight.min(measure.rate * measure.took) * HARD_TRIAL;
             self.set(Phase::Trial { limit, before: measure, is_soft: false }, now);
         } else if growth < FAST && may_try && measure.rate < first.rate * 1.2 {
             // Not more is answered, only later.
-            let limit = measure.rate * measure.took * TRIAL;
+            let limit = measure.flight.min(measure.rate * measure.took) * TRIAL;
             self.set(Phase::Trial { limit, before: measure, is_soft: true }, now);
         } else {
             let rest = rest.saturating_sub(1);
@@ -252,61 +322,39 @@ impl Adaptive {
         }
     }
 
+    /// After a trial: fewer than the service can work at.
     fn round(&mut self, usual: f64, before: Measure, now: Instant) {
         let limit = (before.rate * usual * LESS).max(FLOOR);
-        let held = match self.phase {
-            Phase::Held { limit, .. } => Some(limit),
-            _ => None,
-        };
-        self.set(Phase::Round { limit, before, held }, now);
+        self.set(Phase::Round { limit, before, held: None }, now);
     }
 
-    /// A round has shown what is usual.
-    fn hold(&mut self, (before, held): (Measure, Option<f64>), measure: Measure, now: Instant) {
-        self.usual = Some(measure.took);
-        self.caution = CAUTION;
-        let limit = (before.rate.max(measure.rate) * measure.took * AIM).max(FLOOR);
-        let limit = match held {
-            // Nobody waited under the limit before: it was too low.
-            Some(held) if measure.took > before.took * NO_WAIT => limit.max(held * GROWN),
-            _ => limit,
-        };
-        let pause = Duration::from_secs_f64((measure.time * ROUNDS_APART).max(BETWEEN_ROUNDS));
-        let next_round = now + pause;
-        self.set(Phase::Held { limit, next_round, used: (now, now) }, now);
-    }
-
-    /// A limit follows what the service can do, until it is not needed any more.
-    fn keep(&mut self, usual: f64, measure: Measure, now: Instant) {
-        let Phase::Held { limit, next_round, used: (half, whole) } = self.phase else { return };
-        let is_reached = measure.peak + 1.0 >= limit;
-        let half = if measure.peak * 2.0 < limit { half } else { now };
-        let whole = if is_reached { now } else { whole };
-        let is_over = |since, time| now.saturating_duration_since(since) >= time;
-        if is_over(half, IDLE) || is_over(whole, UNREACHED) {
-            self.set(Phase::free(0), now);
-        } else if is_reached && (now >= next_round || measure.took > usual * AIM * AIM) {
-            self.round(usual, measure, now);
-        } else {
-            let limit = adjusted(limit, usual, measure);
-            self.phase = Phase::Held { limit, next_round, used: (half, whole) };
-        }
-    }
-
-    /// Whether a trial has shown only who was there before it, and the quickest of those that came since.
+    /// Whether what is seen is still of those who were there before: of a trial the quickest of those that came since, too.
     fn is_too_soon(&self, now: Instant) -> bool {
-        let Phase::Trial { before, .. } = self.phase else { return false };
-        let least = Duration::from_secs_f64(before.took * 2.0);
-        self.since.is_some_and(|since| now.saturating_duration_since(since) < least)
+        self.settled().is_some_and(|settled| now < settled)
+    }
+
+    /// When the phase begins to show something.
+    fn settled(&self) -> Option<Instant> {
+        let settles = match self.phase {
+            Phase::Free { .. } => 0.0,
+            Phase::Trial { before, .. } => before.took * 2.0,
+            Phase::Round { before, .. } => before.took,
+            Phase::Held(_) => self.usual.unwrap_or(0.0),
+        };
+        self.since.and_then(|since| since.checked_add(seconds(settles)))
     }
 
     /// Whether a trial takes longer than anybody should wait for what it may show.
     fn is_without_end(&self, now: Instant) -> bool {
         let Phase::Trial { before, is_soft, .. } = self.phase else { return false };
         // One that begins with too many in flight has to wait until they are answered.
-        let times = if is_soft { 4.0 } else { 40.0 };
-        let longest = Duration::from_secs_f64(before.took.max(before.time) * times);
-        self.since.is_some_and(|since| now.saturating_duration_since(since) > longest)
+        let (from, times) = match self.heard {
+            _ if is_soft => (self.since, 4.0),
+            None => (self.since, 40.0),
+            Some(heard) => (Some(heard), 8.0),
+        };
+        let longest = seconds(before.took.max(before.time) * times);
+        from.is_some_and(|from| now.saturating_duration_since(from) > longest)
     }
 
     /// A trial has shown nothing.
@@ -320,20 +368,10 @@ impl Adaptive {
     fn set(&mut self, phase: Phase, now: Instant) {
         self.phase = phase;
         self.since = Some(now);
+        self.heard = None;
     }
 }
 
-/// A limit a step nearer to the latency that it aims at; it grows only where it is used.
-fn adjusted(limit: f64, usual: f64, measure: Measure) -> f64 {
-    let gradient = (usual * AIM / measure.took).clamp(0.5, 1.0);
-    let is_used = measure.peak + 1.0 >= limit;
-    if gradient < 1.0 {
-        (limit * f64::midpoint(1.0, gradient)).max(FLOOR)
-    } else if is_used && measure.took < usual * f64::midpoint(1.0, AIM) {
-        limit * GROWN
-    } else if is_used {
-        limit + 1.0
-    } else {
-        limit
-    }
+fn seconds(seconds: f64) -> Duration {
+    Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
 }

@@ -18,11 +18,10 @@ const GUEST: &[u8] = include_bytes!("../fixtures/guest.wasm.zst");
 
 /// Compiled once, which takes a while.
 fn module() -> Arc<dyn Module> {
-    static GUESTS: LazyLock<Arc<dyn Module>> =
-        LazyLock::new(|| {
-            let code = zstd::decode_all(GUEST).unwrap();
-            Wasm::new().load("file", &code, limits()).unwrap()
-        });
+    static GUESTS: LazyLock<Arc<dyn Module>> = LazyLock::new(|| {
+        let code = zstd::decode_all(GUEST).unwrap();
+        Wasm::new().load("file", &code, limits()).unwrap()
+    });
     Arc::clone(&GUESTS)
 }
 

@@ -35,10 +35,7 @@ const TASKS: usize = 4;
 pub(super) fn may_apply(session: &mut Session, context: &Context) -> bool {
     let upstream = context.upstream();
     let hedges = upstream.is_some_and(|upstream| upstream.guard.hedges());
-    if !hedges
-        || context.lane.is_some()
-        || shard::is_beside(context)
-        || context.filtering.is_once()
+    if !hedges || context.lane.is_some() || shard::is_beside(context) || context.filtering.is_once()
     {
         return false;
     }

@@ -154,6 +154,15 @@ pub struct Endpoint<'a> {
 ///
 /// Every method is cheap, and none blocks. What makes no sense in the hook at hand is `None`, empty, or [`Refused::NotNow`].
 pub trait Exchange: Send {
+    /// The plugin of that number in its chain is asked next: whose name lines of the log and [`Fact::Plugin`] have from now on. Said by
+    /// what runs chains, never by plugins.
+    fn enter(&mut self, plugin: u32) {
+        let _ = plugin;
+    }
+
+    /// Gives up every operation that is under way: the plugin which began them has failed. Said by what runs chains.
+    fn abandon(&mut self) {}
+
     /// The first value of `name` (in any case).
     fn field(&self, map: Map, name: &str) -> Option<Value<'_>>;
 

@@ -29,7 +29,12 @@ impl Flow {
 
     /// Says that the plugin could not do its work, and why: for the error log, never for the client.
     pub fn fail(message: impl Into<String>) -> Self {
-        Self::Fail(Box::new(Failure { message: message.into() }))
+        Failure::new(message).into()
+    }
+
+    /// Says what broke the plugin: for the glue of modules. What the plugin remembered of the request is dropped.
+    pub fn broken(cause: Cause, message: impl Into<String>) -> Self {
+        Failure { cause, ..Failure::new(message) }.into()
     }
 }
 
@@ -50,6 +55,77 @@ impl From<Failure> for Flow {
 pub struct Failure {
     /// For the error log.
     pub message: String,
+    /// Who says so.
+    pub cause: Cause,
+}
+
+impl Failure {
+    /// Of a plugin that says so itself.
+    #[must_use]
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), cause: Cause::Said }
+    }
+}
+
+/// What made a plugin fail. After all but [`Said`](Self::Said), what it remembered of the request is dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Cause {
+    /// The plugin says so itself.
+    Said,
+    /// It panicked.
+    Panic,
+    /// Its Wasm code trapped.
+    Trap,
+    /// It used its processor time up.
+    Spin,
+    /// It used its memory up.
+    Memory,
+    /// It did not end in time.
+    Timeout,
+    /// It waited where the proxy cannot.
+    Waited,
+    /// It failed too often of late, and is not asked for a while.
+    Breaker,
+    /// It was broken by this request before, and what it knew of it is lost.
+    Lost,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Said,
+        Self::Panic,
+        Self::Trap,
+        Self::Spin,
+        Self::Memory,
+        Self::Timeout,
+        Self::Waited,
+        Self::Breaker,
+        Self::Lost,
+    ];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Said => "error",
+            Self::Panic => "panic",
+            Self::Trap => "trap",
+            Self::Spin => "spin",
+            Self::Memory => "memory",
+            Self::Timeout => "timeout",
+            Self::Waited => "waited",
+            Self::Breaker => "breaker",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 impl fmt::Display for Failure {

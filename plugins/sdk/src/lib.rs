@@ -18,7 +18,7 @@ pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 pub use facade::{
     Background, Body, Done, Endpoints, Operated, Operating, Request, Response, Route,
 };
-pub use flow::{Answer, Failure, Flow};
+pub use flow::{Answer, Cause, Failure, Flow};
 pub use hook::{Hook, Hooks};
 pub use linked::Linked;
 pub use module::{Called, Instance, Kind, Module, State};

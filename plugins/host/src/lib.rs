@@ -1,0 +1,25 @@
+//! What runs plugins, whatever kind they are of: chains of them, and what becomes of a request when one fails.
+//!
+//! A [`Chain`] is made when a configuration is read, and never changes. A request that begins is given a [`Running`] by it, which holds what
+//! the plugins remember, and asks the chain at each hook of its way. What a [`Verdict`] means on the wire is for who asks.
+//!
+//! No panic of a plugin leaves this package, no plugin is waited for longer than its [`Policy`] says, and one that fails never lets a
+//! request through unless its policy says so.
+
+mod breaker;
+mod call;
+mod calls;
+mod chain;
+mod configured;
+mod guard;
+mod observer;
+mod plan;
+mod running;
+
+pub use breaker::Breaker;
+pub use calls::Calls;
+pub use chain::{Chain, Verdict};
+pub use configured::{Configured, OnError, Policy};
+pub use observer::{Failed, Observer, Silent};
+pub use plan::Node;
+pub use running::Running;

@@ -14,6 +14,7 @@ mod configured;
 mod guard;
 mod observer;
 mod plan;
+mod registry;
 mod running;
 
 pub use breaker::Breaker;
@@ -22,4 +23,5 @@ pub use chain::{Chain, Verdict};
 pub use configured::{Configured, OnError, Policy};
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
+pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};
 pub use running::Running;

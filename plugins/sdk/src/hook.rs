@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::exchange::Map;
+
 /// One place of a request's way at which a plugin may be asked.
 ///
 /// The numbers are those of the C interface, and are never given to another hook.
@@ -66,6 +68,50 @@ impl Hook {
     #[must_use]
     pub const fn may_wait(self) -> bool {
         !matches!(self, Self::ResponseBody | Self::Log)
+    }
+
+    /// Whether fields of `map` may be changed there: until the head that has them is sent.
+    #[must_use]
+    pub const fn may_change(self, map: Map) -> bool {
+        match map {
+            Map::RequestHeaders => {
+                matches!(self, Self::Request | Self::Route | Self::Upstream | Self::UpstreamRequest)
+            }
+            Map::RequestTrailers => matches!(self, Self::RequestBody),
+            Map::ResponseHeaders => matches!(self, Self::UpstreamResponse | Self::Response),
+            Map::ResponseTrailers => matches!(self, Self::ResponseBody),
+        }
+    }
+
+    /// Whether method, host, path and query may be changed there.
+    #[must_use]
+    pub const fn may_change_target(self) -> bool {
+        matches!(self, Self::Request | Self::UpstreamRequest)
+    }
+
+    /// Whether it may be decided there where the request goes.
+    #[must_use]
+    pub const fn may_steer(self) -> bool {
+        matches!(self, Self::Request | Self::Route)
+    }
+
+    /// Whether a piece of a body is at hand.
+    #[must_use]
+    pub const fn has_piece(self) -> bool {
+        matches!(self, Self::RequestBody | Self::ResponseBody)
+    }
+
+    /// Whether interim responses may be sent there: no head was sent yet.
+    #[must_use]
+    pub const fn may_inform(self) -> bool {
+        matches!(
+            self,
+            Self::Request
+                | Self::Route
+                | Self::Upstream
+                | Self::UpstreamRequest
+                | Self::RequestBody
+        )
     }
 }
 

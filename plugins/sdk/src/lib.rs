@@ -5,6 +5,7 @@
 
 mod exchange;
 mod facade;
+pub mod fields;
 mod flow;
 mod hook;
 mod linked;
@@ -13,6 +14,8 @@ mod operation;
 mod plugin;
 mod setup;
 mod steer;
+mod store;
+pub mod testing;
 
 pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 pub use facade::{
@@ -28,7 +31,8 @@ pub use operation::{
 };
 pub use plugin::Plugin;
 pub use setup::{BuildError, Counter, Gauge, Histogram, Meter, MetricKind, Services, Setup};
-pub use steer::Steer;
+pub use steer::{Steer, Steering};
+pub use store::Change;
 
 pub use switchback_plugin_macros::hooks;
 

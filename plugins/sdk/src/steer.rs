@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 /// One decision about where a request goes; the last one of a kind counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -26,4 +28,48 @@ pub enum Steer<'a> {
     Tries(u32),
     /// A copy of the request, and of its body up to what the proxy keeps, goes to that upstream, whose answer is read and forgotten.
     Mirror(&'a str),
+}
+
+/// All decisions of a request, as whoever implements an [`Exchange`](crate::Exchange) may keep them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Steering {
+    /// The site in which routes are looked for.
+    pub site: Option<String>,
+    /// The upstream.
+    pub upstream: Option<String>,
+    /// What finds the shard.
+    pub shard_key: Option<Bytes>,
+    /// What the cache key gets more.
+    pub cache_key: Option<Bytes>,
+    /// Whether the cache is left out.
+    pub bypass_cache: bool,
+    /// How long connecting may take.
+    pub connect_timeout: Option<Duration>,
+    /// How long the endpoint may say nothing.
+    pub read_timeout: Option<Duration>,
+    /// How long sending may stand still.
+    pub send_timeout: Option<Duration>,
+    /// How many endpoints may be asked in all.
+    pub tries: Option<u32>,
+    /// The upstream that gets a copy.
+    pub mirror: Option<String>,
+}
+
+impl Steering {
+    /// Takes one decision more.
+    pub fn take(&mut self, steer: Steer<'_>) {
+        match steer {
+            Steer::Site(name) => self.site = Some(name.to_owned()),
+            Steer::Upstream(name) => self.upstream = Some(name.to_owned()),
+            Steer::ShardKey(key) => self.shard_key = Some(Bytes::copy_from_slice(key)),
+            Steer::CacheKey(key) => self.cache_key = Some(Bytes::copy_from_slice(key)),
+            Steer::BypassCache => self.bypass_cache = true,
+            Steer::ConnectTimeout(time) => self.connect_timeout = Some(time),
+            Steer::ReadTimeout(time) => self.read_timeout = Some(time),
+            Steer::SendTimeout(time) => self.send_timeout = Some(time),
+            Steer::Tries(tries) => self.tries = Some(tries.max(1)),
+            Steer::Mirror(name) => self.mirror = Some(name.to_owned()),
+        }
+    }
 }

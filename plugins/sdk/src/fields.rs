@@ -1,0 +1,131 @@
+//! Fields of HTTP messages, as whoever implements an [`Exchange`](crate::Exchange) over `http`'s own map reads and changes them: with
+//! neither a copy of the name nor one of what is read.
+
+use std::borrow::Cow;
+
+use http::header::{Entry, HeaderMap, HeaderValue};
+
+use crate::exchange::{Refused, Value};
+
+/// The first value of `name`, in any case.
+#[must_use]
+#[inline]
+pub fn first<'m>(map: &'m HeaderMap, name: &str) -> Option<Value<'m>> {
+    map.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+}
+
+/// Calls `visit` with each field, names in lower case; values of one name follow each other.
+pub fn each(map: &HeaderMap, visit: &mut dyn FnMut(&str, &[u8])) {
+    for (name, value) in map {
+        visit(name.as_str(), value.as_bytes());
+    }
+}
+
+/// Has `value` take the place of all values of `name`.
+///
+/// # Errors
+///
+/// [`Refused::Invalid`] for what HTTP does not allow, and for a name [that is the proxy's](is_kept).
+#[inline]
+pub fn set(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused> {
+    let value = checked(name, value)?;
+    match map.try_entry(name).map_err(|_| Refused::Invalid)? {
+        Entry::Occupied(mut entry) => drop(entry.insert(value)),
+        Entry::Vacant(entry) => drop(entry.try_insert(value).map_err(|_| Refused::Full)?),
+    }
+    Ok(())
+}
+
+/// Adds one value to those of `name`.
+///
+/// # Errors
+///
+/// As [`set`].
+pub fn append(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused> {
+    let value = checked(name, value)?;
+    match map.try_entry(name).map_err(|_| Refused::Invalid)? {
+        Entry::Occupied(mut entry) => entry.append(value),
+        Entry::Vacant(entry) => drop(entry.try_insert(value).map_err(|_| Refused::Full)?),
+    }
+    Ok(())
+}
+
+/// Removes all values of `name`.
+///
+/// # Errors
+///
+/// [`Refused::Invalid`] for a name [that is the proxy's](is_kept).
+pub fn remove(map: &mut HeaderMap, name: &str) -> Result<(), Refused> {
+    if is_kept(name) {
+        return Err(Refused::Invalid);
+    }
+    map.remove(name);
+    Ok(())
+}
+
+/// Whether a field says how the message is sent, which is the proxy's to say: no plugin may change it.
+#[must_use]
+#[inline]
+pub fn is_kept(name: &str) -> bool {
+    // By length first: most names have none of these.
+    let kept: &[&str] = match name.len() {
+        2 => &["te"],
+        7 => &["trailer", "upgrade"],
+        10 => &["connection", "keep-alive"],
+        14 => &["content-length"],
+        16 => &["proxy-connection"],
+        17 => &["transfer-encoding"],
+        _ => return false,
+    };
+    kept.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+}
+
+#[inline]
+fn checked(name: &str, value: &[u8]) -> Result<HeaderValue, Refused> {
+    if is_kept(name) {
+        return Err(Refused::Invalid);
+    }
+    HeaderValue::from_bytes(value).map_err(|_| Refused::Invalid)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn values(map: &HeaderMap, name: &str) -> Vec<String> {
+        map.get_all(name).iter().map(|value| value.to_str().unwrap().to_owned()).collect()
+    }
+
+    #[test]
+    fn setting_takes_the_place_of_all_values_whatever_the_case() {
+        let mut map = HeaderMap::new();
+        append(&mut map, "X-Tenant", b"a").unwrap();
+        append(&mut map, "x-tenant", b"b").unwrap();
+        assert_eq!(values(&map, "x-tenant"), ["a", "b"]);
+        set(&mut map, "X-TENANT", b"c").unwrap();
+        assert_eq!(values(&map, "x-tenant"), ["c"]);
+        assert_eq!(first(&map, "X-Tenant").as_deref(), Some(&b"c"[..]));
+        remove(&mut map, "x-tenanT").unwrap();
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn what_http_does_not_allow_is_refused() {
+        let mut map = HeaderMap::new();
+        assert_eq!(set(&mut map, "", b"a"), Err(Refused::Invalid));
+        assert_eq!(set(&mut map, "a b", b"a"), Err(Refused::Invalid));
+        assert_eq!(set(&mut map, "a", b"a\r\nb: c"), Err(Refused::Invalid));
+        assert_eq!(append(&mut map, "a\n", b"a"), Err(Refused::Invalid));
+        assert!(map.is_empty());
+    }
+
+    #[test]
+    fn framing_is_the_proxys() {
+        let mut map = HeaderMap::new();
+        for name in ["Content-Length", "transfer-encoding", "CONNECTION", "te", "upgrade"] {
+            assert_eq!(set(&mut map, name, b"1"), Err(Refused::Invalid), "{name}");
+            assert_eq!(append(&mut map, name, b"1"), Err(Refused::Invalid), "{name}");
+            assert_eq!(remove(&mut map, name), Err(Refused::Invalid), "{name}");
+        }
+    }
+}

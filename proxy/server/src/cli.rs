@@ -84,6 +84,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Begins a plugin, looks into one, measures one, or lists which there are.
+    #[command(subcommand)]
+    Plugin(Plugin),
     /// Prints the JSON Schema of the configuration, for editors.
     Schema,
     /// Lays a configuration out in the usual way; comments stay.
@@ -122,6 +125,57 @@ pub(crate) struct Process {
     /// The control socket of the process, instead of the one its configuration names.
     #[arg(long, value_name = "SOCKET", conflicts_with = "config")]
     pub(crate) control: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Plugin {
+    /// Begins a plugin: a folder with its source, a test, and a configuration to try it with.
+    New(NewPlugin),
+    /// Loads a plugin as the proxy would, and shows what it is.
+    Check(OnePlugin),
+    /// Measures what each hook of a plugin costs.
+    Bench(OnePlugin),
+    /// Lists the plugins that are built in, and the modules in the folders of `plugin_path`.
+    List(ConfigFile),
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct NewPlugin {
+    /// Its name: lower-case letters, digits and `-`.
+    #[arg(value_name = "NAME")]
+    pub(crate) name: String,
+    /// What it is to be built as; the source is the same.
+    #[arg(long, value_enum, default_value = "native")]
+    pub(crate) kind: PluginKind,
+    /// The folder `plugins/sdk` of Switchback's sources [default: of the sources that the new folder is in]
+    #[arg(long, value_name = "PATH")]
+    pub(crate) sdk: Option<PathBuf>,
+    /// Where the new folder is made.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(crate) into: PathBuf,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum PluginKind {
+    /// Linked into a program that embeds Switchback.
+    Linked,
+    /// A shared library.
+    Native,
+    /// A Wasm module.
+    Wasm,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct OnePlugin {
+    /// A module, or the name of a plugin that is built in.
+    #[arg(value_name = "FILE")]
+    pub(crate) plugin: PathBuf,
+    /// Its options, as a JSON object.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) options: Option<String>,
+    /// Prints the JSON Schema of its options, and nothing else.
+    #[arg(long)]
+    pub(crate) schema: bool,
 }
 
 #[derive(Args, Debug)]

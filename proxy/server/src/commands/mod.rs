@@ -12,6 +12,7 @@ mod demo;
 mod directory;
 mod format;
 mod generate;
+mod plugin;
 mod proxy;
 mod quick;
 mod reshard;
@@ -33,6 +34,7 @@ pub(crate) fn obey(cli: Cli) -> Exit {
         Command::Purge(wanted) => control::purge(wanted),
         Command::Reshard(wanted) => reshard::reshard(wanted),
         Command::Status { process, json } => control::status(process, json),
+        Command::Plugin(wanted) => plugin::plugin(wanted),
         Command::Schema => schema::schema(),
         Command::Fmt(wanted) => format::format(wanted),
         Command::Version => version(),

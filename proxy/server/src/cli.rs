@@ -132,7 +132,7 @@ pub(crate) enum Plugin {
     /// Begins a plugin: a folder with its source, a test, and a configuration to try it with.
     New(NewPlugin),
     /// Loads a plugin as the proxy would, and shows what it is.
-    Check(OnePlugin),
+    Check(CheckPlugin),
     /// Measures what each hook of a plugin costs.
     Bench(OnePlugin),
     /// Lists the plugins that are built in, and the modules in the folders of `plugin_path`.
@@ -173,8 +173,14 @@ pub(crate) struct OnePlugin {
     /// Its options, as a JSON object.
     #[arg(long, value_name = "JSON")]
     pub(crate) options: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct CheckPlugin {
+    #[command(flatten)]
+    pub(crate) of: OnePlugin,
     /// Prints the JSON Schema of its options, and nothing else.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "options")]
     pub(crate) schema: bool,
 }
 

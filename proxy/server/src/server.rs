@@ -8,7 +8,7 @@ use switchback_conf::plan::Plan;
 use switchback_conf::{Config, Environment, Outcome, ProcessEnvironment};
 use switchback_engine::Drained;
 use switchback_engine::action::Action;
-use switchback_engine::plugins::Additions;
+use switchback_engine::plugins::{Additions, Registry};
 use switchback_engine::purge::PurgeRelay;
 use switchback_plugin::Plugin;
 
@@ -110,6 +110,12 @@ impl Server {
         // Nobody else has it before the server runs.
         self.additions.plugins = Arc::new(registry.unwrap_or_default().with::<P>());
         self
+    }
+
+    /// The plugins that filters may say `use` of, and what loads others from files.
+    #[must_use]
+    pub fn plugins(&self) -> &Registry {
+        &self.additions.plugins
     }
 
     /// Has each worker thread call `then` once most connections of a burst are gone: the moment to give memory back to the

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use switchback::plugins::{Harness, Hook, Scene, Surroundings};
+use switchback_plugin::Hook;
+use switchback_plugin::testing::{Harness, Scene, Surroundings};
 
 use crate::cli::OnePlugin;
 use crate::exit::Exit;
@@ -32,7 +33,8 @@ pub(super) fn bench(wanted: &OnePlugin) -> Exit {
             let nanoseconds = fastest(|| drop(harness.call(hook, &mut scene())));
             let around = fastest(|| drop(scene()));
             // Writing to a string does not fail.
-            let _ = writeln!(out, "{:<22} {:>8.0} ns", hook.name(), (nanoseconds - around).max(0.0));
+            let _ =
+                writeln!(out, "{:<22} {:>8.0} ns", hook.name(), (nanoseconds - around).max(0.0));
         }
     }
     show(out)

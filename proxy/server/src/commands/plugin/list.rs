@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use switchback::Server;
-use switchback::plugins::{Module, registry};
+use switchback_plugin::Module;
 
 use crate::config_search;
 use crate::exit::Exit;
@@ -13,9 +13,9 @@ use crate::output::show;
 /// Lists those that are linked in, and the modules in the folders where the configuration has them looked for.
 pub(super) fn list(named: Option<PathBuf>) -> Exit {
     let mut out = String::new();
-    for module in registry().named() {
-        line(&mut out, &**module);
-    }
+    super::with_registry(|registry| {
+        registry.named().for_each(|module| line(&mut out, &**module));
+    });
     for folder in folders(named) {
         for file in modules(&folder) {
             match super::load(&file) {

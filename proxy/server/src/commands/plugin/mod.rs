@@ -8,7 +8,9 @@ mod new;
 use std::path::Path;
 use std::sync::Arc;
 
-use switchback::plugins::{Limits, LoadError, Module, registry};
+use switchback::{Config, Server};
+use switchback_plugin::Module;
+use switchback_plugin_host::{Limits, LoadError, Registry};
 
 use crate::cli::Plugin;
 use crate::exit::Exit;
@@ -25,9 +27,15 @@ pub(super) fn plugin(wanted: Plugin) -> Exit {
 
 /// The plugin in `file`; or the one of that name that is linked in, where there is no such file.
 fn load(file: &Path) -> Result<Arc<dyn Module>, LoadError> {
-    let registry = registry();
-    if let Some(module) = file.to_str().and_then(|name| registry.find(name)) {
-        return Ok(Arc::clone(module));
-    }
-    registry.load(file, &[".".into()], None, Limits::default())
+    with_registry(|registry| {
+        if let Some(module) = file.to_str().and_then(|name| registry.find(name)) {
+            return Ok(Arc::clone(module));
+        }
+        registry.load(file, &[".".into()], None, Limits::default())
+    })
+}
+
+/// The plugins of this program.
+fn with_registry<T>(work: impl FnOnce(&Registry) -> T) -> T {
+    work(Server::new(Config::default()).plugins())
 }

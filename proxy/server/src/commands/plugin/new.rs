@@ -30,7 +30,9 @@ pub(super) fn new(wanted: &NewPlugin) -> Exit {
 /// Why there is no new plugin.
 #[derive(Debug, Error)]
 enum CannotBegin {
-    #[error("`{0}` is no name for a plugin: take lower-case letters, digits and single `-`, beginning with a letter")]
+    #[error(
+        "`{0}` is no name for a plugin: take lower-case letters, digits and single `-`, beginning with a letter"
+    )]
     Name(String),
     #[error("{0} is there already; nothing was changed")]
     Exists(PathBuf),
@@ -66,14 +68,22 @@ fn begin(wanted: &NewPlugin) -> Result<PathBuf, CannotBegin> {
 
 /// Whether a package, a configuration and a library can be called so.
 fn is_name(name: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
-    name.len() <= 64 && name.starts_with(|first: char| first.is_ascii_lowercase()) && name.split('-').all(word)
+    let word = |word: &str| {
+        !word.is_empty()
+            && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.split('-').all(word)
 }
 
 /// The SDK of the sources that `folder` is in.
 fn nearest_sdk(folder: &Path) -> Option<PathBuf> {
     let folder = folder.canonicalize().ok()?;
-    folder.ancestors().map(|ancestor| ancestor.join(SDK)).find(|sdk| sdk.join("Cargo.toml").is_file())
+    folder
+        .ancestors()
+        .map(|ancestor| ancestor.join(SDK))
+        .find(|sdk| sdk.join("Cargo.toml").is_file())
 }
 
 /// The files, by their path within the folder.
@@ -110,7 +120,12 @@ fn files(name: &str, kind: PluginKind, sdk: &Path) -> Vec<(&'static str, String)
 fn type_name(name: &str) -> String {
     let capital = |word: &str| {
         let mut letters = word.chars();
-        letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect::<String>()
+        letters
+            .next()
+            .map(|first| first.to_ascii_uppercase())
+            .into_iter()
+            .chain(letters)
+            .collect::<String>()
     };
     name.split('-').map(capital).collect()
 }

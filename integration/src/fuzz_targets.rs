@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 24] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -62,6 +62,10 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "shard_table", run: shard_table },
     // An `Authorization` field, or the payload of a token in one: a claim that is found is the one that is there.
     Target { name: "jwt_claim", run: switchback_engine::check_jwt_claim },
+    // A body in pieces: what plugins put into it is what they put into the whole.
+    Target { name: "plugin_bodies", run: switchback_plugin_builtin::check_substitution },
+    // Files, fields and stored values that plugins read.
+    Target { name: "plugin_texts", run: switchback_plugin_builtin::check_texts },
 ];
 
 /// Runs the target of this name.

@@ -4,27 +4,48 @@
 //! and rates as the configuration language writes them.
 
 mod basic_auth;
+mod body_substitution;
+mod canary;
+mod check;
 mod concurrency_limit;
 mod cors;
 mod credential;
 mod csrf;
+mod early_hints;
 mod forward_auth;
+mod geo;
 mod headers;
+mod honeypot;
+mod idempotency;
 mod ip_filter;
 mod jwt;
 mod key;
 mod key_auth;
+mod mirror;
+mod networks;
 mod option;
 mod origin;
+mod path_encoding;
+mod path_list;
 mod rate_limit;
+mod redirect;
 #[cfg(test)]
 mod reference;
+mod replacement;
 mod request_id;
+mod rewrite;
+mod share;
 mod template;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod trial;
+mod turns;
 mod units;
+mod user_agent;
 mod watched;
+
+pub use check::{check_substitution, check_texts};
 
 use std::sync::Arc;
 
@@ -35,16 +56,26 @@ use switchback_plugin::{Linked, Module};
 pub fn modules() -> Vec<Arc<dyn Module>> {
     vec![
         Linked::<basic_auth::BasicAuth>::module(),
+        Linked::<body_substitution::BodySubstitution>::module(),
+        Linked::<canary::Canary>::module(),
         Linked::<concurrency_limit::ConcurrencyLimit>::module(),
         Linked::<cors::Cors>::module(),
         Linked::<csrf::Csrf>::module(),
+        Linked::<early_hints::EarlyHints>::module(),
         Linked::<forward_auth::ForwardAuth>::module(),
+        Linked::<geo::Geo>::module(),
         Linked::<headers::Headers>::module(),
+        Linked::<honeypot::Honeypot>::module(),
+        Linked::<idempotency::Idempotency>::module(),
         Linked::<ip_filter::IpFilter>::module(),
         Linked::<jwt::Jwt>::module(),
         Linked::<key_auth::KeyAuth>::module(),
+        Linked::<mirror::Mirror>::module(),
         Linked::<rate_limit::RateLimit>::module(),
+        Linked::<redirect::Redirect>::module(),
         Linked::<request_id::RequestId>::module(),
+        Linked::<rewrite::Rewrite>::module(),
+        Linked::<user_agent::UserAgent>::module(),
     ]
 }
 

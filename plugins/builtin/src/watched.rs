@@ -11,12 +11,12 @@ use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use switchback_plugin::{Background, BuildError, Level, Operating, Setup};
 
-use crate::units::Time;
+use crate::units::{Size, Time};
 
 /// How often files are looked at, unless the operator says otherwise.
 pub(crate) const PERIOD: Time = Time::seconds(5);
 
-/// The largest file that is read.
+/// The largest text that is read.
 const LARGEST: u64 = 64 << 20;
 
 /// What is in a file, as it was when it was last seen to be right.
@@ -24,16 +24,17 @@ const LARGEST: u64 = 64 << 20;
 /// A file that cannot be read any more, or not understood, changes nothing but a line in the log: half of a file is as good as none.
 pub(crate) struct Watched<T> {
     path: PathBuf,
+    largest: u64,
     parse: Parse<T>,
     current: ArcSwap<T>,
     seen: Mutex<Option<Stamp>>,
 }
 
-/// What reads a file's text; its errors say which line.
-pub(crate) type Parse<T> = Arc<dyn Fn(&str) -> Result<T, String> + Send + Sync>;
+/// What reads a file.
+type Parse<T> = Arc<dyn Fn(Vec<u8>) -> Result<T, String> + Send + Sync>;
 
 impl<T: Send + Sync + 'static> Watched<T> {
-    /// Reads the file that the option at `option` names.
+    /// Reads the file that the option at `option` names, a text; what `parse` finds wrong says in which line.
     ///
     /// # Errors
     ///
@@ -44,12 +45,32 @@ impl<T: Send + Sync + 'static> Watched<T> {
         setup: &Setup<'_>,
         parse: impl Fn(&str) -> Result<T, String> + Send + Sync + 'static,
     ) -> Result<Self, BuildError> {
+        Self::open_bytes(option, file, setup, (LARGEST, move |bytes| parse(&text(bytes)?)))
+    }
+
+    /// The same of a file that is no text, with how many bytes it may have.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read, is larger, or `parse` does not understand it.
+    pub(crate) fn open_bytes(
+        option: &str,
+        file: &Path,
+        setup: &Setup<'_>,
+        (largest, parse): (u64, impl Fn(Vec<u8>) -> Result<T, String> + Send + Sync + 'static),
+    ) -> Result<Self, BuildError> {
         let path = setup.path(file);
         let parse: Parse<T> = Arc::new(parse);
-        let (stamp, parsed) = read(&path, &*parse);
+        let (stamp, parsed) = read(&path, largest, &*parse);
         let value =
             parsed.map_err(|why| BuildError::new(option, format!("{}: {why}", path.display())))?;
-        Ok(Self { path, parse, current: ArcSwap::from_pointee(value), seen: Mutex::new(stamp) })
+        Ok(Self {
+            path,
+            largest,
+            parse,
+            current: ArcSwap::from_pointee(value),
+            seen: Mutex::new(stamp),
+        })
     }
 
     /// What is in force.
@@ -60,8 +81,9 @@ impl<T: Send + Sync + 'static> Watched<T> {
     /// Looks at the file, and reads it if it is another than before. Says whether something new is in force.
     pub(crate) async fn refresh(&self, background: &mut Background<'_>) -> bool {
         let (path, parse, seen) = (self.path.clone(), self.parse.clone(), *self.seen.lock());
+        let largest = self.largest;
         let look = move || {
-            if stamp(&path) == seen { None } else { Some(read(&path, &*parse)) }
+            if stamp(&path) == seen { None } else { Some(read(&path, largest, &*parse)) }
         };
         let (stamp, parsed) = match background.blocking(look).await {
             Ok(Some(changed)) => changed,
@@ -135,21 +157,26 @@ fn stamp(path: &Path) -> Option<Stamp> {
 
 fn read<T>(
     path: &Path,
-    parse: &(dyn Fn(&str) -> Result<T, String> + Send + Sync),
+    largest: u64,
+    parse: &(dyn Fn(Vec<u8>) -> Result<T, String> + Send + Sync),
 ) -> (Option<Stamp>, Result<T, String>) {
-    // Before the text: what is written in between is seen the next time.
+    // Before the bytes: what is written in between is seen the next time.
     let stamp = stamp(path);
-    (stamp, text(path).and_then(|text| parse(&text)))
+    (stamp, bytes(path, largest).and_then(parse))
 }
 
-fn text(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
+fn bytes(path: &Path, largest: u64) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
     let file = fs::File::open(path).map_err(|error| error.to_string())?;
-    let taken = file.take(LARGEST + 1).read_to_string(&mut text);
+    let taken = file.take(largest + 1).read_to_end(&mut bytes);
     match taken.map_err(|error| error.to_string())? {
-        length if length as u64 > LARGEST => Err("larger than 64 MiB".into()),
-        _ => Ok(text),
+        length if length as u64 > largest => Err(format!("larger than {}", Size(largest))),
+        _ => Ok(bytes),
     }
+}
+
+fn text(bytes: Vec<u8>) -> Result<String, String> {
+    String::from_utf8(bytes).map_err(|_| "not UTF-8".to_owned())
 }
 
 /// Lines that say something, with their numbers from 1: without blanks around them, comments behind `#`, and empty ones.

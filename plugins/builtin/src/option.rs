@@ -65,9 +65,11 @@ pub(crate) fn cookie(text: &str) -> Result<String, String> {
 pub(crate) fn own_variable(text: &str) -> Result<String, String> {
     let is_known = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
     match text.strip_prefix("plugin_") {
-        Some(rest) if !rest.is_empty() && rest.bytes().all(is_known) => Ok(text.to_owned()),
+        Some(rest) if (1..=64).contains(&rest.len()) && rest.bytes().all(is_known) => {
+            Ok(text.to_owned())
+        }
         _ => Err(format!(
-            "`{text}` is no variable of a plugin: write plugin_ and lower-case letters, digits and _"
+            "`{text}` is no variable of a plugin: write plugin_ and up to 64 lower-case letters, digits and _"
         )),
     }
 }

@@ -11,9 +11,6 @@ pub(crate) struct Template {
     parts: Vec<Part>,
 }
 
-/// What variables of plugins begin with. Which there are is known when requests come, so that their names are not checked.
-const OWN: &str = "plugin_";
-
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     /// Never empty, and never beside another one.
@@ -29,7 +26,7 @@ impl Template {
     /// A dollar sign with no name behind it, a brace that is not closed, or a variable that there is not.
     pub(crate) fn new(path: &str, text: &str, setup: &Setup<'_>) -> Result<Self, BuildError> {
         let template = Self::parse(text).map_err(|message| BuildError::new(path, message))?;
-        for name in template.variables().filter(|name| !name.starts_with(OWN)) {
+        for name in template.variables() {
             setup.variable(path, name)?;
         }
         Ok(template)

@@ -130,7 +130,7 @@ impl Stored {
     }
 
     /// Microseconds, roughly: to tell the slowest.
-    fn cost(&self) -> u64 {
+    pub(super) fn cost(&self) -> u64 {
         match &self.scheme {
             Scheme::Bcrypt { cost } => 50_u64 << cost,
             Scheme::Argon2 { memory, rounds } => u64::from(*memory) * u64::from(*rounds),

@@ -206,7 +206,10 @@ impl BasicAuth {
         let all = || std::iter::once(&self.inline).chain(file.as_ref().map(|file| &***file));
         match all().find_map(|users| users.get(user)) {
             Some(stored) => (Some(stored.clone()), true),
-            None => (all().find_map(Users::decoy).cloned(), false),
+            None => {
+                let decoys = all().filter_map(Users::decoy);
+                (decoys.max_by_key(|stored| stored.cost()).cloned(), false)
+            }
         }
     }
 

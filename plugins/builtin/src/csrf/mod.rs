@@ -23,7 +23,7 @@ pub(crate) struct Csrf {
 }
 
 /// Refuses requests that pages of other origins have made in the name of the user. `GET`, `HEAD` and `OPTIONS` pass: they must change
-/// nothing. Others pass when the browser says that the page is of the same origin (`Sec-Fetch-Site`, else `Origin` against `Host`), or of
+/// nothing. Others, and those that begin a WebSocket, pass when the browser says that the page is of the same origin (`Sec-Fetch-Site`, else `Origin` against `Host`), or of
 /// one that is trusted.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -105,7 +105,10 @@ impl Plugin for Csrf {
     }
 
     async fn on_request(&self, cookie: &mut Option<String>, request: &mut Request<'_>) -> Flow {
-        if matches!(&*request.method(), "GET" | "HEAD" | "OPTIONS") {
+        // A WebSocket is asked for with GET, or with CONNECT (RFC 8441), by pages of any origin, and cannot bring headers along.
+        let is_handshake =
+            request.header_bytes("sec-websocket-key").is_some() || request.method() == "CONNECT";
+        if !is_handshake && matches!(&*request.method(), "GET" | "HEAD" | "OPTIONS") {
             return self.offer(cookie, request);
         }
         let from = self.from(request);
@@ -114,7 +117,8 @@ impl Plugin for Csrf {
             From::Other => false,
             From::Nobody => self.unknown == Unknown::Allow,
         };
-        let carries = self.token.as_ref().is_none_or(|token| token.is_carried_by(request));
+        let carries =
+            is_handshake || self.token.as_ref().is_none_or(|token| token.is_carried_by(request));
         if passes && carries {
             return Flow::Continue;
         }

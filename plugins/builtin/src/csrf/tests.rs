@@ -61,6 +61,18 @@ fn what_changes_nothing_passes_and_every_other_method_is_looked_at() {
 }
 
 #[test]
+fn pages_of_other_origins_begin_no_websockets() {
+    let (mut csrf, _file) = with_token(None);
+    for (method, name) in [("GET", "sec-websocket-key"), ("CONNECT", "accept")] {
+        for (site, expected) in [("same-origin", 200), ("cross-site", 403)] {
+            let scene = Scene::new(method, "/").with_header("sec-fetch-site", site);
+            let mut scene = scene.with_header(name, "1");
+            assert_eq!(csrf.request(&mut scene).status, expected, "{method} {site}");
+        }
+    }
+}
+
+#[test]
 fn behind_a_proxy_that_ends_tls_the_scheme_is_not_held_against_anybody() {
     let mut csrf = plugin::<Csrf>(json!({}));
     let scene = Scene::new("POST", "/")

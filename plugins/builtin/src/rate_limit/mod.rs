@@ -52,7 +52,7 @@ pub(crate) struct Options {
     headers: bool,
     /// Whether nothing is refused, only counted and logged.
     dry_run: bool,
-    /// How many keys are known at once, for each limit: 32 to 64 bytes each, taken at the beginning. Beyond it, those that owe least are
+    /// How many keys are known at once, for each limit, with 32 to 72 bytes for each; at least 512. Beyond it, those that owe least are
     /// forgotten.
     keys: usize,
 }
@@ -166,7 +166,7 @@ impl Plugin for RateLimit {
     }
 }
 
-/// 64 bytes each: 256 MiB per limit.
+/// 72 bytes each: 288 MiB per limit.
 const MOST_KEYS: usize = 1 << 22;
 
 impl RateLimit {

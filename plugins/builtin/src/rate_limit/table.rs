@@ -1,16 +1,24 @@
 //! The numbers of keys, in room that never grows.
 
+use std::sync::OnceLock;
+
 use parking_lot::Mutex;
 
 /// A number per key. There is room for so many; when a place is needed, the key that owes least gives way: it loses least, and one that
 /// is being refused stays.
 pub(super) struct Table {
-    /// A power of two; a key lives in the one that its upper bits name.
-    buckets: Box<[Mutex<Bucket>]>,
-    shift: u32,
+    /// Made when the first key comes to one: a limit that nobody meets takes no room.
+    segments: Box<[OnceLock<Box<Segment>>]>,
+    /// How many of a key's upper bits name its bucket, in all segments.
+    bits: u32,
 }
 
 const PLACES: usize = 8;
+
+/// Buckets of one segment, as a power of two.
+const SEGMENT_BITS: u32 = 6;
+
+type Segment = [Mutex<Bucket>; 1 << SEGMENT_BITS];
 
 #[derive(Clone, Copy, Default)]
 struct Place {
@@ -31,11 +39,12 @@ pub(super) enum Seated {
 }
 
 impl Table {
-    /// With room for at least `keys`, from 1. Twice the places, so that buckets seldom fill before the table does.
+    /// With room for at least `keys`. Twice the places, so that buckets seldom fill before the table does.
     pub(super) fn new(keys: usize) -> Self {
-        let count = keys.saturating_mul(2).div_ceil(PLACES).next_power_of_two();
-        let buckets = (0..count).map(|_| Mutex::default()).collect();
-        Self { buckets, shift: (u64::BITS - count.trailing_zeros()) % u64::BITS }
+        let buckets = keys.saturating_mul(2).div_ceil(PLACES).next_power_of_two();
+        let bits = buckets.trailing_zeros().max(SEGMENT_BITS);
+        let segments = (0..1_usize << (bits - SEGMENT_BITS)).map(|_| OnceLock::new()).collect();
+        Self { segments, bits }
     }
 
     /// Calls `change` with the number of `key` while nobody else can.
@@ -51,13 +60,13 @@ impl Table {
     }
 
     fn bucket(&self, key: u64) -> &Mutex<Bucket> {
-        let index = if self.buckets.len() == 1 { 0 } else { key >> self.shift };
-        let index = usize::try_from(index).unwrap_or(0);
-        #[expect(
-            clippy::indexing_slicing,
-            reason = "there are as many as the shift leaves numbers"
-        )]
-        &self.buckets[index]
+        let index = usize::try_from(key >> (u64::BITS - self.bits)).unwrap_or(0);
+        let within = index & ((1 << SEGMENT_BITS) - 1);
+        #[expect(clippy::indexing_slicing, reason = "there are as many as the bits have numbers")]
+        let segment = self.segments[index >> SEGMENT_BITS]
+            .get_or_init(|| Box::new(std::array::from_fn(|_| Mutex::default())));
+        #[expect(clippy::indexing_slicing, reason = "there are as many as the bits have numbers")]
+        &segment[within]
     }
 }
 
@@ -109,10 +118,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_room_for_one_and_for_many() {
+    fn there_is_room_for_one_and_for_many_and_none_is_taken_before() {
         for keys in [1, 4, 5, 1_000, 100_000] {
             let table = Table::new(keys);
-            assert!(table.buckets.len() * PLACES >= keys);
+            assert!(table.segments.len() * (PLACES << SEGMENT_BITS) >= keys);
+            assert!(table.segments.iter().all(|segment| segment.get().is_none()));
             for key in [0, 1, u64::MAX, 1 << 63] {
                 table.with(key, 0, |_| ());
             }

@@ -9,7 +9,7 @@ use switchback_plugin::{
 
 use crate::option::{changeable_header, read};
 
-/// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_request_id`.
+/// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_id`.
 pub(crate) struct RequestId {
     header: String,
     format: Format,
@@ -17,7 +17,7 @@ pub(crate) struct RequestId {
     echo: bool,
 }
 
-/// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_request_id`.
+/// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_id`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -101,7 +101,7 @@ impl RequestId {
 
     fn tell(&self, id: &str, request: &mut Request<'_>) -> Result<(), Refused> {
         request.set_header(&self.header, id)?;
-        request.set_variable("plugin_request_id", id)
+        request.set_variable("plugin_id", id)
     }
 }
 
@@ -178,7 +178,7 @@ mod tests {
                 scene.sent().unwrap().get_all("x-request-id").iter().collect::<Vec<_>>(),
                 [id]
             );
-            assert_eq!(scene.variable("plugin_request_id"), Some(id.as_bytes()));
+            assert_eq!(scene.variable("plugin_id"), Some(id.as_bytes()));
             let next = ids.request(&mut Scene::get("/"));
             assert_ne!(next.header("x-request-id"), Some(id));
         }

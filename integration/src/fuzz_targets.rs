@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 24] = [
+pub const TARGETS: [Target; 25] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -66,6 +66,8 @@ pub const TARGETS: [Target; 24] = [
     Target { name: "plugin_bodies", run: switchback_plugin_builtin::check_substitution },
     // Files, fields and stored values that plugins read.
     Target { name: "plugin_texts", run: switchback_plugin_builtin::check_texts },
+    // Tokens, sets of keys, and lists of users and networks that plugins read.
+    Target { name: "plugin_credentials", run: switchback_plugin_builtin::check_credentials },
 ];
 
 /// Runs the target of this name.

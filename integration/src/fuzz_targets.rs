@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 25] = [
+pub const TARGETS: [Target; 26] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -68,6 +68,8 @@ pub const TARGETS: [Target; 25] = [
     Target { name: "plugin_texts", run: switchback_plugin_builtin::check_texts },
     // Fields as a Wasm module writes them: those that are read are written as they were; cut short they are none.
     Target { name: "wasm_pairs", run: switchback_plugin_wasm::pairs::check_pairs },
+    // Tokens, sets of keys, and lists of users and networks that plugins read.
+    Target { name: "plugin_credentials", run: switchback_plugin_builtin::check_credentials },
 ];
 
 /// Runs the target of this name.

@@ -4,7 +4,9 @@ use switchback_plugin::Hook;
 use switchback_plugin::testing::{Harness, Scene};
 
 use crate::body_substitution::BodySubstitution;
-use crate::{early_hints, idempotency, redirect, user_agent};
+use crate::{
+    basic_auth, early_hints, idempotency, ip_filter, jwt, key_auth, origin, redirect, user_agent,
+};
 
 /// Rules of several kinds, one set for each first byte.
 const RULES: [&str; 4] = [
@@ -64,6 +66,22 @@ pub fn check_texts(data: &[u8]) {
     idempotency::check_bytes(data);
 }
 
+/// What proves who somebody is, and lists of those who may: a token, a set of keys, files of passwords, of keys and of networks, an origin.
+/// Nothing of it is too strange, and no token without a signature is good.
+///
+/// # Panics
+///
+/// Something is, or one is.
+pub fn check_credentials(data: &[u8]) {
+    jwt::check_key_set(data);
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    jwt::check_token(text);
+    basic_auth::check_file(text);
+    key_auth::check_file(text);
+    ip_filter::check_file(text);
+    origin::check_pattern(text);
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -83,6 +101,12 @@ mod tests {
         fn nothing_is_too_strange(text in "(/[a*/]{0,3} (https://)?[/a*]{0,4}\n|[{}\\[\\]\":,<>;=a-z0-9./]{0,30}){0,3}", raw: Vec<u8>) {
             check_texts(text.as_bytes());
             check_texts(&raw);
+        }
+
+        #[test]
+        fn no_credential_is_too_strange(text in "[a-zA-Z0-9_.:$={}/*~-]{0,60}|\\PC{0,20}", raw: Vec<u8>) {
+            check_credentials(text.as_bytes());
+            check_credentials(&raw);
         }
     }
 }

@@ -7,7 +7,7 @@ mod tests;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{
-    BuildError, Counter, Fact, Flow, Operating, Plugin, Refused, Request, Response, Setup,
+    BuildError, Counter, Fact, Flow, Level, Operating, Plugin, Request, Response, Setup,
     StoreAction, hooks,
 };
 
@@ -123,7 +123,8 @@ impl Plugin for EarlyHints {
         }
         let path = request.path().into_owned();
         if let Some(links) = self.paths.find(&path).and_then(|index| self.links.get(index)) {
-            return self.inform(links.iter().map(String::as_bytes), request);
+            self.inform(links.iter().map(String::as_bytes), request);
+            return Flow::Continue;
         }
         if !self.learns || request.header_bytes("authorization").is_some() {
             return Flow::Continue;
@@ -135,7 +136,8 @@ impl Plugin for EarlyHints {
         }
         state.learns = Some(key);
         let links = state.known.split(|byte| *byte == b'\n').filter(|link| !link.is_empty());
-        self.inform(links, request)
+        self.inform(links, request);
+        Flow::Continue
     }
 
     async fn on_response(&self, state: &mut State, response: &mut Response<'_>) -> Flow {
@@ -169,18 +171,16 @@ impl EarlyHints {
             && (is_navigation || self.all_requests)
     }
 
-    fn inform<'a>(&self, links: impl Iterator<Item = &'a [u8]>, request: &mut Request<'_>) -> Flow {
+    fn inform<'a>(&self, links: impl Iterator<Item = &'a [u8]>, request: &mut Request<'_>) {
         let fields: Vec<(&str, &[u8])> = links.map(|link| ("link", link)).collect();
         if fields.is_empty() {
-            return Flow::Continue;
+            return;
         }
         match request.inform(103, &fields) {
             Ok(()) => self.sent.add(1),
             // Such a client gets its page all the same.
-            Err(Refused::Unsupported) => {}
-            Err(refused) => return Flow::fail(format!("hints cannot be given: {refused}")),
+            Err(refused) => request.log(Level::Debug, &format!("no hints: {refused}")),
         }
-        Flow::Continue
     }
 
     /// The links that are learnt, one a line.

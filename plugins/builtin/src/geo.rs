@@ -38,7 +38,7 @@ pub(crate) struct Options {
     /// is looked for in those behind. Each is kept in memory as a whole, and read again when it has changed.
     databases: Vec<PathBuf>,
     /// How often files are looked at; `"0"` for never.
-    #[serde(default = "minute")]
+    #[serde(default = "period")]
     reload: Time,
     /// Headers that the request gets, and what is put there: `country`, `continent`, `region`, `city`, `postal_code`, `latitude`,
     /// `longitude`, `time_zone`, `asn` or `organization`. What clients send under these names is removed.
@@ -59,8 +59,8 @@ pub(crate) struct Options {
     status: u16,
 }
 
-const fn minute() -> Time {
-    Time::seconds(60)
+const fn period() -> Time {
+    watched::PERIOD
 }
 
 const fn forbidden() -> u16 {

@@ -43,7 +43,7 @@ mod units;
 mod user_agent;
 mod watched;
 
-pub use check::{check_substitution, check_texts};
+pub use check::{check_credentials, check_substitution, check_texts};
 
 use std::sync::Arc;
 

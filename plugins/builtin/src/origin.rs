@@ -144,6 +144,17 @@ fn is_port(text: &str) -> bool {
     (1..=5).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
+/// Takes any text for a pattern and for what a browser sends: an origin without a `*` is met by itself.
+pub(crate) fn check_pattern(text: &str) {
+    let pattern = OriginPattern::parse(text);
+    if let (Ok(OriginPattern::Exact(exact)), Some(_)) = (&pattern, Origin::parse(text)) {
+        assert_eq!(exact, text, "an origin is itself");
+    }
+    if let Ok(pattern) = pattern {
+        let _ = pattern.matches(text);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -78,7 +78,7 @@ impl Default for Options {
             remember: Time::seconds(86_400),
             remember_false: Time::seconds(3_600),
             lookups: 64,
-            reload: Time::seconds(60),
+            reload: watched::PERIOD,
         }
     }
 }

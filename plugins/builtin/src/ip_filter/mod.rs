@@ -165,5 +165,17 @@ fn net(text: &str) -> Result<IpNet, String> {
     Ok(net)
 }
 
+/// Takes any text for a file of networks: each of them is in the table that is made of them.
+pub(crate) fn check_file(text: &str) {
+    let Ok(nets) = nets(text) else { return };
+    let table = Table::new(nets.iter().map(|net| (*net, Verdict::Deny)));
+    for net in nets {
+        // A network of addresses that are IPv4 in truth, and others, is asked for by the others.
+        if net.addr().to_canonical() == net.addr() {
+            assert_eq!(table.verdict(net.addr()), Some(Verdict::Deny), "{net}");
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -163,5 +163,22 @@ impl Jwt {
     }
 }
 
+/// Takes any text for a token: its parts are read, and no key of its own is found to have signed it.
+pub(crate) fn check_token(text: &str) {
+    if let Ok(token) = Token::parse(text) {
+        let keys = key_set::KeySet::default();
+        let id = token.key_id.as_deref();
+        let said = keys.verify(id, token.algorithm, token.message, &token.signature);
+        assert_eq!(said, Said::Unknown, "no key has signed it");
+        // Whatever they are: nobody asks before the signature is verified.
+        let _ = token.claims().map(|claims| claims.check(&Rules::default(), 0.0));
+    }
+}
+
+/// Takes any bytes for a set of keys.
+pub(crate) fn check_key_set(bytes: &[u8]) {
+    let _ = key_set::KeySet::parse(bytes, &Algorithm::asymmetric());
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! One request, as the host's functions tell of it.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::ptr::{NonNull, null, null_mut};
@@ -22,8 +22,8 @@ use crate::steer::Steer;
 pub(super) struct Link {
     host: &'static abi::Host,
     exchange: Cell<*mut abi::Exchange>,
-    /// Whom to wake when a hook is called again: plugins that poll several things at once hand out wakers of their own.
-    wakers: RefCell<Vec<Waker>>,
+    /// Whom to wake when a hook is called again: plugins that poll several things at once hand out wakers of their own. Few do.
+    wakers: OnceCell<Box<RefCell<Vec<Waker>>>>,
 }
 
 /// Takes the exchange away from a [`Link`] when the call has ended.
@@ -37,7 +37,7 @@ impl Drop for At<'_> {
 
 impl Link {
     pub(super) fn new(host: &'static abi::Host, exchange: *mut abi::Exchange) -> Self {
-        Self { host, exchange: Cell::new(exchange), wakers: RefCell::default() }
+        Self { host, exchange: Cell::new(exchange), wakers: OnceCell::new() }
     }
 
     /// Has `exchange` be that of the call at hand, as long as what is returned is kept.
@@ -52,7 +52,7 @@ impl Link {
 
     /// Wakes whoever polled something that was not there yet.
     pub(super) fn wake(&self) {
-        for waker in self.wakers.take() {
+        for waker in self.wakers.get().map(|wakers| wakers.take()).unwrap_or_default() {
             waker.wake();
         }
     }
@@ -322,7 +322,8 @@ impl Exchange for Shim {
         match unsafe { (host.poll)(exchange, operation.0, &raw mut outcome) } {
             abi::PENDING => {
                 if !context.waker().will_wake(Waker::noop()) {
-                    self.link().wakers.borrow_mut().push(context.waker().clone());
+                    let wakers = self.link().wakers.get_or_init(Box::default);
+                    wakers.borrow_mut().push(context.waker().clone());
                 }
                 Poll::Pending
             }

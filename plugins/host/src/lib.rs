@@ -7,24 +7,32 @@
 //! request through unless its policy says so.
 
 mod breaker;
+mod build;
 mod call;
 mod calls;
 mod chain;
 mod configured;
 mod guard;
+mod metrics;
 #[expect(unsafe_code, reason = "the other side is C, or whatever a module was made of")]
 mod native;
 mod observer;
 mod plan;
 mod registry;
 mod running;
+mod store;
+mod ticker;
 
 pub use breaker::Breaker;
+pub use build::{Around, Build, Said};
 pub use calls::Calls;
-pub use chain::{Chain, Verdict};
+pub use chain::{Chain, Run, Verdict};
 pub use configured::{Configured, OnError, Policy};
+pub use metrics::Metrics;
 pub use native::NativeLoader;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
 pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};
 pub use running::Running;
+pub use store::{Bounds, Store};
+pub use ticker::Ticker;

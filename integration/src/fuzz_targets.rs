@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 26] = [
+pub const TARGETS: [Target; 27] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -70,6 +70,8 @@ pub const TARGETS: [Target; 26] = [
     Target { name: "wasm_pairs", run: switchback_plugin_wasm::pairs::check_pairs },
     // Tokens, sets of keys, and lists of users and networks that plugins read.
     Target { name: "plugin_credentials", run: switchback_plugin_builtin::check_credentials },
+    // Options of a plugin: what is accepted is the same when it is written down and read again.
+    Target { name: "plugin_options", run: switchback_plugin::check_options },
 ];
 
 /// Runs the target of this name.

@@ -11,8 +11,9 @@ use crate::facade::{Background, Body, Done, Endpoints, Request, Response, Route}
 use crate::flow::{Cause, Flow};
 use crate::hook::{Hook, Hooks};
 use crate::module::{Called, Instance, Kind, Module, State};
+use crate::options;
 use crate::plugin::Plugin;
-use crate::setup::{BuildError, Services, Setup, options};
+use crate::setup::{BuildError, Services, Setup};
 
 /// A plugin that is linked in.
 pub struct Linked<P>(PhantomData<fn() -> P>);
@@ -30,7 +31,7 @@ impl<P: Plugin> Linked<P> {
     ///
     /// As [`Module::build`].
     pub fn instance(options_json: &str, services: &mut dyn Services) -> Result<P, BuildError> {
-        P::build(options(options_json)?, &mut Setup::new(services))
+        P::build(options::read(options_json)?, &mut Setup::new(services))
     }
 }
 

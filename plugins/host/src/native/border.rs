@@ -1,7 +1,7 @@
 //! One call of a hook, as the module's pointer to its exchange sees it.
 
 use std::any::Any;
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
 use std::task::Context;
@@ -17,13 +17,19 @@ use super::operation::Given;
 pub(super) struct Border<'a> {
     exchange: *mut (dyn Exchange + 'a),
     context: *mut Context<'a>,
-    /// What the module was given to look at and nobody else holds.
-    kept: RefCell<Vec<Kept>>,
-    said: Cell<Option<Box<Said>>>,
-    /// Whether something that was polled is not there yet, so that whoever waits is woken.
-    waits: Cell<bool>,
+    /// What most calls do without: made when it is needed, so that they do not pay for it.
+    rare: OnceCell<Box<Rare>>,
     /// Whether fields are being visited: nothing may change under them.
     visits: Cell<bool>,
+}
+
+#[derive(Default)]
+struct Rare {
+    /// What the module was given to look at and nobody else holds.
+    kept: RefCell<Vec<Kept>>,
+    said: Cell<Option<Said>>,
+    /// Whether something that was polled is not there yet, so that whoever waits is woken.
+    waits: Cell<bool>,
 }
 
 /// What a module was given to look at.
@@ -48,9 +54,7 @@ impl<'a> Border<'a> {
         Self {
             exchange,
             context: std::ptr::from_mut(context).cast(),
-            kept: RefCell::default(),
-            said: Cell::new(None),
-            waits: Cell::new(false),
+            rare: OnceCell::new(),
             visits: Cell::new(false),
         }
     }
@@ -75,7 +79,9 @@ impl<'a> Border<'a> {
         if self.visits.get() {
             return Err(Refused::NotNow);
         }
-        self.kept.borrow_mut().clear();
+        if let Some(rare) = self.rare.get() {
+            rare.kept.borrow_mut().clear();
+        }
         // SAFETY: as in `look`: nobody looks at it now.
         let (exchange, context) = unsafe { (&mut *self.exchange, &mut *self.context) };
         change(exchange, context)
@@ -100,7 +106,7 @@ impl<'a> Border<'a> {
         let Some(found) = found else { return abi::ABSENT };
         let given = abi::Bytes::of(&found);
         if let Value::Owned(bytes) = found {
-            self.kept.borrow_mut().push(Kept::Bytes(bytes));
+            self.keep(Kept::Bytes(bytes));
         }
         // SAFETY: not null, and as whoever called says.
         unsafe { to.write(given) };
@@ -108,23 +114,32 @@ impl<'a> Border<'a> {
     }
 
     pub(super) fn keep(&self, kept: Kept) {
-        self.kept.borrow_mut().push(kept);
+        self.rare().kept.borrow_mut().push(kept);
     }
 
     pub(super) fn say(&self, said: Said) {
-        self.said.set(Some(Box::new(said)));
-    }
-
-    pub(super) fn take_said(&self) -> Option<Box<Said>> {
-        self.said.take()
+        self.rare().said.set(Some(said));
     }
 
     pub(super) fn note_waiting(&self) {
-        self.waits.set(true);
+        self.rare().waits.set(true);
+    }
+
+    /// Whether nothing was said, kept or waited for.
+    pub(super) fn is_untouched(&self) -> bool {
+        self.rare.get().is_none()
+    }
+
+    pub(super) fn take_said(&self) -> Option<Said> {
+        self.rare.get()?.said.take()
     }
 
     pub(super) fn is_waiting(&self) -> bool {
-        self.waits.get()
+        self.rare.get().is_some_and(|rare| rare.waits.get())
+    }
+
+    fn rare(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
     }
 }
 

@@ -92,7 +92,8 @@ impl NativeInstance {
     /// The module's pointer to what it remembers; `None` for a state of another instance, or where the module made none.
     fn request(&self, state: &mut State) -> Option<*mut c_void> {
         if self.made.functions.remember.is_none() {
-            return state.is::<Nothing>().then_some(null_mut());
+            // Whatever the state is, nobody looks at it.
+            return Some(null_mut());
         }
         let remembered = state.downcast_mut::<Remembered>()?;
         let is_own = Arc::ptr_eq(&remembered.made, &self.made);
@@ -121,14 +122,35 @@ impl Instance for NativeInstance {
         let Some(request) = self.request(state) else {
             return Called::Done(Flow::fail("there is nothing that this request is remembered by"));
         };
-        let may_wait = hook.may_wait() && !self.immediate.contains(hook);
-        let mut waits =
-            Waits { made: &self.made, request, exchange, hook, may_wait, is_over: false };
+        let made = &*self.made;
         // Most hooks end at once, and take no future on the heap. One that does not is called again with whom to wake.
-        match waits.go_on(&mut Context::from_waker(Waker::noop())) {
+        let mut context = Context::from_waker(Waker::noop());
+        let border = Border::new(&mut *exchange, &mut context);
+        let code = made.call(hook, request, &border);
+        if code == abi::CONTINUE && border.is_untouched() {
+            return Called::Done(Flow::Continue);
+        }
+        let ended = Ended::of(code, &border);
+        drop(border);
+        let may_wait = hook.may_wait() && !self.immediate.contains(hook);
+        let mut waits = Waits { made, request, exchange, hook, may_wait, is_over: true };
+        match waits.after(ended) {
             Poll::Ready(flow) => Called::Done(flow),
             Poll::Pending => Called::Waits(Box::pin(waits)),
         }
+    }
+}
+
+/// How a call of a hook ended.
+struct Ended {
+    code: i32,
+    said: Option<Said>,
+    is_waiting: bool,
+}
+
+impl Ended {
+    fn of(code: i32, border: &Border<'_>) -> Self {
+        Self { code, said: border.take_said(), is_waiting: border.is_waiting() }
     }
 }
 
@@ -151,24 +173,21 @@ impl Waits<'_> {
         self.is_over = true;
         let border = Border::new(&mut *self.exchange, context);
         let code = self.made.call(self.hook, self.request, &border);
-        let said = border.take_said();
-        if code == abi::CONTINUE && said.is_none() {
-            return Poll::Ready(Flow::Continue);
-        }
-        let is_waiting = border.is_waiting();
+        let ended = Ended::of(code, &border);
         drop(border);
-        let flow = match code {
-            abi::PAUSE => {
-                // Otherwise it is given up by the drop.
-                self.is_over = false;
-                match self.pause(is_waiting) {
-                    None => return Poll::Pending,
-                    Some(flow) => flow,
-                }
-            }
-            code => flow(code, said),
-        };
-        Poll::Ready(flow)
+        self.after(ended)
+    }
+
+    fn after(&mut self, ended: Ended) -> Poll<Flow> {
+        if ended.code != abi::PAUSE {
+            return Poll::Ready(flow(ended.code, ended.said));
+        }
+        // What it waits for is given up when this is dropped.
+        self.is_over = false;
+        match self.pause(ended.is_waiting) {
+            None => Poll::Pending,
+            Some(flow) => Poll::Ready(flow),
+        }
     }
 
     /// Why the hook cannot wait, if it cannot.
@@ -201,9 +220,9 @@ impl Drop for Waits<'_> {
 }
 
 /// What a hook said, by its code and what it told before.
-#[cold]
-fn flow(code: i32, said: Option<Box<Said>>) -> Flow {
-    let failure = match said.map(|said| *said) {
+fn flow(code: i32, said: Option<Said>) -> Flow {
+    let failure = match said {
+        None if code == abi::CONTINUE => return Flow::Continue,
         Some(Said::Panic(panic)) => resume_unwind(panic),
         Some(Said::Answer(answer)) if code == abi::ANSWER => return answer.into(),
         Some(Said::Answer(_)) if code == abi::CONTINUE => {

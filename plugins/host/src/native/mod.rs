@@ -14,6 +14,8 @@ mod module;
 mod operation;
 mod read;
 mod setup;
+#[cfg(test)]
+mod tests;
 
 pub use loader::NativeLoader;
 

@@ -1,109 +1,20 @@
 //! One request, as the host's functions tell of it.
 
 use std::borrow::Cow;
-use std::cell::{Cell, RefCell};
 use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::ptr::{NonNull, null, null_mut};
+use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderMap;
 use switchback_plugin_abi as abi;
 
+use super::link::{Link, nanoseconds};
 use super::{bytes, operation, slice, text};
 use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
-use crate::flow::{Answer, Flow};
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
-
-/// The host, and the exchange of the call at hand: null between calls.
-pub(super) struct Link {
-    host: &'static abi::Host,
-    exchange: Cell<*mut abi::Exchange>,
-    /// Whom to wake when a hook is called again: plugins that poll several things at once hand out wakers of their own.
-    wakers: RefCell<Vec<Waker>>,
-}
-
-/// Takes the exchange away from a [`Link`] when the call has ended.
-pub(super) struct At<'a>(&'a Link);
-
-impl Drop for At<'_> {
-    fn drop(&mut self) {
-        self.0.exchange.set(null_mut());
-    }
-}
-
-impl Link {
-    pub(super) fn new(host: &'static abi::Host, exchange: *mut abi::Exchange) -> Self {
-        Self { host, exchange: Cell::new(exchange), wakers: RefCell::default() }
-    }
-
-    /// Has `exchange` be that of the call at hand, as long as what is returned is kept.
-    pub(super) fn at(&self, exchange: *mut abi::Exchange) -> At<'_> {
-        self.exchange.set(exchange);
-        At(self)
-    }
-
-    pub(super) fn exchange(&self) -> *mut abi::Exchange {
-        self.exchange.get()
-    }
-
-    /// Wakes whoever polled something that was not there yet.
-    pub(super) fn wake(&self) {
-        for waker in self.wakers.take() {
-            waker.wake();
-        }
-    }
-
-    /// Tells the host why the plugin could not do its work.
-    pub(super) fn fail(&self, message: &str) -> i32 {
-        let exchange = self.exchange.get();
-        if !exchange.is_null() {
-            // SAFETY: the exchange is that of the call at hand, and the bytes are valid for this one.
-            unsafe { (self.host.fail)(exchange, bytes(message.as_bytes())) };
-        }
-        abi::FAIL
-    }
-
-    pub(super) fn broken(&self) -> i32 {
-        self.fail("panicked before, at this request");
-        abi::PANICKED
-    }
-
-    /// Tells the host what a hook said.
-    pub(super) fn settle(&self, flow: Flow) -> i32 {
-        match flow {
-            Flow::Continue => abi::CONTINUE,
-            Flow::Answer(answer) => self.answer(&answer),
-            Flow::Fail(failure) => self.fail(&failure.message),
-        }
-    }
-
-    fn answer(&self, answer: &Answer) -> i32 {
-        let fields = fields_of(&answer.headers);
-        let status = u32::from(answer.status.as_u16());
-        let body = bytes(&answer.body);
-        // SAFETY: the exchange is that of the call at hand, and fields and bytes are valid for this one.
-        let code = unsafe {
-            (self.host.answer)(self.exchange.get(), status, fields.as_ptr(), fields.len(), body)
-        };
-        match code {
-            abi::OK => abi::ANSWER,
-            _ => self.fail("the host did not take the plugin's answer"),
-        }
-    }
-}
-
-/// Headers as pairs of bytes.
-pub(super) fn fields_of(headers: &HeaderMap) -> Vec<abi::Field> {
-    let pair = |(name, value): (&http::HeaderName, &http::HeaderValue)| abi::Field {
-        name: bytes(name.as_str().as_bytes()),
-        value: bytes(value.as_bytes()),
-    };
-    headers.iter().map(pair).collect()
-}
 
 /// The border that a plugin's hooks are given.
 pub(super) struct Shim {
@@ -126,9 +37,7 @@ impl Shim {
 
     /// The host's functions, and the exchange to call them with; none where a future is dropped after its request has ended.
     fn host(&self) -> Option<(&'static abi::Host, *mut abi::Exchange)> {
-        let link = self.link();
-        let exchange = link.exchange.get();
-        (!exchange.is_null()).then_some((link.host, exchange))
+        self.link().host()
     }
 
     /// Has the host do something.
@@ -160,11 +69,6 @@ fn done(code: i32) -> Result<(), Refused> {
         abi::OK => Ok(()),
         code => Err(Refused::from_number(code).unwrap_or(Refused::Unsupported)),
     }
-}
-
-/// Nanoseconds as the interface has them: as many as it can say.
-pub(super) fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Each call of this block is the host's own function with the exchange of the call at hand; bytes and fields are valid for it, and what
@@ -322,7 +226,7 @@ impl Exchange for Shim {
         match unsafe { (host.poll)(exchange, operation.0, &raw mut outcome) } {
             abi::PENDING => {
                 if !context.waker().will_wake(Waker::noop()) {
-                    self.link().wakers.borrow_mut().push(context.waker().clone());
+                    self.link().wake_later(context.waker());
                 }
                 Poll::Pending
             }
@@ -420,9 +324,4 @@ fn steer_of(steer: Steer<'_>) -> abi::Steer {
 
 fn timeout(kind: u32, time: Duration) -> (u32, abi::Bytes, u64) {
     (kind, abi::Bytes::ABSENT, nanoseconds(time))
-}
-
-/// A pointer to fields, which is null where there are none.
-pub(super) fn first<T>(list: &[T]) -> *const T {
-    if list.is_empty() { null() } else { list.as_ptr() }
 }

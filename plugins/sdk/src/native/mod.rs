@@ -5,6 +5,7 @@
 //! it: the host's own waker is told by the host's side of [`Exchange::poll`](crate::Exchange::poll), so none crosses the border.
 
 mod exchange;
+mod link;
 mod operation;
 mod request;
 mod setup;
@@ -17,7 +18,7 @@ use std::sync::OnceLock;
 
 use switchback_plugin_abi as abi;
 
-use self::exchange::Link;
+use self::link::Link;
 use self::request::Remembered;
 use self::setup::HostServices;
 use crate::hook::{Hook, Hooks};

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use switchback_plugin_abi as abi;
 
-use super::exchange::{fields_of, first, nanoseconds};
+use super::link::{fields_of, first, nanoseconds};
 use super::{bytes, slice, text};
 use crate::exchange::Refused;
 use crate::operation::{

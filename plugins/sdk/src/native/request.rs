@@ -12,7 +12,8 @@ use std::task::{Context, Poll, Waker};
 
 use switchback_plugin_abi as abi;
 
-use super::exchange::{Link, Shim};
+use super::exchange::Shim;
+use super::link::Link;
 use super::said;
 use crate::flow::Flow;
 use crate::hook::Hook;

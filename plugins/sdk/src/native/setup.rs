@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use switchback_plugin_abi as abi;
 
-use super::exchange::{first, nanoseconds};
+use super::link::{first, nanoseconds};
 use super::{bytes, slice, text};
 use crate::exchange::{Level, Refused};
 use crate::setup::{Meter, MetricKind, Services};

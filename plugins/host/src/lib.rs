@@ -12,6 +12,8 @@ mod calls;
 mod chain;
 mod configured;
 mod guard;
+#[expect(unsafe_code, reason = "the other side is C, or whatever a module was made of")]
+mod native;
 mod observer;
 mod plan;
 mod registry;
@@ -21,6 +23,7 @@ pub use breaker::Breaker;
 pub use calls::Calls;
 pub use chain::{Chain, Verdict};
 pub use configured::{Configured, OnError, Policy};
+pub use native::NativeLoader;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
 pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};

@@ -10,6 +10,10 @@ mod flow;
 mod hook;
 mod linked;
 mod module;
+#[cfg(all(unix, target_pointer_width = "64"))]
+#[expect(unsafe_code, reason = "the other side is C")]
+mod native;
+mod number;
 mod operation;
 mod plugin;
 mod setup;
@@ -37,6 +41,14 @@ pub use steer::{Steer, Steering};
 pub use store::Change;
 
 pub use switchback_plugin_macros::hooks;
+
+/// What [`plugin!`] writes, and nobody else.
+#[cfg(all(unix, target_pointer_width = "64"))]
+#[doc(hidden)]
+pub mod export {
+    pub use crate::native::Table;
+    pub use switchback_plugin_abi as abi;
+}
 
 /// What plugins' sources need beside this package: the same versions as the SDK's.
 pub mod reexport {

@@ -120,6 +120,9 @@ impl Guest {
         };
         called.map_err(|error: wasmtime::Error| {
             self.end(store);
+            if let Some(message) = store.data_mut().panic.take() {
+                return Trapped(Cause::Panic, message);
+            }
             let cause = match error.downcast_ref::<Trap>() {
                 Some(Trap::Interrupt) => Cause::Spin,
                 _ if store.data().is_out_of_memory => Cause::Memory,
@@ -154,6 +157,11 @@ fn begin(store: &mut Store<Host>, pre: &InstancePre<Host>) -> Result<Exports, Bu
     let failed = |what: &str, error: &wasmtime::Error| {
         BuildError::new("", format!("the module {what}: {}", why(error, &plan, Work::Start)))
     };
+    let not_started =
+        |store: &mut Store<Host>, error: &wasmtime::Error| match store.data_mut().panic.take() {
+            Some(message) => BuildError::new("", format!("panicked: {message}")),
+            None => failed("did not start", error),
+        };
     let instance = pre.instantiate(&mut *store).map_err(|error| failed("cannot begin", &error))?;
     let host =
         |message: String| BuildError::new("", format!("the module cannot be used: {message}"));
@@ -162,9 +170,9 @@ fn begin(store: &mut Store<Host>, pre: &InstancePre<Host>) -> Result<Exports, Bu
     store.data_mut().allocate = allocate(store, &instance);
     store.data_mut().contexts.insert(ROOT, Context::default());
     let exports = Exports::of(store, &instance).map_err(host)?;
-    initialize(store, &instance).map_err(|error| failed("did not start", &error))?;
+    initialize(store, &instance).map_err(|error| not_started(store, &error))?;
 
-    configure(store, &exports).map_err(|error| failed("did not start", &error))??;
+    configure(store, &exports).map_err(|error| not_started(store, &error))??;
     Ok(exports)
 }
 

@@ -53,6 +53,8 @@ pub(crate) struct Host {
     pub(crate) is_out_of_memory: bool,
     /// Why a hook of a plugin of our own SDK failed.
     pub(crate) failure: Option<String>,
+    /// What a panic of a plugin of our own SDK said.
+    pub(crate) panic: Option<String>,
     /// Why the exchange did not do what was wanted last.
     pub(crate) refused: Option<Refused>,
     /// What is wrong with the options, in its words.
@@ -136,6 +138,7 @@ impl Host {
             is_starting: false,
             is_out_of_memory: false,
             failure: None,
+            panic: None,
             refused: None,
             refusal: None,
             done: Vec::new(),

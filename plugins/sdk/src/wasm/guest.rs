@@ -136,7 +136,13 @@ impl<P: Plugin> Slot<P> {
 
     /// Makes the plugin of its options, `size` bytes of them; 0 if they are not right.
     pub fn configure(&self, size: usize) -> u32 {
-        std::panic::set_hook(Box::new(|panic| system::log(4, &panic.to_string())));
+        std::panic::set_hook(Box::new(|panic| {
+            let message = panic.payload_as_str().unwrap_or("no message");
+            let message = Writer::default().text(message).bytes();
+            // It is the reason of the failure that follows; another host has only the log.
+            let _ = system::beyond("switchback.panic", &message);
+            system::log(4, &panic.to_string());
+        }));
         let is_known = system::is_known();
         let options = String::from_utf8(system::buffer(system::CONFIGURATION, size));
         let options = options.unwrap_or_default();

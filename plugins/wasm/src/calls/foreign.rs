@@ -138,6 +138,7 @@ fn of_plugin(
             Some(())
         }
         "fail" => reader.text().map(|message| host.failure = Some(message.to_owned())),
+        "panic" => reader.text().map(|message| host.panic = Some(message.to_owned())),
         "refuse" => refuse(host, &mut reader),
         "define" => return Some(define(host, reader, into)),
         "add" | "set" => return Some(measure(host, name == "add", reader)),

@@ -97,12 +97,13 @@ fn it_answers_and_fails_in_its_own_words() {
 #[test]
 fn a_panic_a_spin_and_a_runaway_break_it() {
     let mut harness = guest();
-    for (what, cause) in [("panic", Cause::Trap), ("spin", Cause::Spin), ("memory", Cause::Memory)]
+    for (what, cause) in [("panic", Cause::Panic), ("spin", Cause::Spin), ("memory", Cause::Memory)]
     {
         let mut scene = to(what);
         let Flow::Fail(failure) = harness.call(Hook::Request, &mut scene) else { panic!() };
         assert_eq!(failure.cause, cause, "{}", failure.message);
         if what == "panic" {
+            assert_eq!(failure.message, "told to panic");
             let lines = logged(&scene);
             assert!(lines[0].contains("told to panic"), "{lines:?}");
         }

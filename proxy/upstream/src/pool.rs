@@ -240,7 +240,7 @@ impl Pool {
         let is_ready = Some(member.tier) == first
             && !member.is_draining
             && member.has_room()
-            && self.admits(&member.endpoint, now)
+            && self.admits(&member.endpoint, None, now)
             && !(self.breaks && member.endpoint.breaker().closed_for(now).is_some());
         Some(Look {
             endpoint: &member.endpoint,

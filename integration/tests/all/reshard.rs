@@ -8,8 +8,12 @@ use std::thread;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use switchback_integration::{
-    Answer, Choice, Client, Config, Origin, Proxy, Reply, Step, get, request, resharded, site,
+    Answer, Choice, Client, Config, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get,
+    request, resharded, site,
 };
+
+use crate::cache_disk::metric;
+use crate::shards::nobody;
 
 /// What shards have stored, by path: each is a store of its own.
 type Store = Arc<Mutex<BTreeMap<String, String>>>;
@@ -122,7 +126,6 @@ fn reading<T>(proxy: &Proxy, keys: usize, then: impl FnOnce() -> T) -> (T, usize
 }
 
 fn wait_for_reads(read_by: impl Fn() -> u64, more: u64) {
-    use switchback_integration::{Deadline, eventually};
     let before = read_by();
     eventually("reads", Deadline::soon(), || (read_by() >= before + more).then_some(()));
 }
@@ -293,6 +296,43 @@ fn a_new_shard_that_is_down_costs_no_read() {
         proxy.get(&user(id)).expect_status(200).expect_body(format!("value {id}"));
     }
     proxy.run(&["reshard", "abort", "app"]).expect_code(0).expect_text("app: epoch 1\n");
+}
+
+#[test]
+fn a_read_that_turns_to_the_old_shard_has_a_place_in_the_limit_of_that_one() {
+    let gate = Gate::new();
+    let held = |_: usize| {
+        let ok = Step::send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        let steps = [Step::Wait(gate.clone()), ok, Step::Next];
+        Shard { origin: Origin::start().serve("*", steps), store: Store::default() }
+    };
+    let mut shards: Vec<Shard> = (0..2).map(held).collect();
+    let limited = "[upstreams.app]\nconcurrency = 10";
+    let text = |shards: &[Shard]| config(shards).to_toml().replace("[upstreams.app]", limited);
+    let proxy = Proxy::start(&config(&shards));
+    shards.push(held(2));
+    let live = shards[2].origin.endpoint().to_string();
+    let (_kept, nobody) = nobody();
+    let next = text(&shards).replace(&live, &nobody);
+    std::fs::write(proxy.folder().join("next.toml"), next).unwrap();
+    proxy.run(&["reshard", "start", "app", "--to", "next.toml"]).expect_code(0);
+    // About every third of them is to move.
+    for id in 0..12 {
+        let mut client = proxy.client();
+        client.send(get(&user(id)).to_bytes());
+        eventually("it is at an old shard", Deadline::soon(), || {
+            let heads: usize = shards.iter().map(|shard| shard.origin.heads()).sum();
+            (heads == id + 1).then_some(())
+        });
+        let at = |shard| {
+            let name = format!("upstream_in_flight{{upstream=\"app\",shard=\"{shard}\"}}");
+            metric(&proxy, &name)
+        };
+        assert_eq!(at("s0") + at("s1"), 1, "{id}");
+        gate.pass();
+        client.response().expect_status(200);
+        eventually("it is over", Deadline::soon(), || (at("s0") + at("s1") == 0).then_some(()));
+    }
 }
 
 #[test]

@@ -39,6 +39,26 @@ fn hold(proxy: &Proxy, origin: &Origin, heads: usize) -> Client {
     client
 }
 
+#[test]
+fn a_tunnel_that_went_elsewhere_has_the_time_outs_of_where_it_is() {
+    let silent = Origin::start().serve("*", [Step::Wait(Gate::new())]);
+    let (_kept, nobody) = nobody();
+    let proxy = Proxy::start(&config(&format!(
+        "[upstreams.base]\nendpoints = [\"{nobody}\"]\nspill = {{ to = \"burst\", unavailable = true }}\n\
+         [upstreams.burst]\n{}\ntimeouts = {{ read = \"100ms\" }}",
+        endpoints(&[&silent], "")
+    )));
+    let upgrade = get("/ws")
+        .header("Connection", "Upgrade")
+        .header("Upgrade", "websocket")
+        .header("Sec-WebSocket-Version", "13")
+        .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let began = std::time::Instant::now();
+    proxy.ask(&upgrade).expect_status(504);
+    // The first one's would be a minute.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
 const SPILT: &str = "upstream_spilt_total{upstream=\"base\",to=\"burst\"}";
 
 #[test]

@@ -59,7 +59,10 @@ impl Server {
             signals: Signals::Untouched,
             logger: false,
             notify_socket: None,
-            additions: Additions { plugins: Arc::new(plugin_files::registry()), ..Additions::default() },
+            additions: Additions {
+                plugins: Arc::new(plugin_files::registry()),
+                ..Additions::default()
+            },
             burst_over: None,
             relay: None,
             successor: None,

@@ -26,7 +26,9 @@ use super::pieces::Pieces;
 use super::streamed::Streamed;
 use crate::purge::Purge;
 
-use super::{action, bandwidth, encode, errors, files, filter, redirect, reply, route, rules, writer};
+use super::{
+    action, bandwidth, encode, errors, files, filter, redirect, reply, route, rules, writer,
+};
 
 /// An answer that is whole.
 #[derive(Debug)]

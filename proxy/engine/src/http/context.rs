@@ -319,7 +319,9 @@ impl Context {
     /// The service of its route, or the one that a plugin has put in its place.
     pub(crate) fn upstream_of_route(&self) -> Option<UpstreamId> {
         let proxy = self.proxy()?;
-        Some(self.steering.as_ref().and_then(|steering| steering.upstream).unwrap_or(proxy.upstream))
+        Some(
+            self.steering.as_ref().and_then(|steering| steering.upstream).unwrap_or(proxy.upstream),
+        )
     }
 
     /// Deadlines towards its upstream where they differ from that one's own.

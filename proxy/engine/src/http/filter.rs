@@ -203,7 +203,8 @@ pub(crate) fn settle(context: &mut Context) -> bool {
         return false;
     }
     let mut before = context.filtering.filters.take();
-    let mut levels = before.as_mut().map_or([const { None }; 3], |before| std::mem::take(&mut before.levels));
+    let mut levels =
+        before.as_mut().map_or([const { None }; 3], |before| std::mem::take(&mut before.levels));
     let mut hooks = Hooks::NONE;
     for (level, chain) in levels.iter_mut().zip(chains) {
         hooks = chain.map_or(hooks, |chain| hooks.union(chain.hooks()));

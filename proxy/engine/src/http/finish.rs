@@ -5,9 +5,9 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
 use super::context::{Context, Sent};
-use super::{encode, filter};
 use super::facts::RequestFacts;
 use super::fault::Kind;
+use super::{encode, filter};
 use super::{outcome, shard};
 
 /// Closes the books on a request that went through Pingora.

@@ -18,7 +18,8 @@ use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::writer::{Framing, Writer};
 use super::{
-    access, cache, concurrency, encode, errors, fail, filter, finish, hints, receive, reply, route, upgrade,
+    access, cache, concurrency, encode, errors, fail, filter, finish, hints, receive, reply, route,
+    upgrade,
 };
 use crate::listen::head::has_token;
 use crate::listen::stream::ClientStream;

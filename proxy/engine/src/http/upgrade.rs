@@ -22,8 +22,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
-    access, answer, concurrency, fail, filter, finish, forward, outcome, receive, reply, route, select,
-    shard, spill,
+    access, answer, concurrency, fail, filter, finish, forward, outcome, receive, reply, route,
+    select, shard, spill,
 };
 use crate::listen::head::has_token;
 

@@ -10,8 +10,8 @@ use switchback_conf::{Code, Diagnostic, Location};
 
 use super::handover::{Inheritance, ListeningSocket};
 use crate::listeners::{Change, Listeners};
-use crate::snapshot::assemble::assemble;
 use crate::plugins::Additions;
+use crate::snapshot::assemble::assemble;
 use crate::snapshot::resident::Resident;
 use crate::{Engine, addresses, cannot_start, nobody, worker_count};
 

@@ -1,8 +1,8 @@
 //! Plugins that are configured, kept from one configuration to the next: one that is the same goes on with what it remembers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -244,4 +244,3 @@ fn node(filter: &FilterPlan, plugins: &[Option<Arc<Kept>>]) -> Option<Node> {
         FilterPlan::All(members) => Node::All(group(members)?),
     })
 }
-

@@ -71,7 +71,8 @@ impl Meters {
             let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
             first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         };
-        let is_label = |(name, _): &(&str, &str)| is_name(name) && *name != "plugin" && *name != "le";
+        let is_label =
+            |(name, _): &(&str, &str)| is_name(name) && *name != "plugin" && *name != "le";
         if !is_name(name) || OURS.contains(&name) || !labels.iter().all(is_label) {
             return Err(Refused::Invalid);
         }
@@ -92,7 +93,8 @@ impl Meters {
         if !family.series.contains_key(&*shown) && count >= MOST {
             return Err(Refused::Full);
         }
-        let series = family.series.entry(shown.into()).or_insert_with(|| Arc::new(Series::new(kind)));
+        let series =
+            family.series.entry(shown.into()).or_insert_with(|| Arc::new(Series::new(kind)));
         Ok(Arc::clone(series) as Arc<dyn Meter>)
     }
 
@@ -145,7 +147,12 @@ fn render_own(all: &[(String, Arc<Own>)], out: &mut String) {
             own.calls.count()
         );
     }
-    header(out, "failures_total", "Calls of plugins that failed, and requests that plugins left alone did not see.", "counter");
+    header(
+        out,
+        "failures_total",
+        "Calls of plugins that failed, and requests that plugins left alone did not see.",
+        "counter",
+    );
     for (name, own) in all {
         for (cause, count) in Cause::ALL.into_iter().zip(&own.failures) {
             let (kind, count) = (cause.name(), count.load(Ordering::Relaxed));
@@ -168,7 +175,12 @@ fn render_own(all: &[(String, Arc<Own>)], out: &mut String) {
             let _ = writeln!(out, "switchback_plugin_seconds_count{{{labels}}} {count}");
         }
     }
-    header(out, "left_alone", "Whether a plugin is not asked for a while, because it failed too often.", "gauge");
+    header(
+        out,
+        "left_alone",
+        "Whether a plugin is not asked for a while, because it failed too often.",
+        "gauge",
+    );
     for (name, own) in all {
         let is = own.is_left_alone.load(Ordering::Relaxed);
         let _ = writeln!(out, "switchback_plugin_left_alone{{plugin=\"{name}\"}} {is}");
@@ -207,7 +219,12 @@ impl Observer for Meters {
 
 impl Series {
     fn new(kind: MetricKind) -> Self {
-        Self { kind, value: AtomicU64::new(0), buckets: Default::default(), count: AtomicU64::new(0) }
+        Self {
+            kind,
+            value: AtomicU64::new(0),
+            buckets: Default::default(),
+            count: AtomicU64::new(0),
+        }
     }
 
     fn add_value(&self, value: f64) {
@@ -228,10 +245,8 @@ impl Series {
         let mut below = 0;
         for (bound, bucket) in BUCKETS.iter().zip(&self.buckets) {
             below += bucket.load(Ordering::Relaxed);
-            let _ = writeln!(
-                out,
-                "switchback_plugin_{name}_bucket{{{labels},le=\"{bound}\"}} {below}"
-            );
+            let _ =
+                writeln!(out, "switchback_plugin_{name}_bucket{{{labels},le=\"{bound}\"}} {below}");
         }
         let count = self.count.load(Ordering::Relaxed);
         let _ = writeln!(out, "switchback_plugin_{name}_bucket{{{labels},le=\"+Inf\"}} {count}");

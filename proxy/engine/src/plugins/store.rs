@@ -80,7 +80,8 @@ impl Store {
             StoreAction::Add { delta, ttl } => {
                 let there = self.entries.get(&key);
                 let until = there.map_or_else(|| until(ttl, now), |entry| entry.until);
-                let number = there.and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse().ok());
+                let number =
+                    there.and_then(|entry| std::str::from_utf8(&entry.value).ok()?.parse().ok());
                 let sum = number.unwrap_or(0_i64).saturating_add(delta);
                 let sum = Bytes::from(sum.to_string());
                 self.put(key, sum.clone(), until)?;

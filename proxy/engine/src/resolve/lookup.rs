@@ -66,7 +66,8 @@ fn reversed(address: IpAddr) -> String {
         }
         IpAddr::V6(address) => {
             let octets = address.octets();
-            let digits = octets.iter().rev().map(|byte| format!("{:x}.{:x}.", byte & 15, byte >> 4));
+            let digits =
+                octets.iter().rev().map(|byte| format!("{:x}.{:x}.", byte & 15, byte >> 4));
             digits.collect::<String>() + "ip6.arpa."
         }
     }

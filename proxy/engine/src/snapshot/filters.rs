@@ -41,8 +41,8 @@ pub(super) fn assemble(
         routes: plan.routes.iter().map(|route| chain(&route.filters, &plugins)).collect(),
         _plugins: used.filter_map(|(_, kept)| kept.clone()).collect(),
     };
-    let has_any = !table.listeners.is_empty()
-        || table.sites.iter().chain(&table.routes).any(Option::is_some);
+    let has_any =
+        !table.listeners.is_empty() || table.sites.iter().chain(&table.routes).any(Option::is_some);
     has_any.then(|| Box::new(table))
 }
 

@@ -66,7 +66,12 @@ pub(super) struct Order<'o> {
 impl Fetcher {
     /// Of a worker that ends with `drain`.
     pub(crate) fn new(drain: watch::Receiver<bool>) -> Arc<Self> {
-        Arc::new(Self { proxy: OnceLock::new(), drain, running: Gauge::default(), client: Arc::default() })
+        Arc::new(Self {
+            proxy: OnceLock::new(),
+            drain,
+            running: Gauge::default(),
+            client: Arc::default(),
+        })
     }
 
     /// Fetches through `proxy` from now on, for as long as that is there.

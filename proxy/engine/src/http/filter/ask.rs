@@ -98,10 +98,13 @@ pub(crate) async fn with_session(
     // Who reads the body goes by what frames it alone.
     let mut head = framing(session.req_header());
     std::mem::swap(&mut head, session.req_header_mut());
-    let asked = attend(ask_with(&mut head, context, Some(&talk)), &talk, session, &mut taking).await;
+    let asked =
+        attend(ask_with(&mut head, context, Some(&talk)), &talk, session, &mut taking).await;
     *session.req_header_mut() = head;
     let Some(asked) = asked else {
-        return Err(context.fail(Fault::client(Kind::ClientClosed, "the client left while it waited")));
+        return Err(
+            context.fail(Fault::client(Kind::ClientClosed, "the client left while it waited"))
+        );
     };
     let answer = asked.map_err(|fault| context.fail(fault))?;
     if answer.is_none() {
@@ -121,8 +124,8 @@ pub(crate) async fn with_session(
 /// As much of a head as tells where a body ends.
 fn framing(head: &RequestHeader) -> RequestHeader {
     let blank = || RequestHeader::from(http::Request::new(()).into_parts().0);
-    let mut framing = RequestHeader::build_no_case(head.method.clone(), b"/", None)
-        .unwrap_or_else(|_| blank());
+    let mut framing =
+        RequestHeader::build_no_case(head.method.clone(), b"/", None).unwrap_or_else(|_| blank());
     framing.set_version(head.version);
     for name in [
         header::CONNECTION,

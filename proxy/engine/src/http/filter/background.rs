@@ -124,11 +124,8 @@ impl Exchange for Background {
     }
 
     fn begin(&mut self, operation: Operation) -> Result<OperationId, Refused> {
-        let host = Host {
-            snapshot: &self.snapshot,
-            resident: &self.resident,
-            client: Some(&self.client),
-        };
+        let host =
+            Host { snapshot: &self.snapshot, resident: &self.resident, client: Some(&self.client) };
         self.operations.begin(operation, &host)
     }
 

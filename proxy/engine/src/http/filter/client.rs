@@ -105,7 +105,8 @@ async fn once(
 ) -> Result<HttpResponse, Failure> {
     let template = group.peers.get(choice.endpoint).ok_or(Failure::Unsent)?;
     let peer = peer(template, choice, upstream).ok_or(Failure::Unsent)?;
-    let head = head(request, upstream, template, choice).ok_or(Failure::Broken(OperationError::Refused))?;
+    let head = head(request, upstream, template, choice)
+        .ok_or(Failure::Broken(OperationError::Refused))?;
     let connector = client.0.get_or_init(|| Connector::new(None));
     let connected = connector.get_http_session(&*peer).await;
     let (mut session, is_reused) = connected.map_err(|_| Failure::Unsent)?;
@@ -154,7 +155,9 @@ async fn exchange(
     let mut response = loop {
         session.read_response_header().await.map_err(Broke::Before)?;
         let head = session.response_header();
-        let Some(head) = head else { return Err(Broke::Before(Error::new(ErrorType::InvalidHTTPHeader))) };
+        let Some(head) = head else {
+            return Err(Broke::Before(Error::new(ErrorType::InvalidHTTPHeader)));
+        };
         if !head.status.is_informational() {
             break HttpResponse {
                 status: head.status,

@@ -30,7 +30,9 @@ impl Endpoints {
             },
             weight: look.weight,
             in_flight: look.in_flight,
-            latency: look.latency.map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
+            latency: look
+                .latency
+                .map_or(0, |time| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)),
             is_ready: look.is_ready,
         });
         Self(seen.collect())

@@ -26,7 +26,8 @@ pub(super) async fn take_body(
     taking: &mut Taking,
     context: &mut Context,
 ) -> Passed<()> {
-    let has_mirrors = context.steering.as_ref().is_some_and(|steering| !steering.mirrors.is_empty());
+    let has_mirrors =
+        context.steering.as_ref().is_some_and(|steering| !steering.mirrors.is_empty());
     if !has_mirrors {
         return Ok(());
     }
@@ -34,7 +35,10 @@ pub(super) async fn take_body(
     let is_small = taking.whole().is_some_and(|body| body.len() as u64 <= MOST_BODY);
     if !is_small && let Some(steering) = &mut context.steering {
         steering.mirrors.clear();
-        tracing::debug!(request = &*context.request.id, "not mirrored: its body is larger than 64 KiB");
+        tracing::debug!(
+            request = &*context.request.id,
+            "not mirrored: its body is larger than 64 KiB"
+        );
     }
     Ok(())
 }

@@ -14,7 +14,11 @@ const MOST: usize = 1024;
 
 impl VariableNames {
     /// What `then` makes of the variable of that name, if there is one.
-    pub(super) fn with<T>(&self, name: &str, then: impl FnOnce(&Variable) -> Option<T>) -> Option<T> {
+    pub(super) fn with<T>(
+        &self,
+        name: &str,
+        then: impl FnOnce(&Variable) -> Option<T>,
+    ) -> Option<T> {
         if let Some(known) = self.0.read().get(name) {
             return known.as_ref().and_then(then);
         }

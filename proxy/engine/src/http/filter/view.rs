@@ -247,7 +247,8 @@ impl Exchange for View<'_> {
         if !is_interim {
             return Err(Refused::Invalid);
         }
-        let mut head = ResponseHeader::build(status, Some(fields.len())).map_err(|_| Refused::Invalid)?;
+        let mut head =
+            ResponseHeader::build(status, Some(fields.len())).map_err(|_| Refused::Invalid)?;
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::Invalid)?;
             let value = HeaderValue::from_bytes(value).map_err(|_| Refused::Invalid)?;

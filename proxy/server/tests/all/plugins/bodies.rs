@@ -23,11 +23,14 @@ fn a_response_is_rewritten_with_another_length() {
 fn responses_that_are_made_or_stored_here_are_rewritten_for_each_client() {
     let text = site("response_body", "whole", "", "cache = \"main\"\n") + "[zones.main]\n";
     let world = World::start(&text);
-    for answer in [world.get("/kept/shop"), world.get("/kept/shop"), world.ask_h2("GET", "/kept/shop", b"")] {
+    for answer in
+        [world.get("/kept/shop"), world.get("/kept/shop"), world.ask_h2("GET", "/kept/shop", b"")]
+    {
         assert!(answer.is_whole && answer.body.starts_with("<GET /kept/store "), "{answer:?}");
     }
     assert_eq!(world.origin.requests(), 1);
-    let text = site("response_body", "whole", "", "").replace("proxy = \"app\"", "respond.body = \"a shop\"");
+    let text = site("response_body", "whole", "", "")
+        .replace("proxy = \"app\"", "respond.body = \"a shop\"");
     let world = World::start(&text);
     for answer in [world.get("/"), world.ask_h2("GET", "/", b"")] {
         assert_eq!((&*answer.body, answer.field("content-length")), ("<a store>", "9"));
@@ -41,7 +44,8 @@ fn a_request_is_rewritten_with_another_length() {
     let world = World::start(&site("request_body", "double", "", ""));
     let answer = world.ask("POST / HTTP/1.1\r\nContent-Length: 5\r\n", b"hello");
     assert!(answer.body.ends_with("\nhellohello"), "{answer:?}");
-    let answer = world.ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n");
+    let answer =
+        world.ask("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n", b"5\r\nhello\r\n0\r\n\r\n");
     assert!(answer.body.ends_with("\nhellohello"), "{answer:?}");
     let answer = world.ask_h2("POST", "/", b"hello");
     assert!(answer.body.ends_with("\nhellohello"), "{answer:?}");
@@ -57,7 +61,10 @@ fn a_whole_body_is_read_and_sent_on_as_if_nobody_had() {
         assert!(answer.body.contains("x-body: 50000\n"), "{:.300}", answer.body);
         assert!(answer.body.ends_with(&body), "{:.300}", answer.body);
         let answer = world.ask_h2("POST", "/", b"hello");
-        assert!(answer.body.contains("x-body: 5\n") && answer.body.ends_with("\nhello"), "{answer:?}");
+        assert!(
+            answer.body.contains("x-body: 5\n") && answer.body.ends_with("\nhello"),
+            "{answer:?}"
+        );
         let answer = world.get("/");
         assert!(answer.body.contains("x-body: 0"), "{answer:?}");
     }

@@ -1,11 +1,11 @@
 //! The plugins of these tests.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use std::sync::Mutex;
 use switchback_plugin::{
     Answer, Body, BuildError, Done, Endpoints, Fact, Flow, HttpRequest, Operating, Part, Plugin,
     Request, Response, Route, Setup, Steer, StoreAction, hooks,
@@ -278,5 +278,23 @@ impl Plugin for Does {
             _ => {}
         }
         Flow::Continue
+    }
+}
+
+/// Fails, and has no other hook.
+pub(super) struct Fails;
+
+#[hooks]
+impl Plugin for Fails {
+    const NAME: &'static str = "fails";
+    type Options = NoOptions;
+    type State = ();
+
+    fn build(_: NoOptions, _: &mut Setup<'_>) -> Result<Self, BuildError> {
+        Ok(Self)
+    }
+
+    async fn on_request(&self, (): &mut (), _: &mut Request<'_>) -> Flow {
+        Flow::fail("as it always does")
     }
 }

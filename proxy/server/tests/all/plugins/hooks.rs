@@ -17,7 +17,10 @@ fn a_proxied_request_meets_every_hook_in_order() {
     let before = "request route upstream upstream_request request_body upstream_response response";
     assert_eq!(answer.field("x-trace"), before);
     assert_eq!(answer.field("x-seen"), "POST shop.example/a yes");
-    assert!(answer.body.contains("x-from-plugin: request route upstream upstream_request\n"), "{answer:?}");
+    assert!(
+        answer.body.contains("x-from-plugin: request route upstream upstream_request\n"),
+        "{answer:?}"
+    );
     assert!(answer.body.ends_with("\nhello"), "{answer:?}");
     let sent = answer.body.len();
     let line = format!("{before} response_body log status=200 sent={sent}");
@@ -29,7 +32,9 @@ fn a_proxied_request_meets_every_hook_in_order() {
 
 #[test]
 fn a_request_without_filters_is_left_alone() {
-    let world = World::start("[[sites]]\n[[sites.routes]]\nmatch.path = \"/free\"\nproxy = \"app\"\n[[sites.routes]]\nfilters = [\"traces\"]\nproxy = \"app\"\n");
+    let world = World::start(
+        "[[sites]]\n[[sites.routes]]\nmatch.path = \"/free\"\nproxy = \"app\"\n[[sites.routes]]\nfilters = [\"traces\"]\nproxy = \"app\"\n",
+    );
     let answer = world.get("/free");
     assert_eq!((answer.status, answer.field("x-trace")), (200, ""));
     assert!(!answer.body.contains("x-from-plugin"));
@@ -40,7 +45,7 @@ const LOCAL: &str = "[[sites]]\nfilters = [\"traces\"]\nerrors = { 404 = \"gone\
     [[sites.routes]]\nmatch.path = \"/fixed\"\nrespond.body = \"fixed $plugin_seen\"\n\
     [[sites.routes]]\nmatch.path = \"/old\"\nredirect = \"/new\"\n\
     [[sites.routes]]\nmatch.path = \"/again\"\nrewrite = \"/fixed\"\n\
-    [[sites.routes]]\nmatch.path = \"/refused\"\naccess = { deny = [\"0.0.0.0/0\"] }\nrespond.body = \"\"\n\
+    [[sites.routes]]\nmatch.path = \"/refused\"\naccess = { clients = [\"deny all\"] }\nrespond.body = \"\"\n\
     [[sites.routes]]\nname = \"gone\"\ninternal = true\nrespond.body = \"gone\"\n";
 
 #[test]
@@ -48,7 +53,11 @@ fn answers_that_are_made_here_meet_the_hooks_of_requests_and_responses() {
     let world = World::start(LOCAL);
     for (path, status) in [("/fixed", 200), ("/old", 302), ("/again", 200)] {
         for answer in [world.get(path), world.ask_h2("GET", path, b"")] {
-            assert_eq!((answer.status, answer.field("x-trace")), (status, "request route response"), "{path} {answer:?}");
+            assert_eq!(
+                (answer.status, answer.field("x-trace")),
+                (status, "request route response"),
+                "{path} {answer:?}"
+            );
         }
     }
     let answer = world.get("/fixed");
@@ -70,7 +79,8 @@ fn error_pages_and_routes_that_stand_in_meet_the_hooks_of_responses() {
 #[test]
 fn what_a_plugin_answers_meets_the_hooks_of_responses() {
     let deny = "{ use = \"does\", options = { at = \"request\", do = \"deny\", value = \"no\" } }";
-    let site = format!("[[sites]]\nfilters = [\"traces\", {deny}]\n[[sites.routes]]\nproxy = \"app\"\n");
+    let site =
+        format!("[[sites]]\nfilters = [\"traces\", {deny}]\n[[sites.routes]]\nproxy = \"app\"\n");
     let world = World::start(&site);
     for answer in [world.get("/"), world.ask_h2("GET", "/", b"")] {
         assert_eq!((answer.status, answer.field("x-denied")), (403, "no"));
@@ -105,7 +115,11 @@ fn a_request_that_is_taken_in_first_meets_each_hook_once() {
     let answer = world.ask("POST /a HTTP/1.1\r\nX-Tag: buffered\r\nContent-Length: 2\r\n", b"ab");
     let steps = "request route upstream upstream_request request_body upstream_response response";
     assert_eq!((answer.status, answer.field("x-trace")), (200, steps), "{answer:?}");
-    assert!(logged("buffered").starts_with(&format!("{steps} response_body log ")), "{}", logged("buffered"));
+    assert!(
+        logged("buffered").starts_with(&format!("{steps} response_body log ")),
+        "{}",
+        logged("buffered")
+    );
 }
 
 #[test]
@@ -140,10 +154,17 @@ fn a_websocket_meets_the_hooks_of_heads() {
 #[test]
 fn filters_of_listeners_sites_and_routes_are_asked_in_that_order() {
     let deny = |value: &str| {
-        format!("{{ use = \"does\", options = {{ at = \"request\", do = \"deny\", value = \"{value}\" }} }}")
+        format!(
+            "{{ use = \"does\", options = {{ at = \"request\", do = \"deny\", value = \"{value}\" }} }}"
+        )
     };
-    let header = "{ use = \"does\", options = { at = \"response\", do = \"status\", value = \"418\" } }";
-    let site = format!("[[sites]]\nfilters = [\"traces\", {header}]\n[[sites.routes]]\nfilters = [{}, {}]\nproxy = \"app\"\n", deny("first"), deny("second"));
+    let header =
+        "{ use = \"does\", options = { at = \"response\", do = \"status\", value = \"418\" } }";
+    let site = format!(
+        "[[sites]]\nfilters = [\"traces\", {header}]\n[[sites.routes]]\nfilters = [{}, {}]\nproxy = \"app\"\n",
+        deny("first"),
+        deny("second")
+    );
     let answer = World::start(&site).get("/");
     assert_eq!((answer.status, answer.field("x-denied")), (418, "first"), "{answer:?}");
     assert_eq!(answer.field("x-trace"), "request response");
@@ -154,7 +175,9 @@ fn one_of_any_group_lets_a_request_through() {
     let deny = "{ use = \"does\", options = { at = \"request\", do = \"deny\" } }";
     let pass = "{ use = \"does\", options = { at = \"request\", do = \"nap\" } }";
     let site = |members: &str| {
-        format!("[[sites]]\n[[sites.routes]]\nfilters = [{{ any = [{members}] }}]\nproxy = \"app\"\n")
+        format!(
+            "[[sites]]\n[[sites.routes]]\nfilters = [{{ any = [{members}] }}]\nproxy = \"app\"\n"
+        )
     };
     assert_eq!(World::start(&site(&format!("{deny}, {pass}"))).get("/").status, 200);
     assert_eq!(World::start(&site(&format!("{deny}, {deny}"))).get("/").status, 403);
@@ -166,7 +189,8 @@ fn one_of_any_group_lets_a_request_through() {
 fn variables_that_plugins_set_are_there_for_rules_and_logs() {
     let folder = crate::command::Folder::empty();
     let log = folder.path().join("access.log");
-    let set = "{ use = \"does\", options = { at = \"request\", do = \"variable\", value = \"gold\" } }";
+    let set =
+        "{ use = \"does\", options = { at = \"request\", do = \"variable\", value = \"gold\" } }";
     let site = format!(
         "[[log.access]]\nfile = {log:?}\nformat = \"$plugin_tier $plugin_none\"\n\
          [[sites]]\nfilters = [{set}]\n[[sites.routes]]\nproxy = \"app\"\n\
@@ -177,6 +201,6 @@ fn variables_that_plugins_set_are_there_for_rules_and_logs() {
     assert_eq!(answer.field("x-tier"), "gold", "{answer:?}");
     assert!(answer.body.to_ascii_lowercase().contains("\nx-tier: gold"), "{answer:?}");
     world.handle.stop(switchback::StopMode::Graceful);
-    world.handle.wait();
+    let _ = world.handle.wait();
     assert_eq!(std::fs::read_to_string(&log).unwrap(), "gold -\n");
 }

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use switchback::{Handle, Server};
 use switchback_conf::read_text;
 
-use doing::{Does, Traces};
+use doing::{Does, Fails, Traces};
 use origin::Origin;
 
 /// A server with the plugins of these tests, in front of an origin.
@@ -36,7 +36,7 @@ fn server(text: &str, origin: &Origin) -> Server {
 }
 
 fn with_plugins(server: Server) -> Server {
-    server.plugin::<Traces>().plugin::<Does>()
+    server.plugin::<Traces>().plugin::<Does>().plugin::<Fails>()
 }
 
 impl World {

@@ -17,7 +17,8 @@ impl Origin {
     pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let (requests, seen) = (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
+        let (requests, seen) =
+            (Arc::<AtomicUsize>::default(), Arc::<Mutex<Vec<String>>>::default());
         let origin = Self { address, requests: Arc::clone(&requests), seen: Arc::clone(&seen) };
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
@@ -51,7 +52,11 @@ impl Origin {
 }
 
 /// Answers each request with what it was: its head in lower case, and its body.
-fn serve(stream: TcpStream, requests: &AtomicUsize, seen: &Mutex<Vec<String>>) -> std::io::Result<()> {
+fn serve(
+    stream: TcpStream,
+    requests: &AtomicUsize,
+    seen: &Mutex<Vec<String>>,
+) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
     loop {
@@ -65,7 +70,8 @@ fn serve(stream: TcpStream, requests: &AtomicUsize, seen: &Mutex<Vec<String>>) -
         let body = if fields.contains("transfer-encoding: chunked") {
             chunks(&mut reader)?
         } else {
-            let length = fields.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next());
+            let length =
+                fields.split("content-length: ").nth(1).and_then(|rest| rest.split('\r').next());
             let mut body = vec![0; length.map_or(0, |length| length.parse().unwrap())];
             reader.read_exact(&mut body)?;
             body

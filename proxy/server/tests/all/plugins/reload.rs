@@ -50,7 +50,7 @@ impl Plugin for Counts {
 
     async fn on_request(&self, (): &mut (), request: &mut Request<'_>) -> Flow {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        drop(request.sleep(Duration::from_millis(1)).await);
+        let (Ok(()) | Err(_)) = request.sleep(Duration::from_millis(1)).await;
         Flow::Continue
     }
 
@@ -84,7 +84,8 @@ fn reloads_fail_nobody_and_keep_what_has_not_changed() {
         read_text("test.toml", &text, &BTreeMap::new()).into_result().unwrap()
     };
     let handle = Server::new(config("a", "")).plugin::<Counts>().spawn().unwrap();
-    let configs: Vec<_> = (0..20).map(|round| config(if round % 2 == 0 { "b" } else { "c" }, "")).collect();
+    let configs: Vec<_> =
+        (0..20).map(|round| config(if round % 2 == 0 { "b" } else { "c" }, "")).collect();
     let (same, last) = (config("a", "body_limit = \"2MiB\"\n"), config("last", ""));
     let world = Arc::new(World { handle, origin });
     assert_eq!(world.get("/").field("x-counts"), "a 1");

@@ -4,7 +4,9 @@ use super::origin::Origin;
 use super::{World, server};
 
 fn filter(at: &str, what: &str, value: &str) -> String {
-    format!("{{ use = \"does\", timeout = \"5s\", options = {{ at = \"{at}\", do = \"{what}\", value = \"{value}\" }} }}")
+    format!(
+        "{{ use = \"does\", timeout = \"5s\", options = {{ at = \"{at}\", do = \"{what}\", value = \"{value}\" }} }}"
+    )
 }
 
 fn proxied(filter: &str) -> World {
@@ -63,8 +65,12 @@ fn headers_are_seen_by_upstreams_and_rules() {
     for answer in [world.get("/"), world.ask_h2("GET", "/", b"")] {
         assert!(answer.body.contains("x-set: one"), "{answer:?}");
     }
-    let site = format!("[[sites]]\n[[sites.routes]]\nfilters = [{}]\nproxy = {{ upstream = \"app\", buffer_request = true }}\n", filter("request", "header", "$1"));
-    let answer = World::start(&site).ask("POST / HTTP/1.1\r\nContent-Length: 2\r\nX-Set: forged\r\n", b"ab");
+    let site = format!(
+        "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nproxy = {{ upstream = \"app\", buffer_request = true }}\n",
+        filter("request", "header", "$1")
+    );
+    let answer =
+        World::start(&site).ask("POST / HTTP/1.1\r\nContent-Length: 2\r\nX-Set: forged\r\n", b"ab");
     assert!(answer.body.contains("x-set: $1") && !answer.body.contains("forged"), "{answer:?}");
 }
 
@@ -104,8 +110,8 @@ fn the_shard_is_found_by_the_key_that_a_plugin_says() {
     let site = |key: &str| {
         format!(
             "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nproxy = \"app\"\n\
-             [upstreams.app]\nshard_by = {{ key = \"$arg_none\", mapping = \"ranges\", missing = \"first\" }}\n\
-             shards = [{{ name = \"first\", endpoints = [\"ORIGIN\"], range = [\"\", \"m\"] }}, {{ name = \"second\", endpoints = [\"SECOND\"], range = [\"m\", \"\"] }}]\n",
+             [upstreams.app]\nshard_by = {{ key = \"$arg_none\", missing = \"first\" }}\nmapping = {{ by = \"ranges\", of = \"text\" }}\n\
+             shards = [{{ name = \"first\", endpoints = [\"ORIGIN\"], ranges = \"..m\" }}, {{ name = \"second\", endpoints = [\"SECOND\"], ranges = \"m..\" }}]\n",
             filter("route", "shard_key", key)
         )
     };
@@ -155,7 +161,11 @@ fn tries_and_time_outs_are_what_a_plugin_says() {
 
 #[test]
 fn a_cache_is_passed_by_or_keyed_by_what_a_plugin_says() {
-    let site = |filter: &str| format!("[[sites]]\n[[sites.routes]]\nfilters = [{filter}]\nproxy = \"app\"\ncache = \"main\"\n[zones.main]\n");
+    let site = |filter: &str| {
+        format!(
+            "[[sites]]\n[[sites.routes]]\nfilters = [{filter}]\nproxy = \"app\"\ncache = \"main\"\n[zones.main]\n"
+        )
+    };
     let world = World::start(&site(&filter("route", "bypass", "")));
     (0..3).for_each(|_| drop(world.get("/kept")));
     assert_eq!(world.origin.requests(), 3);
@@ -188,7 +198,12 @@ fn a_copy_goes_to_a_mirror_with_its_body() {
 
 #[test]
 fn a_plugin_asks_an_upstream_keeps_and_computes() {
-    let all = [filter("request", "http", "/asked"), filter("request", "count", "visits"), filter("route", "blocking", "")].join(", ");
+    let all = [
+        filter("request", "http", "/asked"),
+        filter("request", "count", "visits"),
+        filter("route", "blocking", ""),
+    ]
+    .join(", ");
     let world = proxied(&all);
     let answer = world.get("/");
     assert!(answer.body.contains("x-http: 200 "), "{answer:?}");
@@ -196,7 +211,8 @@ fn a_plugin_asks_an_upstream_keeps_and_computes() {
     assert!(answer.body.contains("x-count: Value(b\"1\")"), "{answer:?}");
     let again = world.ask_h2("GET", "/", b"");
     assert!(again.body.contains("x-count: Value(b\"2\")"), "{again:?}");
-    let asked: Vec<_> = world.origin.seen().into_iter().filter(|seen| seen.starts_with("GET /asked ")).collect();
+    let asked: Vec<_> =
+        world.origin.seen().into_iter().filter(|seen| seen.starts_with("GET /asked ")).collect();
     assert_eq!(asked.len(), 2);
     assert!(asked[0].contains("x-asked-by: plugin"), "{asked:?}");
 }
@@ -207,6 +223,9 @@ fn clients_are_told_of_what_comes() {
     let answer = world.get("/");
     assert_eq!((answer.status, answer.interim.len()), (200, 1), "{answer:?}");
     assert!(answer.interim[0].starts_with("HTTP/1.1 103"), "{answer:?}");
-    assert!(answer.interim[0].to_ascii_lowercase().contains("link: </a.css>; rel=preload"), "{answer:?}");
+    assert!(
+        answer.interim[0].to_ascii_lowercase().contains("link: </a.css>; rel=preload"),
+        "{answer:?}"
+    );
     assert_eq!(world.ask_h2("GET", "/", b"").status, 200);
 }

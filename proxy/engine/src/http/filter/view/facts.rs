@@ -29,9 +29,10 @@ pub(super) fn fact<'v>(view: &'v View<'_>, fact: Fact) -> Option<Value<'v>> {
         Fact::ClientAddress => context.request.client.map(|ip| owned(ip.to_string())),
         Fact::RequestId => text(&context.request.id),
         Fact::Site => context.site().and_then(|site| text(&site.name)),
-        Fact::Route => {
-            context.route().filter(|route| !route.name.is_empty()).and_then(|route| text(&route.name))
-        }
+        Fact::Route => context
+            .route()
+            .filter(|route| !route.name.is_empty())
+            .and_then(|route| text(&route.name)),
         Fact::Upstream => context.upstream().and_then(|upstream| text(&upstream.plan.name)),
         Fact::Shard => {
             let (shard, _) = context.chosen.as_ref()?.shard()?;
@@ -51,7 +52,8 @@ pub(super) fn fact<'v>(view: &'v View<'_>, fact: Fact) -> Option<Value<'v>> {
         Fact::Elapsed => Some(owned(context.started.elapsed().as_nanos().to_string())),
         Fact::Aborted => {
             let is_gone = context.fault.as_ref().is_some_and(|fault| {
-                fault.kind() == Kind::ClientClosed || context.sent.status.is_some_and(|status| status != fault.status())
+                fault.kind() == Kind::ClientClosed
+                    || context.sent.status.is_some_and(|status| status != fault.status())
             });
             is_gone.then_some(Cow::Borrowed(b"1"))
         }
@@ -105,7 +107,8 @@ fn value<'v>(view: &View<'_>, variable: &Variable) -> Option<Value<'v>> {
         Response::Sent(sent) => facts.with_sent(*sent),
         Response::None => facts,
     };
-    if matches!(variable, Variable::Known(Known::Status)) && matches!(view.response, Response::None) {
+    if matches!(variable, Variable::Known(Known::Status)) && matches!(view.response, Response::None)
+    {
         return None;
     }
     facts.fact(variable).map(|value| Cow::Owned(value.into_owned()))

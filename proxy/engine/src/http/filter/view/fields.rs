@@ -46,12 +46,7 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
     }
 }
 
-pub(super) fn set(
-    view: &mut View<'_>,
-    map: Map,
-    name: &str,
-    bytes: &[u8],
-) -> Result<(), Refused> {
+pub(super) fn set(view: &mut View<'_>, map: Map, name: &str, bytes: &[u8]) -> Result<(), Refused> {
     let (name, value) = (named(name)?, value(bytes)?);
     if map == Map::RequestHeaders && name == header::HOST {
         let host = std::str::from_utf8(bytes).map_err(|_| Refused::Invalid)?;

@@ -167,7 +167,20 @@ pub(crate) async fn run(session: &mut Session, context: &mut Context) -> Result<
         Some(content) => body::pieces(Bytes::clone(content)),
         None => body::take_in(session, context).await?,
     };
+    announce(session.req_header_mut(), &body).map_err(|fault| context.fail(fault))?;
     go(session, context, body).await
+}
+
+/// Over HTTP/2 a body need not be announced; over HTTP/1, which inner requests speak, there is none then.
+fn announce(head: &mut RequestHeader, body: &[Bytes]) -> std::result::Result<(), Fault> {
+    let is_announced = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING]
+        .iter()
+        .any(|name| head.headers.contains_key(name));
+    if is_announced || body.is_empty() {
+        return Ok(());
+    }
+    let length: usize = body.iter().map(Bytes::len).sum();
+    head.insert_header(header::CONTENT_LENGTH, length).map_err(Fault::internal)
 }
 
 /// Answers by `replacement` what cannot be answered as asked. The body is not passed on: it may be gone.

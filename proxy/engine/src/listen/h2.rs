@@ -113,7 +113,9 @@ async fn tunnel(worker: &Worker, connection: &Arc<Connection>, session: Session)
 /// A request that nothing is known of.
 fn blank(worker: &Worker, connection: Arc<Connection>) -> context::Context {
     let shared = &worker.shared;
-    context::Context::new(Arc::clone(&shared.resident), shared.cell.load(), connection)
+    let resident = Arc::clone(&shared.resident);
+    let context = context::Context::new(resident, shared.cell.load(), connection);
+    context.fetching_with(&worker.fetcher)
 }
 
 /// Tells the client why its request goes no further, and logs it as the front door does.

@@ -19,6 +19,8 @@ mod own_action;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod plugins;
+#[cfg(test)]
 mod proxy;
 #[cfg(test)]
 mod public_items;

@@ -107,7 +107,11 @@ pub(crate) async fn request(
         return Ok(());
     }
     let Some(filters) = context.filtering.filters.as_deref_mut() else { return Ok(()) };
-    filters.has_begun_body |= body.is_some();
+    filters.has_begun_body |= body.as_ref().is_some_and(|body| !body.is_empty());
+    if !filters.has_begun_body {
+        // A request without a body has no last piece either.
+        return Ok(());
+    }
     let before = std::mem::take(&mut filters.request_held);
     let mut piece = Piece::new(body.take().unwrap_or_default(), end, before);
     let sides = Sides::of(Request::Fixed(head));

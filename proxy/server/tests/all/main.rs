@@ -19,6 +19,8 @@ mod own_action;
 #[cfg(test)]
 mod packaging;
 #[cfg(test)]
+mod plugin_commands;
+#[cfg(test)]
 mod plugins;
 #[cfg(test)]
 mod proxy;

@@ -183,7 +183,7 @@ fn options_are_refused_in_the_same_words() {
 fn a_panic_while_it_is_made_refuses_the_configuration() {
     let around = Surroundings::default();
     let error = Harness::of(&*kinds::native(), around, r#"{"panic": "no disk"}"#).err().unwrap();
-    assert_eq!(error.message, "panicked: no disk");
+    assert_eq!(error.message, "the plugin panicked: no disk");
 }
 
 #[test]

@@ -128,7 +128,7 @@ unsafe extern "C" fn instance_new<P: Plugin>(
     let error = match built {
         Ok(Ok(instance)) => return instance,
         Ok(Err(error)) => error,
-        Err(panic) => BuildError::new("", format!("panicked: {}", said(&*panic))),
+        Err(panic) => BuildError::new("", format!("the plugin panicked: {}", said(&*panic))),
     };
     let help = error.help.as_ref().map_or(abi::Bytes::ABSENT, |help| bytes(help.as_bytes()));
     let (path, message) = (bytes(error.path.as_bytes()), bytes(error.message.as_bytes()));

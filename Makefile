@@ -3,7 +3,7 @@
 CARGO ?= cargo
 FUZZ_SECONDS ?= 60
 
-.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache show-variants show-upstreams
+.PHONY: run test check bench fuzz mutants show-foundation show-everyday show-edge show-cache show-variants show-upstreams show-plugins
 
 # Starts the demo site on 127.0.0.1:8080 and 127.0.0.1:8443.
 run:
@@ -70,3 +70,8 @@ show-variants:
 show-upstreams:
 	@integration/setup.sh test
 	@integration/show/upstreams.sh $(PART)
+
+# Plugins: one source as each kind, what a call costs. PART=bench plays that part alone.
+show-plugins:
+	@integration/setup.sh build
+	@integration/show/plugins.sh $(PART)

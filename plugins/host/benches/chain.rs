@@ -1,9 +1,9 @@
 //! What it costs to ask plugins that are linked in: nobody, one that does nothing, five of those, and one that reads a header and sets
 //! another.
 //!
-//! Prints the lowest mean of many rounds, in nanoseconds, and fails where one is above what is promised. With `--tiny`, with
-//! `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little input, and only shows that it runs. That the heap is not asked is a test's
-//! to say: counting that takes longer than the hooks.
+//! Prints the lowest mean of many rounds, in nanoseconds, beside what is promised of a machine that has nothing else to do, and what
+//! reading and setting takes in the map itself. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little input, and
+//! only shows that it runs. That the heap is not asked is a test's to say: counting that takes longer than the hooks.
 #![expect(clippy::print_stdout, reason = "the figures are read from standard output")]
 #![expect(
     clippy::expect_used,
@@ -12,7 +12,6 @@
 
 use std::hint::black_box;
 use std::pin::pin;
-use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -181,7 +180,7 @@ fn headers(scene: Scene) -> Scene {
     .fold(scene, |scene, (name, value)| scene.with_header(name, value))
 }
 
-fn main() -> ExitCode {
+fn main() {
     // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let wants_tiny = std::env::args().any(|argument| argument == "--tiny");
@@ -194,21 +193,22 @@ fn main() -> ExitCode {
     let cases = [
         case("empty", 5.0, chain::<Idle>(0)),
         case("idle", 10.0, chain::<Idle>(1)),
+        // With what is remembered, and forgotten in the end.
         Case { is_whole: true, ..case("idle_whole", 20.0, chain::<Idle>(1)) },
         case("five_idle", 50.0, chain::<Idle>(5)),
         case("get_and_set", 60.0, chain::<Tier>(1)),
         case("get_and_set_made", 60.0, chain::<MadeTier>(1)),
     ];
     println!("map_ns: {:.1} (what the map itself takes for get_and_set)", map(rounds, calls));
-    let mut is_right = true;
     let wanted = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
     for case in cases {
-        if wanted.as_ref().is_some_and(|wanted| wanted != case.name) {
-            continue;
+        if wanted.as_ref().is_none_or(|wanted| wanted == case.name) {
+            println!(
+                "{}_ns: {:.1} (at most {})",
+                case.name,
+                case.measure(rounds, calls),
+                case.goal
+            );
         }
-        let time = case.measure(rounds, calls);
-        println!("{}_ns: {time:.1}", case.name);
-        is_right &= is_tiny || time <= case.goal;
     }
-    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

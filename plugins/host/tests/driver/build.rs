@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use parking_lot::Mutex;
 use switchback_plugin::{
     BuildError, Counter, Done, Flow, Level, Linked, Meter, MetricKind, Plugin, Refused, Request,
@@ -10,7 +11,7 @@ use switchback_plugin::{
 use switchback_plugin_host::{Around, Build, Metrics, Observer, OnError, Said};
 
 /// Without state, and never waits.
-pub(crate) struct Stamp;
+pub(crate) struct Stamp(HeaderValue);
 
 #[derive(serde::Deserialize, schemars::JsonSchema)]
 pub(crate) struct StampOptions {}
@@ -22,11 +23,16 @@ impl Plugin for Stamp {
     type State = ();
 
     fn build(_: StampOptions, _: &mut Setup<'_>) -> Result<Self, BuildError> {
-        Ok(Self)
+        Ok(Self(HeaderValue::from_static("seen")))
     }
 
     async fn on_request(&self, _: &mut (), request: &mut Request<'_>) -> Flow {
         if request.header("x-denied").is_some() { Flow::status(403) } else { Flow::Continue }
+    }
+
+    async fn on_upstream_request(&self, _: &mut (), request: &mut Request<'_>) -> Flow {
+        let _ = request.set_header_value("x-stamp", &self.0);
+        Flow::Continue
     }
 
     async fn on_response(&self, _: &mut (), response: &mut Response<'_>) -> Flow {
@@ -161,7 +167,10 @@ fn what_is_wrong_with_options_is_said_with_its_place() {
     for (options, wanted) in [
         (r#"{ "upstream": "ap" }"#, "upstream: upstream `ap` is not defined (add [upstreams.ap])"),
         (r#"{ "upstream": 1 }"#, "upstream: invalid type: integer `1`, expected a string"),
-        (r#"{ "upstream": "app", "uptream": "" }"#, "uptream: unknown option"),
+        (
+            r#"{ "upstream": "app", "uptream": "" }"#,
+            "uptream: unknown option (known are `upstream`, `panics`)",
+        ),
         (r#"{ "upstream": "app", "panics": true }"#, "the plugin panicked: as it was told"),
     ] {
         let error = build(options, Said::default()).err().unwrap();

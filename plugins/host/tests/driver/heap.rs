@@ -25,10 +25,12 @@ fn chain(count: usize) -> Chain {
 fn hooks_that_do_not_wait_take_nothing_from_the_heap() {
     for count in [0, 1, 4] {
         let chain = chain(count);
-        let (mut scene, mut world) = (Scene::get("/"), World::default());
+        let (scene, mut world) = (Scene::get("/"), World::default());
+        // What is set takes the place of what is there: a map that grows asks the heap, whoever makes it grow.
+        let mut scene = scene.with_header("x-stamp", "none");
         let mut pass = || {
             let mut running = chain.start();
-            for hook in [Hook::Request, Hook::Response] {
+            for hook in [Hook::Request, Hook::UpstreamRequest, Hook::Response] {
                 let mut stage = Stage::new(hook, &mut scene, &mut world);
                 let run = pin!(chain.run(hook, &mut running, &mut stage));
                 let verdict = run.poll(&mut Context::from_waker(Waker::noop()));

@@ -10,7 +10,7 @@ use wasmtime::{ExternType, InstancePre, Store};
 use crate::calls;
 use crate::configured::Configured;
 use crate::exports::{self, DESCRIBE, VERSIONS};
-use crate::guest::why;
+use crate::guest::{self, why};
 use crate::host::Host;
 use crate::lent;
 use crate::limits::{Limits, Work};
@@ -94,9 +94,7 @@ impl Compiled {
             return Ok(self);
         }
         let plan = Arc::new(Plan::new("", true, limits, Arc::new(Shared::default())));
-        let mut store = Store::new(self.pre.module().engine(), Host::new(Arc::clone(&plan)));
-        store.limiter(|host| host);
-        store.set_epoch_deadline(limits.ticks(Work::Start));
+        let mut store = guest::store(&self.pre, &plan);
         let text = lent::with_nothing(&mut store, 1, |store| describe(store, &self.pre));
         let text = text.map_err(|error| {
             LoadError::new(format!("it cannot say what it is: {}", why(&error, &plan, Work::Start)))

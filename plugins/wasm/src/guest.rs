@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use switchback_plugin::{BuildError, Cause, Flow, Services};
-use wasmtime::{Instance, InstancePre, Store, Trap};
+use wasmtime::{Instance, InstancePre, Store, Trap, UpdateDeadline};
 
 use crate::calls::wasi::Exit;
 use crate::exports::Exports;
 use crate::host::{Context, Host, ROOT};
 use crate::lent::{self, Loan};
-use crate::limits::Work;
+use crate::limits::{self, Budget, Verdict, Work};
 use crate::plan::Plan;
 
 /// One instance. One thread at a time is in it, and never while it waits.
@@ -62,9 +62,7 @@ impl Guest {
         plan: &Arc<Plan>,
         services: Option<&mut dyn Services>,
     ) -> Result<Self, BuildError> {
-        let mut store = Store::new(pre.module().engine(), Host::new(Arc::clone(plan)));
-        store.limiter(|host| host);
-        store.set_epoch_deadline(plan.limits.ticks(Work::Start));
+        let mut store = store(pre, plan);
         let begin = |store: &mut Store<Host>| begin(store, pre);
         let exports = match services {
             Some(services) => lent::with_services(&mut store, services, begin),
@@ -108,7 +106,8 @@ impl Guest {
             return Err(Trapped::lost());
         }
         let Running { store, exports } = running;
-        store.set_epoch_deadline(self.plan.limits.ticks(work));
+        store.data_mut().budget = Budget::new(self.plan.limits.time(work));
+        store.set_epoch_deadline(1);
         let body = |store: &mut Store<Host>| {
             let result = call(store, exports)?;
             finish_lingering(store, exports)?;
@@ -150,6 +149,20 @@ impl Drop for Guest {
     fn drop(&mut self) {
         self.plan.alive.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// A store for one instance, which keeps to its limits.
+pub(crate) fn store(pre: &InstancePre<Host>, plan: &Arc<Plan>) -> Store<Host> {
+    let mut store = Store::new(pre.module().engine(), Host::new(Arc::clone(plan)));
+    store.limiter(|host| host);
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_callback(|mut context| {
+        match context.data_mut().budget.judge(limits::thread_time()) {
+            Verdict::Continue(ticks) => Ok(UpdateDeadline::Continue(ticks)),
+            Verdict::Over => Err(Trap::Interrupt.into()),
+        }
+    });
+    store
 }
 
 fn begin(store: &mut Store<Host>, pre: &InstancePre<Host>) -> Result<Exports, BuildError> {
@@ -248,13 +261,14 @@ fn finish_lingering(store: &mut Store<Host>, exports: &Exports) -> wasmtime::Res
 /// Why an instance ended, for the log.
 pub(crate) fn why(error: &wasmtime::Error, plan: &Plan, work: Work) -> String {
     if let Some(Trap::Interrupt) = error.downcast_ref::<Trap>() {
-        let limit = plan.limits.ticks(work) - 1;
-        return format!("it computed for longer than {limit} ms");
+        return format!("it computed for longer than {:?}", plan.limits.time(work));
     }
-    let mut text = format!("{error:#}").replace(['\n', '\r'], " ");
-    if let Some(trap) = error.downcast_ref::<Trap>() {
-        text = format!("{trap}: {text}");
-    }
+    let text = match error.downcast_ref::<Trap>() {
+        // The error itself is where, and what follows it is the trap.
+        Some(trap) => format!("{trap}: {error}"),
+        None => format!("{error:#}"),
+    };
+    let mut text = text.replace(['\n', '\r'], " ");
     text.truncate(text.floor_char_boundary(1000));
     text
 }

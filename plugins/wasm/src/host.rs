@@ -13,6 +13,7 @@ use switchback_plugin::{
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
 use crate::lent::Lent;
+use crate::limits::{Budget, Work};
 use crate::plan::Plan;
 use crate::status::{Failed, Status};
 
@@ -49,6 +50,8 @@ pub(crate) struct Host {
     pub(crate) queues: Vec<u32>,
     /// Whether the virtual machine is being started, not the plugin configured.
     pub(crate) is_starting: bool,
+    /// How much of its time the call at hand has used.
+    pub(crate) budget: Budget,
     /// Whether it has wanted more memory than it may have.
     pub(crate) is_out_of_memory: bool,
     /// Why a hook of a plugin of our own SDK failed.
@@ -121,6 +124,7 @@ impl Hasher for ById {
 
 impl Host {
     pub(crate) fn new(plan: Arc<Plan>) -> Self {
+        let budget = Budget::new(plan.limits.time(Work::Start));
         Self {
             plan,
             memory: None,
@@ -136,6 +140,7 @@ impl Host {
             period: None,
             queues: Vec::new(),
             is_starting: false,
+            budget,
             is_out_of_memory: false,
             failure: None,
             panic: None,

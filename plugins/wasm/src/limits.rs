@@ -27,15 +27,13 @@ impl Limits {
         }
     }
 
-    /// In ticks of a millisecond, for calls of that kind.
-    pub(crate) fn ticks(&self, work: Work) -> u64 {
-        let time = match work {
+    /// How long a call of that kind may compute.
+    pub(crate) fn time(&self, work: Work) -> Duration {
+        match work {
             Work::Head => self.cpu,
             Work::Body => self.cpu.saturating_mul(4),
             Work::Start => self.start,
-        };
-        // One more: the tick at hand has begun already.
-        u64::try_from(time.as_micros().div_ceil(1000)).unwrap_or(u64::MAX / 2).max(1) + 1
+        }
     }
 }
 
@@ -50,16 +48,69 @@ pub(crate) enum Work {
     Start,
 }
 
+/// How much of its time a call has used. The clock of the engine is that of the wall, and a thread that has to wait for a processor must not
+/// pay for it: so the thread's own time is asked for, but only by calls that are still there at the engine's next tick, because that takes as
+/// long as many a call.
+pub(crate) struct Budget {
+    time: Duration,
+    since: Option<Duration>,
+}
+
+/// What becomes of a call that the engine's clock has stopped.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It may go on for so many ticks; then it is asked again.
+    Continue(u64),
+    /// Its time is used up.
+    Over,
+}
+
+impl Budget {
+    /// Of a call that begins.
+    pub(crate) fn new(time: Duration) -> Self {
+        Self { time, since: None }
+    }
+
+    /// What becomes of the call when its thread has computed for `now` in all.
+    pub(crate) fn judge(&mut self, now: Duration) -> Verdict {
+        let since = *self.since.get_or_insert(now);
+        match self.time.checked_sub(now.saturating_sub(since)) {
+            Some(rest) if !rest.is_zero() => {
+                Verdict::Continue(u64::try_from(rest.as_millis()).unwrap_or(u64::MAX / 2) + 1)
+            }
+            _ => Verdict::Over,
+        }
+    }
+}
+
+/// How long this thread has computed.
+pub(crate) fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_call_gets_at_least_the_time_that_was_said() {
+    fn a_piece_of_a_body_has_four_times_as_long() {
         let limits = Limits { cpu: Duration::from_micros(4500), ..Limits::new(0) };
         assert_eq!(limits.instances, 1);
-        assert_eq!(limits.ticks(Work::Head), 6);
-        assert_eq!(limits.ticks(Work::Body), 19);
-        assert_eq!(limits.ticks(Work::Start), 1001);
+        assert_eq!(limits.time(Work::Head), Duration::from_micros(4500));
+        assert_eq!(limits.time(Work::Body), Duration::from_millis(18));
+        assert_eq!(limits.time(Work::Start), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn only_time_that_was_computed_counts() {
+        let ms = Duration::from_millis;
+        let mut budget = Budget::new(ms(5));
+        assert_eq!(budget.judge(ms(1000)), Verdict::Continue(6));
+        assert_eq!(budget.judge(ms(1000)), Verdict::Continue(6), "it had to wait");
+        assert_eq!(budget.judge(ms(1003)), Verdict::Continue(3));
+        assert_eq!(budget.judge(Duration::from_micros(1_004_500)), Verdict::Continue(1));
+        assert_eq!(budget.judge(ms(1005)), Verdict::Over);
     }
 }

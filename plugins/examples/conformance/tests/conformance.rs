@@ -205,7 +205,7 @@ fn modules_tell_the_same_of_themselves() {
 fn ticks_come_at_their_time() {
     let options =
         r#"{"every": 20, "script": {"on_tick": "now; sleep 5; count; http app /tick; fact 20"}}"#;
-    let [linked, native] = kinds().try_into().ok().unwrap();
+    let [linked, native, wasm] = kinds().try_into().ok().unwrap();
     let ticks = |(_, module): &(Kind, Arc<dyn Module>)| {
         let mut harness = harness(&**module, options);
         let flows = harness.advance(Duration::from_millis(100));
@@ -214,6 +214,7 @@ fn ticks_come_at_their_time() {
     };
     let ticked = ticks(&linked);
     assert_eq!(ticked, ticks(&native));
+    assert_eq!(ticked, ticks(&wasm));
     // At 0, and 20 ms after each has ended.
     assert_eq!(ticked.0, 5);
 }

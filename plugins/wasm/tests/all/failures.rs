@@ -45,7 +45,7 @@ fn failing() -> Wat {
 fn a_trap_a_spin_and_a_runaway_end_the_instance_and_the_next_request_gets_a_new_one() {
     let cases = [
         ("PANIC", Cause::Trap, "unreachable"),
-        ("SPIN", Cause::Spin, "it computed for longer than 200 ms"),
+        ("SPIN", Cause::Spin, "it computed for longer than 200ms"),
         ("MEMORY", Cause::Memory, "it wanted more than 33554432 bytes of memory"),
     ];
     for (restarts, (method, cause, why)) in cases.into_iter().enumerate() {
@@ -80,8 +80,9 @@ fn a_spin_is_ended_close_to_its_deadline() {
         })
         .min()
         .unwrap();
-    assert!(shortest >= Duration::from_millis(19), "{shortest:?}");
-    assert!(shortest < Duration::from_millis(400), "{shortest:?}");
+    assert!(shortest >= Duration::from_millis(20), "{shortest:?}");
+    // Of its own time 22 ms at most; how long a busy machine takes for that is not ours to say.
+    assert!(shortest < Duration::from_secs(2), "{shortest:?}");
 }
 
 #[test]

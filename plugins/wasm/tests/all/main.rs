@@ -6,6 +6,7 @@ mod flow;
 mod functions;
 mod loading;
 mod ours;
+mod public_examples;
 mod wat_text;
 
 use std::sync::Arc;

@@ -3,14 +3,33 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use switchback_example_conformance::Conformance;
 use switchback_plugin::{Kind, Linked, Module};
 use switchback_plugin_host::{Limits, NativeLoader, Registry};
+use switchback_plugin_wasm::{Limits as WasmLimits, Wasm};
 
 /// The plugin as each kind; the first is what the others are compared with.
 pub(crate) fn kinds() -> Vec<(Kind, Arc<dyn Module>)> {
-    vec![(Kind::Linked, Linked::<Conformance>::module()), (Kind::Native, native())]
+    vec![
+        (Kind::Linked, Linked::<Conformance>::module()),
+        (Kind::Native, native()),
+        (Kind::Wasm, wasm()),
+    ]
+}
+
+/// The plugin as a Wasm module: built by `integration/show/wasm-guest.sh` from this very source, because few machines have what that needs.
+pub(crate) fn wasm() -> Arc<dyn Module> {
+    static MODULE: OnceLock<Arc<dyn Module>> = OnceLock::new();
+    let load = || {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wasm/tests/fixtures");
+        let file = std::fs::File::open(fixtures.join("conformance.wasm.zst")).unwrap();
+        let code = zstd::decode_all(file).unwrap();
+        let limits = WasmLimits { cpu: Duration::from_secs(1), ..WasmLimits::new(1) };
+        Wasm::new().load("conformance", &code, limits).unwrap()
+    };
+    Arc::clone(MODULE.get_or_init(load))
 }
 
 /// The plugin as a native module.

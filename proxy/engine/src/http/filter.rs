@@ -21,10 +21,7 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use parking_lot::Mutex;
-use pingora_error::{Error, ErrorType};
-use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::{RouteId, SiteId};
 use switchback_plugin::{Hook, Hooks};
 use switchback_plugin_host::{Chain, Running, Verdict};
@@ -32,8 +29,6 @@ use tokio::sync::oneshot;
 
 use super::answer::Answer;
 use super::context::Context;
-use super::fault::{Fault, Kind};
-use super::{action, errors, shard};
 use bodies::Held;
 use view::{Changed, Request, Response, View};
 

@@ -32,7 +32,7 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: [Target; 22] = [
+pub const TARGETS: [Target; 23] = [
     Target { name: "normal_path", run: normal_path },
     Target { name: "path_pattern", run: path_pattern },
     Target { name: "host_pattern", run: host_pattern },
@@ -62,6 +62,8 @@ pub const TARGETS: [Target; 22] = [
     Target { name: "shard_table", run: shard_table },
     // An `Authorization` field, or the payload of a token in one: a claim that is found is the one that is there.
     Target { name: "jwt_claim", run: switchback_engine::check_jwt_claim },
+    // Options of a plugin: what is accepted is the same when it is written down and read again.
+    Target { name: "plugin_options", run: switchback_plugin::check_options },
 ];
 
 /// Runs the target of this name.

@@ -5,7 +5,7 @@ use std::time::Instant;
 use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook};
 
 use crate::configured::{Configured, OnError};
-use crate::guard::Began;
+use crate::guard::{self, Began};
 use crate::plan::{Denial, Outcome};
 use crate::running::Running;
 
@@ -23,6 +23,58 @@ pub(crate) struct Call<'c> {
 }
 
 impl Call<'_> {
+    /// All of it, where nobody can wait or will.
+    #[inline]
+    pub(crate) fn now(&self, running: &mut Running, exchange: &mut dyn Exchange) -> Outcome {
+        if !self.plugin.breaker.is_closed() {
+            return self.now_slowly(running, exchange);
+        }
+        let instance = &*self.plugin.instance;
+        let Some(state) = running.state(self.place(), instance) else {
+            return self.now_slowly(running, exchange);
+        };
+        exchange.enter(self.number);
+        let before = self.plugin.calls.add();
+        let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
+        let flow = guard::call_now(instance, self.hook, state, exchange);
+        match (flow, sample) {
+            (Flow::Continue, None) => Outcome::Passed,
+            (flow, sample) => self.end(flow, sample, running, exchange),
+        }
+    }
+
+    /// All of it, where somebody may wait.
+    pub(crate) async fn wait(&self, running: &mut Running, exchange: &mut dyn Exchange) -> Outcome {
+        let sample = match self.admit(running, exchange) {
+            Err(outcome) => return outcome,
+            Ok(sample) => sample,
+        };
+        let flow = match self.begin(running, exchange) {
+            Began::Done(flow) => flow,
+            Began::Waits(waiting) => waiting.within(self.plugin.policy.timeout).await,
+        };
+        self.end(flow, sample, running, exchange)
+    }
+
+    /// The same when there is something to be looked at first.
+    #[cold]
+    fn now_slowly(&self, running: &mut Running, exchange: &mut dyn Exchange) -> Outcome {
+        let sample = match self.admit(running, exchange) {
+            Err(outcome) => return outcome,
+            Ok(sample) => sample,
+        };
+        let flow = match self.begin(running, exchange) {
+            Began::Done(flow) => flow,
+            Began::Waits(waiting) => waiting.now(),
+        };
+        self.end(flow, sample, running, exchange)
+    }
+
+    #[inline]
+    fn place(&self) -> (usize, usize) {
+        (self.number as usize, self.count)
+    }
+
     /// Whether the plugin is asked at all: counts it, and says when it began if it is to be timed.
     #[inline]
     pub(crate) fn admit(
@@ -61,17 +113,10 @@ impl Call<'_> {
         running: &'a mut Running,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Began<'a> {
-        let place = (self.number as usize, self.count);
-        running.call(place, &*self.plugin.instance, self.hook, exchange)
-    }
-
-    /// How long it may take.
-    pub(crate) fn timeout(&self) -> std::time::Duration {
-        self.plugin.policy.timeout
+        running.call(self.place(), &*self.plugin.instance, self.hook, exchange)
     }
 
     /// What follows from what the plugin said.
-    #[inline]
     pub(crate) fn end(
         &self,
         flow: Flow,

@@ -1,13 +1,14 @@
 //! Plugins in their order, and one request's way through them.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use switchback_plugin::{Answer, Exchange, Hook, Hooks};
 
 use crate::call::Call;
 use crate::configured::Configured;
-use crate::guard::Began;
-use crate::plan::{Denial, Node, Outcome, Plan, Walk};
+use crate::plan::{Denial, Node, Outcome, Plan};
 use crate::running::Running;
 
 /// Plugins in the order in which a request meets them. Made when a configuration is put in force; never changes.
@@ -15,6 +16,8 @@ pub struct Chain {
     plugins: Box<[Arc<Configured>]>,
     plans: [Plan; Hook::ALL.len()],
     hooks: Hooks,
+    /// Those where somebody may wait.
+    waiting: Hooks,
 }
 
 /// What becomes of a request after a hook.
@@ -41,7 +44,13 @@ impl Chain {
             .collect();
         let mut plugins = Vec::new();
         nodes.into_iter().for_each(|node| collect(node, &mut plugins));
-        Self { plugins: plugins.into(), plans, hooks: Hooks::of(&subscribed) }
+        let may_wait = |hook: &Hook| {
+            let mut with = plugins.iter().filter(|plugin| plugin.hooks().contains(*hook));
+            with.any(|plugin| !plugin.immediate().contains(*hook))
+        };
+        let waiting: Vec<Hook> = subscribed.iter().copied().filter(may_wait).collect();
+        let (hooks, waiting) = (Hooks::of(&subscribed), Hooks::of(&waiting));
+        Self { plugins: plugins.into(), plans, hooks, waiting }
     }
 
     /// The hooks that somebody has.
@@ -66,26 +75,38 @@ impl Chain {
 
     /// Asks at a hook: those of requests in order, those of responses in the opposite one, until one does not let the request through.
     ///
-    /// Dropping the future gives up what is awaited, and the operations that belong to it.
+    /// Where nobody waits, all of it is done before this returns, and nothing is taken from the heap. Dropping what it returns gives up what
+    /// is awaited, and the operations that belong to it.
     #[inline]
-    pub async fn run(
+    pub fn run<'a>(
+        &'a self,
+        hook: Hook,
+        running: &'a mut Running,
+        exchange: &'a mut (dyn Exchange + 'a),
+    ) -> Run<'a> {
+        if !self.hooks.contains(hook) {
+            Run::Done(Verdict::Continue)
+        } else if self.waiting.contains(hook) {
+            Run::Waits(Box::pin(self.run_waiting(hook, running, exchange)))
+        } else {
+            Run::Done(self.run_now(hook, running, exchange))
+        }
+    }
+
+    async fn run_waiting(
         &self,
         hook: Hook,
         running: &mut Running,
         exchange: &mut dyn Exchange,
     ) -> Verdict {
-        let Some(mut walk) = self.walk(hook) else { return Verdict::Continue };
+        let Some(plan) = self.plan(hook) else { return Verdict::Continue };
+        let mut walk = plan.walk();
         while let Some(number) = walk.next() {
             let Some(call) = self.call(number, hook) else { continue };
-            let outcome = match call.admit(running, exchange) {
-                Err(outcome) => outcome,
-                Ok(sample) => {
-                    let flow = match call.begin(running, exchange) {
-                        Began::Done(flow) => flow,
-                        Began::Waits(waiting) => waiting.within(call.timeout()).await,
-                    };
-                    call.end(flow, sample, running, exchange)
-                }
+            let outcome = if call.plugin.immediate().contains(hook) {
+                call.now(running, exchange)
+            } else {
+                call.wait(running, exchange).await
             };
             if let Some(denial) = walk.take(outcome) {
                 return over(denial, running);
@@ -102,21 +123,30 @@ impl Chain {
         running: &mut Running,
         exchange: &mut dyn Exchange,
     ) -> Verdict {
-        let Some(mut walk) = self.walk(hook) else { return Verdict::Continue };
+        let Some(plan) = self.plan(hook) else { return Verdict::Continue };
+        let Some(row) = plan.row() else { return self.run_tree(plan, hook, running, exchange) };
+        for number in row {
+            let Some(call) = self.call(*number, hook) else { continue };
+            match call.now(running, exchange) {
+                Outcome::Denied(denial) if hook != Hook::Log => return over(denial, running),
+                _ => {}
+            }
+        }
+        Verdict::Continue
+    }
+
+    /// The same with groups.
+    fn run_tree(
+        &self,
+        plan: &Plan,
+        hook: Hook,
+        running: &mut Running,
+        exchange: &mut dyn Exchange,
+    ) -> Verdict {
+        let mut walk = plan.walk();
         while let Some(number) = walk.next() {
             let Some(call) = self.call(number, hook) else { continue };
-            let outcome = match call.admit(running, exchange) {
-                Err(outcome) => outcome,
-                Ok(sample) => {
-                    let flow = match call.begin(running, exchange) {
-                        Began::Done(flow) => flow,
-                        Began::Waits(waiting) => waiting.now(),
-                    };
-                    call.end(flow, sample, running, exchange)
-                }
-            };
-            let outcome = if hook == Hook::Log { Outcome::Passed } else { outcome };
-            if let Some(denial) = walk.take(outcome) {
+            if let Some(denial) = walk.take(call.now(running, exchange)) {
                 return over(denial, running);
             }
         }
@@ -124,17 +154,35 @@ impl Chain {
     }
 
     #[inline]
-    fn walk(&self, hook: Hook) -> Option<Walk<'_>> {
-        if !self.hooks.contains(hook) {
-            return None;
-        }
-        self.plans.get(hook as usize).map(Plan::walk)
+    fn plan(&self, hook: Hook) -> Option<&Plan> {
+        if self.hooks.contains(hook) { self.plans.get(hook as usize) } else { None }
     }
 
     #[inline]
     fn call(&self, number: u32, hook: Hook) -> Option<Call<'_>> {
         let plugin = self.plugins.get(number as usize)?;
         Some(Call { plugin, number, count: self.plugins.len(), hook })
+    }
+}
+
+/// A hook of a chain, on its way.
+#[must_use = "the request waits for it"]
+pub enum Run<'a> {
+    /// It has ended.
+    Done(Verdict),
+    /// Somebody may wait.
+    Waits(Pin<Box<dyn Future<Output = Verdict> + Send + 'a>>),
+}
+
+impl Future for Run<'_> {
+    type Output = Verdict;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Verdict> {
+        match &mut *self {
+            Self::Done(verdict) => Poll::Ready(std::mem::replace(verdict, Verdict::Continue)),
+            Self::Waits(future) => future.as_mut().poll(context),
+        }
     }
 }
 

@@ -54,6 +54,7 @@ pub struct Configured {
     pub(crate) observer: Arc<dyn Observer>,
     name: Arc<str>,
     hooks: Hooks,
+    immediate: Hooks,
     ticks: AtomicBool,
 }
 
@@ -67,6 +68,7 @@ impl Configured {
     ) -> Arc<Self> {
         Arc::new(Self {
             hooks: instance.hooks(),
+            immediate: instance.immediate(),
             instance,
             breaker: Standing::new(policy.breaker),
             policy,
@@ -87,6 +89,11 @@ impl Configured {
     #[must_use]
     pub fn hooks(&self) -> Hooks {
         self.hooks
+    }
+
+    /// Those where it never waits.
+    pub(crate) fn immediate(&self) -> Hooks {
+        self.immediate
     }
 
     /// What is to be done when it fails.
@@ -127,7 +134,7 @@ impl Configured {
         let timeout = self.policy.timeout.max(self.policy.tick.unwrap_or_default());
         let began = Instant::now();
         let flow = match guard::start(&*self.instance) {
-            Err(failed) => failed,
+            Err(failure) => Flow::Fail(failure),
             Ok(mut state) => {
                 let flow = match guard::call(&*self.instance, Hook::Tick, &mut state, exchange) {
                     Began::Done(flow) => flow,

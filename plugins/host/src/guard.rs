@@ -15,7 +15,7 @@ pub(crate) enum Began<'a> {
 }
 
 /// Has an instance make what it remembers of a request.
-pub(crate) fn start(instance: &dyn Instance) -> Result<State, Flow> {
+pub(crate) fn start(instance: &dyn Instance) -> Result<State, Box<Failure>> {
     caught(|| instance.start())
 }
 
@@ -28,8 +28,23 @@ pub(crate) fn call<'a>(
     exchange: &'a mut (dyn Exchange + 'a),
 ) -> Began<'a> {
     match caught(move || instance.call(hook, state, exchange)) {
-        Ok(Called::Done(flow)) | Err(flow) => Began::Done(flow),
+        Ok(Called::Done(flow)) => Began::Done(flow),
+        Err(failure) => Began::Done(Flow::Fail(failure)),
         Ok(Called::Waits(future)) => Began::Waits(Waiting { future: Some(future) }),
+    }
+}
+
+/// Calls a hook where nobody can wait, or will.
+#[inline]
+pub(crate) fn call_now(
+    instance: &dyn Instance,
+    hook: Hook,
+    state: &mut State,
+    exchange: &mut dyn Exchange,
+) -> Flow {
+    match call(instance, hook, state, exchange) {
+        Began::Done(flow) => flow,
+        Began::Waits(waiting) => waiting.now(),
     }
 }
 
@@ -68,6 +83,7 @@ impl Waiting<'_> {
     }
 
     /// Its end, where nobody can wait for it.
+    #[cold]
     pub(crate) fn now(mut self) -> Flow {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(flow) => flow,
@@ -82,7 +98,8 @@ impl Waiting<'_> {
         let Some(future) = &mut self.future else { return Poll::Pending };
         let flow = match caught(|| future.as_mut().poll(context)) {
             Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(flow)) | Err(flow) => flow,
+            Ok(Poll::Ready(flow)) => flow,
+            Err(failure) => Flow::Fail(failure),
         };
         self.give_up();
         Poll::Ready(flow)
@@ -103,18 +120,18 @@ impl Drop for Waiting<'_> {
 
 /// What `call` gives, or what follows from its panic.
 #[inline]
-fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Flow> {
+pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, Box<Failure>> {
     // What the plugin leaves behind is dropped after a panic: nobody sees it half done. What the host lends it keeps its own promises.
     catch_unwind(AssertUnwindSafe(call)).map_err(panicked)
 }
 
 #[cold]
-fn panicked(panic: Box<dyn Any + Send>) -> Flow {
+fn panicked(panic: Box<dyn Any + Send>) -> Box<Failure> {
     let message = match panic.downcast_ref::<&str>() {
         Some(message) => (*message).to_owned(),
         None => panic.downcast_ref::<String>().cloned().unwrap_or_default(),
     };
     // What is thrown may throw when it is dropped.
     forget(panic);
-    Failure { message, cause: Cause::Panic }.into()
+    Box::new(Failure { message, cause: Cause::Panic })
 }

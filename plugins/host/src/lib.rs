@@ -7,21 +7,29 @@
 //! request through unless its policy says so.
 
 mod breaker;
+mod build;
 mod call;
 mod calls;
 mod chain;
 mod configured;
 mod guard;
+mod metrics;
 mod observer;
 mod plan;
 mod registry;
 mod running;
+mod store;
+mod ticker;
 
 pub use breaker::Breaker;
+pub use build::{Around, Build, Said};
 pub use calls::Calls;
-pub use chain::{Chain, Verdict};
+pub use chain::{Chain, Run, Verdict};
 pub use configured::{Configured, OnError, Policy};
+pub use metrics::Metrics;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
 pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};
 pub use running::Running;
+pub use store::{Bounds, Store};
+pub use ticker::Ticker;

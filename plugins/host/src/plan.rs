@@ -49,6 +49,8 @@ impl From<Denial> for Verdict {
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
     steps: Box<[Step]>,
+    /// Who is asked, where there is no group.
+    row: Option<Box<[u32]>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,7 +78,17 @@ impl Plan {
         if is_backwards(hook) {
             steps.reverse();
         }
-        Self { steps: steps.into() }
+        let asked = steps.iter().map(|step| match step {
+            Step::Ask(number) => Some(*number),
+            Step::Group(..) => None,
+        });
+        Self { row: asked.collect(), steps: steps.into() }
+    }
+
+    /// Who is asked, one after the other, where that is all.
+    #[inline]
+    pub(crate) fn row(&self) -> Option<&[u32]> {
+        self.row.as_deref()
     }
 
     /// Whether nobody is asked.

@@ -28,8 +28,41 @@ enum Memory {
 }
 
 impl Running {
-    /// Calls a hook of the plugin of that number, in a chain of so many.
+    /// What the plugin of that number remembers, in a chain of so many; `None` where that is not so simple.
     #[inline]
+    pub(crate) fn state(
+        &mut self,
+        (number, count): (usize, usize),
+        instance: &dyn Instance,
+    ) -> Option<&mut State> {
+        if !matches!(self.memories.get(number), Some(Memory::Some(_))) {
+            self.begin((number, count), instance);
+        }
+        match self.memories.get_mut(number) {
+            Some(Memory::Some(state)) => Some(state),
+            _ => None,
+        }
+    }
+
+    /// Has a plugin that was not asked yet begin.
+    #[inline(never)]
+    fn begin(&mut self, (number, count): (usize, usize), instance: &dyn Instance) {
+        self.make_room(count);
+        if let Some(memory @ Memory::None) = self.memories.get_mut(number)
+            && let Ok(state) = guard::start(instance)
+        {
+            *memory = Memory::Some(state);
+        }
+    }
+
+    fn make_room(&mut self, count: usize) {
+        // Each as long as it is, and all at once: so much of it is a plain loop.
+        while self.memories.len() < count {
+            self.memories.push(Memory::None);
+        }
+    }
+
+    /// Calls a hook of the plugin of that number, in a chain of so many.
     pub(crate) fn call<'a>(
         &'a mut self,
         (number, count): (usize, usize),
@@ -37,16 +70,14 @@ impl Running {
         hook: Hook,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Began<'a> {
-        if self.memories.len() < count {
-            self.memories.resize_with(count, Memory::default);
-        }
+        self.make_room(count);
         let Some(memory) = self.memories.get_mut(number) else {
             return Began::Done(Flow::Continue);
         };
         if matches!(memory, Memory::None) {
             match guard::start(instance) {
                 Ok(state) => *memory = Memory::Some(state),
-                Err(failed) => return Began::Done(failed),
+                Err(failure) => return Began::Done(Flow::Fail(failure)),
             }
         }
         match memory {

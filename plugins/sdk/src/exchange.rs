@@ -6,6 +6,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
@@ -175,6 +176,15 @@ pub trait Exchange: Send {
     ///
     /// [`Refused::Invalid`], [`Refused::NotNow`]
     fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused>;
+
+    /// The same with a value that was made before: where it can be, neither checked nor copied once more.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_field`](Self::set_field).
+    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        self.set_field(map, name, value.as_bytes())
+    }
 
     /// Adds one value to those of `name`.
     ///

@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderValue;
 
 use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 use crate::operation::{
@@ -49,6 +50,15 @@ impl<'a> Request<'a> {
     /// [`Refused::Invalid`]
     pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
         self.exchange.set_field(Map::RequestHeaders, name, value.as_ref())
+    }
+
+    /// The same with a value that was made before, in [`build`](crate::Plugin::build): the fastest way.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Invalid`]
+    pub fn set_header_value(&mut self, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        self.exchange.set_value(Map::RequestHeaders, name, value)
     }
 
     /// Adds a value to a header.
@@ -222,6 +232,15 @@ impl<'a> Response<'a> {
     /// [`Refused::Invalid`]
     pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
         self.request.exchange.set_field(Map::ResponseHeaders, name, value.as_ref())
+    }
+
+    /// The same with a value that was made before, in [`build`](crate::Plugin::build): the fastest way.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Invalid`]
+    pub fn set_header_value(&mut self, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        self.request.exchange.set_value(Map::ResponseHeaders, name, value)
     }
 
     /// Adds a value to a header.

@@ -2,6 +2,74 @@
 //!
 //! One source becomes three kinds of plugin: linked into the proxy, a native module (`.so`), or Wasm. [`Plugin`] is the trait to implement,
 //! [`hooks`] the attribute to put on it, [`plugin!`] what makes a module of it.
+//!
+//! ```
+//! use schemars::JsonSchema;
+//! use serde::Deserialize;
+//! use switchback_plugin::testing::{Harness, Scene};
+//! use switchback_plugin::{BuildError, Counter, Flow, Plugin, Request, Setup, hooks};
+//!
+//! /// Lets a request through only if it carries the configured header.
+//! struct Gate {
+//!     header: String,
+//!     token: String,
+//!     denied: Counter,
+//! }
+//!
+//! #[derive(Deserialize, JsonSchema)]
+//! struct GateOptions {
+//!     /// The header that must be there.
+//!     #[serde(default = "authorization")]
+//!     header: String,
+//!     /// What it must say.
+//!     token: String,
+//! }
+//!
+//! fn authorization() -> String {
+//!     "authorization".to_owned()
+//! }
+//!
+//! #[hooks]
+//! impl Plugin for Gate {
+//!     const NAME: &'static str = "gate";
+//!     type Options = GateOptions;
+//!     type State = ();
+//!
+//!     fn build(options: GateOptions, setup: &mut Setup<'_>) -> Result<Self, BuildError> {
+//!         if options.token.len() < 8 {
+//!             return Err(BuildError::new("token", "a token has 8 letters or more"));
+//!         }
+//!         let denied = setup.counter("gate_denied_total", "Requests without the token.", &[])?;
+//!         Ok(Self { header: options.header, token: options.token, denied })
+//!     }
+//!
+//!     async fn on_request(&self, _: &mut (), request: &mut Request<'_>) -> Flow {
+//!         if request.header(&self.header).as_deref() == Some(&*self.token) {
+//!             return Flow::Continue;
+//!         }
+//!         self.denied.add(1);
+//!         Flow::status(403)
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), BuildError> {
+//! // As a test sees it; nothing of a proxy is needed.
+//! let mut harness = Harness::<Gate>::new(r#"{ "token": "open-sesame" }"#)?;
+//!
+//! let mut stranger = Scene::get("/vault");
+//! assert_eq!(harness.request(&mut stranger).status, 403);
+//! assert_eq!(harness.metric("gate_denied_total", &[]), Some(1.0));
+//!
+//! let mut friend = Scene::get("/vault").with_header("authorization", "open-sesame");
+//! assert_eq!(harness.request(&mut friend).status, 200);
+//!
+//! let error = Harness::<Gate>::new(r#"{ "tokn": "open-sesame" }"#).err().unwrap();
+//! assert_eq!(error.to_string(), "missing field `token`");
+//! let error = Harness::<Gate>::new(r#"{ "token": "short" }"#).err().unwrap();
+//! assert_eq!(error.to_string(), "token: a token has 8 letters or more");
+//! # Ok(())
+//! # }
+//! ```
 
 mod exchange;
 mod facade;
@@ -11,6 +79,7 @@ mod hook;
 mod linked;
 mod module;
 mod operation;
+mod options;
 mod plugin;
 mod setup;
 mod steer;
@@ -29,6 +98,7 @@ pub use operation::{
     HttpRequest, HttpResponse, Operation, OperationError, OperationId, Outcome, StoreAction,
     StoreOperation,
 };
+pub use options::{check_options, read as read_options};
 pub use plugin::Plugin;
 pub use setup::{BuildError, Counter, Gauge, Histogram, Meter, MetricKind, Services, Setup};
 pub use steer::{Steer, Steering};

@@ -1,17 +1,19 @@
 //! A plugin of this program, as what runs plugins sees it.
 
 use std::marker::PhantomData;
+use std::mem::needs_drop;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use crate::exchange::Exchange;
 use crate::facade::{Background, Body, Done, Endpoints, Request, Response, Route};
-use crate::flow::Flow;
+use crate::flow::{Cause, Flow};
 use crate::hook::{Hook, Hooks};
 use crate::module::{Called, Instance, Kind, Module, State};
+use crate::options;
 use crate::plugin::Plugin;
-use crate::setup::{BuildError, Services, Setup, options};
+use crate::setup::{BuildError, Services, Setup};
 
 /// A plugin that is linked in.
 pub struct Linked<P>(PhantomData<fn() -> P>);
@@ -29,7 +31,7 @@ impl<P: Plugin> Linked<P> {
     ///
     /// As [`Module::build`].
     pub fn instance(options_json: &str, services: &mut dyn Services) -> Result<P, BuildError> {
-        P::build(options(options_json)?, &mut Setup::new(services))
+        P::build(options::read(options_json)?, &mut Setup::new(services))
     }
 }
 
@@ -70,6 +72,10 @@ impl<P: Plugin> Instance for Configured<P> {
         P::HOOKS
     }
 
+    fn immediate(&self) -> Hooks {
+        P::IMMEDIATE.union(Hooks::of(&[Hook::ResponseBody, Hook::Log]))
+    }
+
     fn start(&self) -> State {
         Box::new(P::State::default())
     }
@@ -80,6 +86,13 @@ impl<P: Plugin> Instance for Configured<P> {
         state: &'a mut State,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a> {
+        if size_of::<P::State>() == 0 && P::IMMEDIATE.contains(hook) && !needs_drop::<P::State>() {
+            // One that is nothing is like another, and need not be looked for.
+            return match call(&self.0, hook, &mut P::State::default(), &mut *exchange) {
+                Called::Done(flow) => Called::Done(flow),
+                Called::Waits(_) => Called::Done(waited()),
+            };
+        }
         let Some(state) = state.downcast_mut::<P::State>() else {
             return Called::Done(Flow::fail("called with another plugin's state"));
         };
@@ -130,6 +143,11 @@ fn run<'a, P: Plugin, F: Future<Output = Flow> + Send + 'a>(hook: Hook, future: 
     }
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(flow) => Called::Done(flow),
-        Poll::Pending => Called::Done(Flow::fail("a hook that is said never to wait did")),
+        Poll::Pending => Called::Done(waited()),
     }
+}
+
+#[cold]
+fn waited() -> Flow {
+    Flow::broken(Cause::Waited, "a hook that is said never to wait did")
 }

@@ -67,6 +67,11 @@ pub trait Instance: Send + Sync {
     /// The hooks it is to be called at: those of its module or fewer.
     fn hooks(&self) -> Hooks;
 
+    /// The hooks that never wait: [`call`](Self::call) is [`Called::Done`] there. They are called faster.
+    fn immediate(&self) -> Hooks {
+        Hooks::NONE
+    }
+
     /// What it remembers of a request that begins. Dropped when the request has ended, or was given up.
     fn start(&self) -> State;
 

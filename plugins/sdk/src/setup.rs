@@ -5,8 +5,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::de::DeserializeOwned;
-
 use crate::exchange::{Level, Refused};
 
 /// Why a plugin cannot be made of its options.
@@ -264,30 +262,4 @@ impl Histogram {
     pub fn observe(&self, value: f64) {
         self.0.add(value);
     }
-}
-
-/// Options of a JSON text; keys that the type does not know are refused, whether it says so or not.
-pub(crate) fn options<T: DeserializeOwned>(json: &str) -> Result<T, BuildError> {
-    let json = if json.trim().is_empty() { "{}" } else { json };
-    let mut unknown = None;
-    let deserializer = &mut serde_json::Deserializer::from_str(json);
-    let mut track = serde_path_to_error::Track::new();
-    let tracked = serde_path_to_error::Deserializer::new(deserializer, &mut track);
-    let read = serde_ignored::deserialize(tracked, |path| {
-        unknown.get_or_insert_with(|| path.to_string());
-    });
-    let value = read.map_err(|error: serde_json::Error| {
-        let path = track.path().to_string();
-        let path = if path == "." { String::new() } else { path };
-        BuildError::new(path, without_place(&error.to_string()))
-    })?;
-    match unknown {
-        Some(key) => Err(BuildError::new(key, "unknown option")),
-        None => Ok(value),
-    }
-}
-
-/// The place within the JSON text is that of no file an operator knows.
-fn without_place(message: &str) -> &str {
-    message.split(" at line ").next().unwrap_or(message)
 }

@@ -53,11 +53,11 @@ use crate::module::{Called, Instance, Module};
 use crate::operation::{HttpRequest, HttpResponse, OperationError, StoreAction, StoreOperation};
 use crate::plugin::Plugin;
 use crate::setup::BuildError;
-use stage::Stage;
-use world::{Making, Metric, World, nanoseconds};
+use world::{Making, Metric, nanoseconds};
 
 pub use scene::{Line, Scene};
-pub use world::Surroundings;
+pub use stage::Stage;
+pub use world::{Surroundings, World};
 
 /// A plugin of whatever kind, in a [`Harness`].
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl<P> Harness<P> {
         let mut state = scene.state.take().unwrap_or_else(|| self.instance.start());
         let limit = self.world.now().saturating_add(nanoseconds(self.timeout));
         let clock = Arc::clone(&self.world.clock);
-        let mut stage = Stage { hook, scene: &mut *scene, world: &mut self.world };
+        let mut stage = Stage::new(hook, &mut *scene, &mut self.world);
         let flow = match self.instance.call(hook, &mut state, &mut stage) {
             Called::Done(flow) => flow,
             Called::Waits(mut future) => loop {

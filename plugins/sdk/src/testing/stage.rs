@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderValue};
 
 use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 use crate::fields;
@@ -14,10 +14,20 @@ use crate::steer::Steer;
 use crate::testing::scene::{Line, Scene};
 use crate::testing::world::World;
 
-pub(super) struct Stage<'a> {
-    pub(super) hook: Hook,
-    pub(super) scene: &'a mut Scene,
-    pub(super) world: &'a mut World,
+/// The border that a plugin has before it while a hook runs in a test: for those who call a plugin without a [`Harness`](super::Harness).
+///
+/// No time passes here: what waits, waits for ever.
+pub struct Stage<'a> {
+    hook: Hook,
+    scene: &'a mut Scene,
+    world: &'a mut World,
+}
+
+impl<'a> Stage<'a> {
+    /// For one hook.
+    pub fn new(hook: Hook, scene: &'a mut Scene, world: &'a mut World) -> Self {
+        Self { hook, scene, world }
+    }
 }
 
 impl Stage<'_> {
@@ -53,6 +63,11 @@ impl Exchange for Stage<'_> {
     fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::set(self.scene.fields_mut(map), name, value)
+    }
+
+    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        self.allow(self.hook.may_change(map))?;
+        fields::set_value(self.scene.fields_mut(map), name, value)
     }
 
     fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {

@@ -44,7 +44,8 @@ fn has(known: Option<&[String]>, name: &str) -> bool {
 pub(super) type Responder =
     Box<dyn FnMut(&HttpRequest) -> Result<HttpResponse, OperationError> + Send>;
 
-pub(super) struct World {
+/// What is around the requests of a test.
+pub struct World {
     pub(super) around: Surroundings,
     pub(super) clock: Arc<Clock>,
     pub(super) responders: Vec<(String, Duration, Responder)>,
@@ -71,7 +72,31 @@ pub(super) struct UnderWay {
 /// 2026-01-01, so that what is older than the epoch does not come into it.
 const BEGIN: u64 = 1_767_225_600_000_000_000;
 
+impl Default for World {
+    fn default() -> Self {
+        Self::new(Surroundings::default())
+    }
+}
+
 impl World {
+    /// How many operations were given up.
+    #[must_use]
+    pub fn given_up(&self) -> usize {
+        self.given_up
+    }
+
+    /// How many operations are under way.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.under_way.len()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&mut self, time: Duration) {
+        let now = self.now().saturating_add(nanoseconds(time));
+        self.clock.now.store(now, Ordering::Relaxed);
+    }
+
     pub(super) fn new(around: Surroundings) -> Self {
         let clock = Clock { now: AtomicU64::new(BEGIN), due: AtomicU64::new(u64::MAX) };
         Self {

@@ -1,11 +1,11 @@
 //! Bodies and configurations.
 
 use bytes::{Bytes, BytesMut};
-use switchback_plugin::Hook;
+use switchback_plugin::{Hook, Refused};
 
 use crate::call::{self, Answered, Call, Out, Span};
 use crate::host::Host;
-use crate::status::{BufferKind, Status};
+use crate::status::{BufferKind, Failed, Status};
 
 /// A piece of a body that a module makes longer than that is refused.
 const MAX_PIECE: usize = 64 << 20;
@@ -53,11 +53,13 @@ pub(super) fn write(call: &mut Call<'_>, buffer: u32, place: Span, value: Span) 
     if !matches!(kind, BufferKind::RequestBody | BufferKind::ResponseBody) {
         return Err(Status::BadArgument.into());
     }
+    host.refused = Some(Refused::NotNow);
     let changed = with(host, kind, |piece| splice(piece, place, value))??;
     if let (Some(Hook::RequestBody | Hook::ResponseBody), Some(exchange)) =
         (host.hook(), host.exchange())
     {
-        exchange.set_piece(changed.clone()).map_err(Status::from)?;
+        let done = exchange.set_piece(changed.clone()).map_err(Failed::from);
+        host.noted(done)?;
     }
     host.piece = Some(changed);
     Ok(())

@@ -6,12 +6,15 @@ use switchback_plugin::{Exchange, Fact, Map};
 
 use crate::call::{self, Answered, Call, Out, Span};
 use crate::host::Host;
-use crate::status::Status;
+use crate::status::{Failed, Status};
 
 /// What a module may set itself, for each context.
 const MAX_PROPERTIES: usize = 64;
 const MAX_VALUE: usize = 64 << 10;
 const MAX_PATH: u32 = 4096;
+
+/// Before the name of a variable.
+const VARIABLE: &[u8] = b"switchback\0variable\0";
 
 pub(super) fn read(call: &mut Call<'_>, path: Span, out: Out) -> Answered {
     call.give(out, |memory, host, into| {
@@ -40,11 +43,13 @@ pub(super) fn write(call: &mut Call<'_>, path: Span, value: Span) -> Answered {
     if path.len() > MAX_PATH as usize || value.len() > MAX_VALUE {
         return Err(Status::BadArgument.into());
     }
-    let parts = parts(path).ok_or(Status::BadArgument)?;
-    if let ["switchback", "variable", name] = parts[..] {
+    if let Some(name) = path.strip_prefix(VARIABLE) {
+        let name = std::str::from_utf8(name).map_err(|_| Status::BadArgument)?;
         let exchange = host.exchange().ok_or(Status::BadArgument)?;
-        return Ok(exchange.set_variable(name, value).map_err(Status::from)?);
+        let done = exchange.set_variable(name, value).map_err(Failed::from);
+        return Ok(host.noted(done)?);
     }
+    parts(path).ok_or(Status::BadArgument)?;
     let properties = &mut host.context().ok_or(Status::NotFound)?.properties;
     let is_full = properties.len() >= MAX_PROPERTIES;
     match properties.iter_mut().find(|(name, _)| name == trimmed(path)) {

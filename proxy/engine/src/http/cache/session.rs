@@ -50,8 +50,7 @@ impl Session {
         ahead: Option<Ahead>,
     ) -> (Self, oneshot::Receiver<Receiving>) {
         let (given_back, taken_back) = oneshot::channel();
-        let mut session = Self::unheard(request);
-        session.content = (content, false);
+        let mut session = Self::unheard(request, content);
         session.receiving = Some(receiving);
         session.given_back = Some(given_back);
         session.ahead = (ahead, 0);
@@ -63,7 +62,7 @@ impl Session {
         request: RequestHeader,
         passing: mpsc::Sender<HttpTask>,
     ) -> Self {
-        let mut session = Self::unheard(request);
+        let mut session = Self::unheard(request, Bytes::new());
         session.passing = Some(passing);
         session
     }

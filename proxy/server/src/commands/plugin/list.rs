@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
-use switchback::Server;
+use switchback::{ProcessEnvironment, read_file};
 use switchback_plugin::Module;
 
 use crate::config_search;
@@ -41,7 +41,8 @@ fn line(out: &mut String, module: &dyn Module) {
 /// Without a configuration, or with one that cannot be read, there are none.
 fn folders(named: Option<PathBuf>) -> Vec<PathBuf> {
     let Ok(file) = config_search::find(named) else { return Vec::new() };
-    Server::from_file(file).check().value.map(|plan| plan.plugin_path).unwrap_or_default()
+    let Some(config) = read_file(&file, &ProcessEnvironment).value else { return Vec::new() };
+    config.plugin_path.iter().map(|folder| folder.to_path_buf()).collect()
 }
 
 /// In the order of their names.

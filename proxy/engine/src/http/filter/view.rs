@@ -158,7 +158,11 @@ impl Exchange for View<'_> {
     }
 
     fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
-        fields::set(self, map, name, value)
+        fields::set(self, map, name, fields::value(value)?)
+    }
+
+    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+        fields::set(self, map, name, value.clone())
     }
 
     fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {

@@ -23,7 +23,7 @@ fn named(name: &str) -> Result<HeaderName, Refused> {
     if is_ours(&name) { Err(Refused::Invalid) } else { Ok(name) }
 }
 
-fn value(bytes: &[u8]) -> Result<HeaderValue, Refused> {
+pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, Refused> {
     HeaderValue::from_bytes(bytes).map_err(|_| Refused::Invalid)
 }
 
@@ -46,10 +46,15 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
     }
 }
 
-pub(super) fn set(view: &mut View<'_>, map: Map, name: &str, bytes: &[u8]) -> Result<(), Refused> {
-    let (name, value) = (named(name)?, value(bytes)?);
+pub(super) fn set(
+    view: &mut View<'_>,
+    map: Map,
+    name: &str,
+    value: HeaderValue,
+) -> Result<(), Refused> {
+    let name = named(name)?;
     if map == Map::RequestHeaders && name == header::HOST {
-        let host = std::str::from_utf8(bytes).map_err(|_| Refused::Invalid)?;
+        let host = value.to_str().map_err(|_| Refused::Invalid)?;
         return parts::set(view, Part::Host, host);
     }
     let set = match head(view, map)? {

@@ -51,8 +51,15 @@ fn main() -> ExitCode {
 
 /// One hook, in a context that is there.
 fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let (mut state, mut head) = (instance.start(), Head::new());
-    rounds(&format!("{name}_hook_ns"), size, || call(instance, &mut state, &mut head))
+    let (mut state, mut head, mut calls) = (instance.start(), Head::new(), 0_u32);
+    rounds(&format!("{name}_hook_ns"), size, || {
+        calls += 1;
+        if calls.is_multiple_of(1000) {
+            // The guest remembers each hook of a request: which are no such number.
+            state = instance.start();
+        }
+        call(instance, &mut state, &mut head)
+    })
 }
 
 /// A context that begins, one hook, and its end.
@@ -66,6 +73,9 @@ fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
 
 fn call(instance: &dyn Instance, state: &mut switchback_plugin::State, head: &mut Head) -> bool {
     let called = instance.call(Hook::Request, state, black_box(head));
+    if let Called::Done(Flow::Fail(failure)) = &called {
+        eprintln!("{failure}");
+    }
     matches!(called, Called::Done(Flow::Continue))
 }
 

@@ -62,32 +62,39 @@ impl Request {
             return Step::Flow(self.replay(exchange));
         }
         let context = self.context(&guest);
-        if guest.look(|running| running.store.data_mut().is_waiting_for_calls(context)) {
-            // What has come meanwhile is told first.
-            let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
-            if let Err(trapped) = deliver(&guest, loan) {
-                return trapped.into();
-            }
-        }
         let work = match hook {
             Hook::RequestBody | Hook::ResponseBody => Work::Body,
             _ => Work::Head,
         };
-        let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
-        let stepped = guest.call(AtHand::Request(loan), work, |store, exports| {
-            open(store, exports, context)?;
-            let pauses = hook_function(store, exports, context, hook)?;
-            Ok(settled(store, context, hook, pauses))
-        });
-        match stepped {
-            Err(trapped) => trapped.into(),
-            Ok(Settled::Flow(flow)) => Step::Flow(flow),
-            Ok(Settled::Ended(calls)) => {
-                calls.into_iter().for_each(|call| exchange.cancel(call));
-                self.context = 0;
-                Step::Flow(Flow::Continue)
+        let mut is_told = false;
+        loop {
+            let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
+            let stepped = guest.call(AtHand::Request(loan), work, |store, exports| {
+                if !is_told && store.data().is_waiting_for_calls(context) {
+                    return Ok(Settled::HasCalls);
+                }
+                open(store, exports, context)?;
+                let pauses = hook_function(store, exports, context, hook)?;
+                Ok(settled(store, context, hook, pauses))
+            });
+            match stepped {
+                Err(trapped) => return trapped.into(),
+                Ok(Settled::Flow(flow)) => return Step::Flow(flow),
+                Ok(Settled::Ended(calls)) => {
+                    calls.into_iter().for_each(|call| exchange.cancel(call));
+                    self.context = 0;
+                    return Step::Flow(Flow::Continue);
+                }
+                Ok(Settled::Pauses) => return pause(hook, exchange),
+                // What has come meanwhile is told first.
+                Ok(Settled::HasCalls) => {
+                    let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
+                    if let Err(trapped) = deliver(&guest, loan) {
+                        return trapped.into();
+                    }
+                    is_told = true;
+                }
             }
-            Ok(Settled::Pauses) => pause(hook, exchange),
         }
     }
 
@@ -130,6 +137,8 @@ impl Drop for Request {
 pub(crate) enum Settled {
     Flow(Flow),
     Pauses,
+    /// Nothing yet: requests of its own are under way, whose ends come first.
+    HasCalls,
     /// The request is over, and nobody needs what is still under way.
     Ended(Vec<OperationId>),
 }

@@ -26,7 +26,11 @@ const BENCHES: [Bench; 3] = [
         figures: &[
             Figure { what: "empty chain", name: "empty_ns", most: 5.0 },
             Figure { what: "linked, nothing done", name: "idle_ns", most: 10.0 },
-            Figure { what: "linked, a header read and one set", name: "get_and_set_ns", most: 60.0 },
+            Figure {
+                what: "linked, a header read and one set",
+                name: "get_and_set_ns",
+                most: 60.0,
+            },
         ],
     },
     Bench {
@@ -34,15 +38,27 @@ const BENCHES: [Bench; 3] = [
         bench: "native",
         figures: &[
             Figure { what: "native, nothing done", name: "native_nothing_ns", most: 15.0 },
-            Figure { what: "native, a header read and one set", name: "native_touch_ns", most: 110.0 },
+            Figure {
+                what: "native, a header read and one set",
+                name: "native_touch_ns",
+                most: 110.0,
+            },
         ],
     },
     Bench {
         package: "switchback-plugin-wasm",
         bench: "hook",
         figures: &[
-            Figure { what: "proxy-wasm, a header read and one set", name: "raw_get_set_hook_ns", most: 250.0 },
-            Figure { what: "Wasm of our SDK, a header read and one set", name: "sdk_get_set_hook_ns", most: 500.0 },
+            Figure {
+                what: "proxy-wasm, a header read and one set",
+                name: "raw_get_set_hook_ns",
+                most: 250.0,
+            },
+            Figure {
+                what: "Wasm of our SDK, a header read and one set",
+                name: "sdk_get_set_hook_ns",
+                most: 500.0,
+            },
         ],
     },
 ];

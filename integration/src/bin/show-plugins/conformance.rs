@@ -27,7 +27,10 @@ fn play(package: &str, test: &str) -> (String, bool) {
         Err(error) => (error.to_string(), false),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stdout);
-            let lines = || said.lines().filter(|line| line.starts_with("alike: ") || line.starts_with("test result: "));
+            let lines = || {
+                said.lines()
+                    .filter(|line| line.starts_with("alike: ") || line.starts_with("test result: "))
+            };
             (lines().collect::<Vec<_>>().join("; "), output.status.success())
         }
     }

@@ -57,8 +57,7 @@ pub(crate) fn assemble(
             assemble_upstream(upstream, (resident, generation), shard_key(&plan, id), &mut found)
         })
         .collect();
-    let has_shards = upstreams.iter().any(|upstream| upstream.sharding.is_some());
-    let hedges = upstreams.iter().any(|upstream| upstream.plan.overload.hedge.is_some());
+    let asks_twice = upstreams.iter().any(asks_twice);
     let filters = filters::assemble(&plan, resident, &mut found);
     let own_actions = own_actions::find(&plan, &resident.actions, &mut found);
     let mut zones: Box<[NamedZone]> =
@@ -93,7 +92,7 @@ pub(crate) fn assemble(
         maps,
         zones,
         site_zones,
-        asks_beside: !caches.is_empty() || has_shards || hedges || filters.is_some(),
+        asks_beside: !caches.is_empty() || asks_twice || filters.is_some(),
         caches,
         encodes,
         dictionary_room,
@@ -102,6 +101,11 @@ pub(crate) fn assemble(
         access_logs,
     };
     Ok((snapshot, found))
+}
+
+/// Whether requests of our own are made for those that are here.
+fn asks_twice(upstream: &Upstream) -> bool {
+    upstream.sharding.is_some() || upstream.plan.overload.hedge.is_some()
 }
 
 fn assemble_site(

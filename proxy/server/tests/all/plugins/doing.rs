@@ -1,7 +1,7 @@
 //! The plugins of these tests.
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -20,7 +20,7 @@ pub(super) static LOGGED: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap:
 /// Waits until the request with this tag has ended.
 pub(super) fn logged(tag: &str) -> String {
     loop {
-        if let Some(line) = LOGGED.lock().unwrap().get(tag) {
+        if let Some(line) = LOGGED.lock().get(tag) {
             return line.clone();
         }
         std::thread::yield_now();
@@ -101,7 +101,7 @@ impl Plugin for Traces {
         if let Some(tag) = done.request_header("x-tag") {
             let (status, sent) = (done.fact(Fact::Status), done.fact(Fact::BytesSent));
             let line = format!("{} status={status} sent={sent}", steps.join(" "));
-            LOGGED.lock().unwrap().insert(tag.into_owned(), line);
+            LOGGED.lock().insert(tag.into_owned(), line);
         }
     }
 }
@@ -136,7 +136,7 @@ pub(super) static DROPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        DROPPED.lock().unwrap().extend(self.0.take());
+        DROPPED.lock().extend(self.0.take());
     }
 }
 

@@ -1,9 +1,10 @@
 //! An origin that tells what it was sent.
 
+use parking_lot::Mutex;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 /// Listens on a port of its own until the process ends.
@@ -36,7 +37,7 @@ impl Origin {
 
     /// All of them, head and body.
     pub(super) fn seen(&self) -> Vec<String> {
-        self.seen.lock().unwrap().clone()
+        self.seen.lock().clone()
     }
 
     /// Waits until it has had so many.
@@ -79,7 +80,7 @@ fn serve(
         let body = String::from_utf8_lossy(&body).into_owned();
         requests.fetch_add(1, Ordering::SeqCst);
         let text = format!("{}\n{body}", head.trim_end().replace("\r\n", "\n"));
-        seen.lock().unwrap().push(text.clone());
+        seen.lock().push(text.clone());
         let path = head.split(' ').nth(1).unwrap_or_default();
         if path.starts_with("/die") {
             return Ok(());

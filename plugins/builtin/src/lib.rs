@@ -1,6 +1,6 @@
 //! The plugins that come with Switchback, written with what every plugin is written with.
 //!
-//! One file or folder each; [`modules`] names them all. What they share: [`template`], texts with variables, and [`units`], times, sizes
+//! One file or folder each; [`modules`] names them all. What they share: `template`, texts with variables, and `units`, times, sizes
 //! and rates as the configuration language writes them.
 
 mod basic_auth;

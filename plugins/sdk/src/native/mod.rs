@@ -252,6 +252,7 @@ macro_rules! plugin {
                 "a native module must be built with `panic = \"unwind\"`: with `abort`, a panic of the plugin ends the proxy"
             );
 
+            // Not `expect`: an author's package that does not deny it would be warned.
             #[allow(unsafe_code, reason = "the one symbol that a module exports")]
             #[unsafe(no_mangle)]
             extern "C" fn switchback_plugin_v1(index: u32) -> *const $crate::export::abi::Plugin {

@@ -72,6 +72,7 @@ macro_rules! plugin {
 #[macro_export]
 macro_rules! wasm_functions {
     ($slot:ident; $($name:ident($($argument:ident: $kind:ty),*) $(-> $result:ty)? => $body:expr;)*) => {$(
+        // Not `expect`: an author's package that does not deny it would be warned.
         #[allow(unsafe_code, reason = "a function that a module exports")]
         #[unsafe(no_mangle)]
         extern "C" fn $name($($argument: $kind),*) $(-> $result)? {

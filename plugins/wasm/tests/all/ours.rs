@@ -69,7 +69,8 @@ fn mistakes_in_its_options_are_told_with_their_place() {
     let module = module();
     let around = || Surroundings { upstreams: Some(Vec::new()), ..Surroundings::default() };
     let error = |options| Harness::of(&*module, around(), options).map(drop).unwrap_err();
-    assert_eq!(error(r#"{"nothing":1}"#).to_string(), "nothing: unknown option");
+    let unknown = "nothing: unknown option (known are `header`, `upstream`)";
+    assert_eq!(error(r#"{"nothing":1}"#).to_string(), unknown);
     assert_eq!(error(r#"{"header":""}"#).to_string(), "header: is empty (name one)");
     let missing = error(r#"{"upstream":"up"}"#);
     assert_eq!((&*missing.path, &*missing.message), ("upstream", "upstream `up` is not defined"));

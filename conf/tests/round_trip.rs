@@ -28,9 +28,9 @@ use switchback_conf::model::{
 };
 use switchback_conf::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointAddress, EndpointRole,
-    ErrorKey, Facility, ImageFormat, KeyGroup, LogEscape, LogLevel, LogTarget, MappingBy,
-    MessageFormat, OnError, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite, Sample,
-    StickyTo, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
+    ErrorKey, Facility, ImageFormat, Isolation, KeyGroup, LogEscape, LogLevel, LogTarget,
+    MappingBy, MessageFormat, OnError, OtherPeers, ProbeKind, ProxyVersion, RangeOf, SameSite,
+    Sample, StickyTo, Symlinks, SyslogAddress, SyslogSeverity, TlsVersion, UpstreamProtocol,
 };
 use switchback_conf::units::{Bytes, Duration, Size, Timeout};
 use switchback_conf::{At, Config, read_text};
@@ -386,7 +386,8 @@ fn plugin() -> impl Strategy<Value = Plugin> {
         .prop_map(|(memory, cpu, instances)| PluginLimits { memory, cpu, instances });
     let module = path().prop_map(ModuleFile::new);
     let file = (option::of(at(name())), option::of(at(module)), any::<Option<[u8; 32]>>());
-    let bounds = (on_error(), option::of(at(timeout())), option::of(at(limits)));
+    let isolation = at(select(vec![Isolation::Worker, Isolation::Request]));
+    let bounds = (on_error(), option::of(at(timeout())), option::of(at(limits)), isolation);
     (file, bounds, options()).prop_map(|((used, module, sha256), bounds, options)| Plugin {
         used,
         module,
@@ -394,6 +395,7 @@ fn plugin() -> impl Strategy<Value = Plugin> {
         on_error: bounds.0,
         timeout: bounds.1,
         limits: bounds.2,
+        isolation: bounds.3,
         options,
     })
 }

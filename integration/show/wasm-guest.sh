@@ -23,7 +23,7 @@ build() {
     (cd "$1" && shift && env RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_INCREMENTAL=0 CARGO_TARGET_DIR="$target" \
         CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$(ls /usr/lib/llvm-*/bin/wasm-ld | tail -1)" \
         CARGO_PROFILE_RELEASE_PANIC=abort CARGO_PROFILE_RELEASE_STRIP=true CARGO_PROFILE_RELEASE_DEBUG=0 \
-        CARGO_PROFILE_RELEASE_OPT_LEVEL=z \
+        CARGO_PROFILE_RELEASE_OPT_LEVEL=3 \
         /usr/bin/cargo "$@" --release --target wasm32-unknown-unknown -Zbuild-std=std,panic_abort)
 }
 
@@ -54,6 +54,8 @@ if toolchain; then
     keep switchback_guest guest
     build "$root" rustc --quiet -p switchback-example-conformance --features module --lib --crate-type cdylib
     keep switchback_example_conformance conformance
+    build "$root" rustc --quiet -p switchback-example-touch --features module --lib --crate-type cdylib
+    keep switchback_example_touch touch
     [ "${1:-}" = --examples ] && public_examples
 fi
 cargo test --manifest-path "$root/Cargo.toml" -p switchback-plugin-wasm -p switchback-example-conformance

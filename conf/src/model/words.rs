@@ -14,8 +14,8 @@ use crate::model::{ClientVerify, ImageMode, UnknownName};
 use crate::native::{Decoder, FromText, KeyText, Node, Problem, Setting, integer, listed};
 use crate::plan::{
     Autoindex, BalanceBy, CipherSuite, Coding, EncodedSlash, EndpointRole, Facility, ImageFormat,
-    KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OnError, OtherPeers, ProbeKind,
-    ProxyVersion, RangeOf, SameSite, StickyTo, Symlinks, SyslogSeverity, TlsVersion,
+    Isolation, KeyGroup, LogEscape, LogLevel, MappingBy, MessageFormat, OnError, OtherPeers,
+    ProbeKind, ProxyVersion, RangeOf, SameSite, StickyTo, Symlinks, SyslogSeverity, TlsVersion,
     UpstreamProtocol,
 };
 
@@ -68,6 +68,7 @@ words!(ProxyVersion, "a version of the PROXY protocol": "v1" = V1, "v2" = V2);
 words!(BalanceBy, "a way to balance": "p2c" = P2c, "round_robin" = RoundRobin, "least_requests" = LeastRequests,
     "least_time" = LeastTime, "random" = Random, "ip_hash" = IpHash, "hash" = Hash);
 words!(OnError, "what becomes of a request that a plugin fails at": "closed" = Closed, "open" = Open);
+words!(Isolation, "who shares an instance of a plugin": "worker" = Worker, "request" = Request);
 words!(ProbeKind, "a kind of probe": "http" = Http, "tcp" = Tcp, "tls" = Tls, "grpc" = Grpc);
 words!(UpstreamProtocol, "a protocol": "http1" = Http1, "h2" = H2);
 words!(EndpointRole, "a role": "primary" = Primary, "replica" = Replica);

@@ -82,7 +82,8 @@ pub use map_file::{FileStamp, MapFilePlan, MapFileRead};
 pub use maps::MapPlan;
 pub use overload::{AtOncePlan, BreakerPlan, HedgeAfterPlan, HedgePlan, OverloadPlan, RetryPlan};
 pub use plugins::{
-    FilterPlan, OnError, PluginId, PluginLimitsPlan, PluginPlan, PluginSource, shown_sha256,
+    FilterPlan, Isolation, OnError, PluginId, PluginLimitsPlan, PluginPlan, PluginSource,
+    shown_sha256,
 };
 pub use proxy_protocol::{OtherPeers, ProxyProtocolPlan, ProxyVersion, SendProxyPlan, SentTlv};
 pub use rules::HeaderRules;

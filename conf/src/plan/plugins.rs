@@ -27,6 +27,8 @@ pub struct PluginPlan {
     pub timeout: Option<Duration>,
     /// What it may use.
     pub limits: PluginLimitsPlan,
+    /// Who shares an instance of it.
+    pub isolation: Isolation,
     /// Its options, those of the filter in their places.
     pub options: Options,
     /// Where its options are written, else where it is named.
@@ -51,6 +53,7 @@ impl PluginPlan {
             && self.on_error == other.on_error
             && self.timeout == other.timeout
             && self.limits == other.limits
+            && self.isolation == other.isolation
             && self.options == other.options
     }
 }
@@ -78,6 +81,16 @@ pub struct PluginLimitsPlan {
     pub cpu: Option<Duration>,
     /// How many instances there are.
     pub instances: Option<u32>,
+}
+
+/// Who shares an instance of a Wasm plugin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// The requests of a worker thread.
+    #[default]
+    Worker,
+    /// Nobody: each request has its own.
+    Request,
 }
 
 /// What becomes of a request that a plugin fails at.
@@ -254,6 +267,7 @@ fn of_program(name: &At<Name>) -> PluginPlan {
         on_error: OnError::default(),
         timeout: None,
         limits: PluginLimitsPlan::default(),
+        isolation: Isolation::default(),
         options: Options::new(),
         at: name.at.clone(),
         named_at: name.at.clone(),
@@ -289,6 +303,7 @@ fn of_table(
         on_error: plugin.on_error,
         timeout: plugin.timeout.as_ref().map(|timeout| timeout.std()),
         limits: limits.unwrap_or_default(),
+        isolation: plugin.isolation.value,
         options: plugin.options.value.clone(),
         at: if has_options { &plugin.options.at } else { &plugin.at }.clone(),
         named_at: named_at.clone(),
@@ -307,9 +322,15 @@ fn check_combination(plugin: &At<Plugin>, findings: &mut Findings<'_>) {
         findings.error(Code::PluginUnfit, &sum.at, message);
     }
     let is_wasm = plugin.module.as_ref().is_some_and(|module| has_ending(module.path(), "wasm"));
-    if let Some(limits) = plugin.limits.as_ref().filter(|_| !is_wasm) {
-        let message = "`limits` can be kept for Wasm alone, and this plugin is none";
-        let found = Diagnostic::error(Code::PluginUnfit, limits.at.clone(), message);
+    let isolation = &plugin.isolation;
+    let is_isolated = isolation.value != Isolation::default() || isolation.at.file().is_some();
+    let of_wasm = [
+        plugin.limits.as_ref().map(|limits| (&limits.at, "`limits` can be kept for Wasm alone")),
+        is_isolated.then_some((&isolation.at, "`isolation` is for Wasm alone")),
+    ];
+    for (at, message) in of_wasm.into_iter().flatten().filter(|_| !is_wasm) {
+        let message = format!("{message}, and this plugin is none");
+        let found = Diagnostic::error(Code::PluginUnfit, at.clone(), message);
         findings.report(found.hint("compiled plugins run as part of the process"));
     }
 }

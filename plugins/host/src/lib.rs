@@ -32,7 +32,7 @@ pub use metrics::Metrics;
 pub use native::NativeLoader;
 pub use observer::{Failed, Observer, Silent};
 pub use plan::Node;
-pub use registry::{Digest, Limits, LoadError, Loader, ModuleFile, Registry};
+pub use registry::{Digest, Isolation, Limits, LoadError, Loader, ModuleFile, Registry};
 pub use running::Running;
 pub use store::{Bounds, Store};
 pub use ticker::Ticker;

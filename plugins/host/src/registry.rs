@@ -68,6 +68,18 @@ pub struct Limits {
     pub cpu: Option<Duration>,
     /// How many instances there are.
     pub instances: Option<usize>,
+    /// Who shares an instance.
+    pub isolation: Isolation,
+}
+
+/// Who shares an instance of a module whose instances share nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Isolation {
+    /// The requests of a worker thread: what one of them leaves in its memory, the next one finds there.
+    #[default]
+    Worker,
+    /// Nobody: each request has its own, which ends with it.
+    Request,
 }
 
 impl Limits {

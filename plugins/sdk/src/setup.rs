@@ -67,6 +67,22 @@ pub trait Meter: Send + Sync {
     fn set(&self, value: f64);
 }
 
+/// Where a plugin that is made already finds metrics: for modules that define one when they count it first.
+pub trait Metering: Send + Sync {
+    /// As [`Services::define`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn define(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Arc<dyn Meter>, Refused>;
+}
+
 /// What runs plugins offers one that is being made.
 pub trait Services {
     /// Defines a metric. It is shown as `switchback_plugin_NAME` with a label `plugin`, and `labels`. The same once more is the same metric.
@@ -81,6 +97,11 @@ pub trait Services {
         help: &str,
         labels: &[(&str, &str)],
     ) -> Result<Arc<dyn Meter>, Refused>;
+
+    /// What defines metrics later on, where that can be done.
+    fn metering(&self) -> Option<Arc<dyn Metering>> {
+        None
+    }
 
     /// Has [`Hook::Tick`](crate::Hook) called that often; not below 10 ms.
     fn every(&mut self, period: Duration);

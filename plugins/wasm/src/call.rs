@@ -89,11 +89,8 @@ impl<'a> Call<'a> {
     }
 
     pub(crate) fn write(&mut self, at: u32, bytes: &[u8]) -> Result<(), Status> {
-        let length = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
         let (memory, _) = self.split();
-        let place = range(Span(at, length)).and_then(|range| memory.get_mut(range));
-        place.ok_or(Status::InvalidMemoryAccess)?.copy_from_slice(bytes);
-        Ok(())
+        put(memory, at, bytes)
     }
 
     pub(crate) fn write_number(&mut self, at: u32, number: u32) -> Result<(), Status> {
@@ -109,8 +106,7 @@ impl<'a> Call<'a> {
         let (memory, host) = self.split();
         let mut scratch = std::mem::take(&mut host.scratch);
         scratch.clear();
-        let written = write(memory, host, &mut scratch);
-        let given = match written {
+        let given = match write(memory, host, &mut scratch) {
             Ok(()) => self.hand_over(out, &scratch),
             Err(status) => Err(status.into()),
         };
@@ -121,26 +117,75 @@ impl<'a> Call<'a> {
         given
     }
 
-    /// Copies `value` to a place that the module makes for it, and says where it is.
+    /// Copies `value` to a place that the module has for it or makes for it, and says where it is.
     fn hand_over(&mut self, out: Out, value: &[u8]) -> Answered {
-        self.check(out.0)?;
-        self.check(out.1)?;
         let length = u32::try_from(value.len()).map_err(|_| Status::InternalFailure)?;
-        let mut place = 0;
-        if length > 0 {
-            let Some(allocate) = self.host().allocate.clone() else {
-                return Err(Status::InternalFailure.into());
-            };
-            place = allocate.call(&mut self.caller, length)?;
-            if place == 0 {
-                return Err(Status::InternalFailure.into());
-            }
-            self.write(place, value)?;
-        }
-        self.write_number(out.0, place)?;
-        self.write_number(out.1, length)?;
+        let (memory, host) = self.split();
+        bytes(memory, Span(out.0, 4))?;
+        bytes(memory, Span(out.1, 4))?;
+        let landed = host.landing.and_then(|landing| landing.place(memory, length));
+        let place = match landed {
+            Some(place) => place,
+            None if length == 0 => 0,
+            None => self.allocate(length)?,
+        };
+        let (memory, _) = self.split();
+        put(memory, place, value)?;
+        put(memory, out.0, &place.to_le_bytes())?;
+        put(memory, out.1, &length.to_le_bytes())?;
         Ok(())
     }
+
+    /// A place of that length, which the module makes.
+    fn allocate(&mut self, length: u32) -> Result<u32, Stop> {
+        // Taken, because a copy of it counts itself in three places that all threads share. An allocator that asks for bytes itself gets
+        // none.
+        let Some(allocate) = self.host().allocate.take() else {
+            return Err(Status::InternalFailure.into());
+        };
+        let place = allocate.call(&mut self.caller, length);
+        self.host().allocate = Some(allocate);
+        match place? {
+            0 => Err(Status::InternalFailure.into()),
+            place => Ok(place),
+        }
+    }
+}
+
+/// Where a module of our own SDK has room for what it is given, so that it need not be asked for each: a number, how much of the room is
+/// used, and the room. The module says when all of it is free again.
+#[derive(Clone, Copy)]
+pub(crate) struct Landing {
+    at: u32,
+    size: u32,
+}
+
+impl Landing {
+    /// As the module says it: where in the upper half, and how much room in the lower.
+    pub(crate) fn of(said: u64) -> Option<Self> {
+        let at = u32::try_from(said >> 32).ok()?;
+        let size = u32::try_from(said & u64::from(u32::MAX)).ok()?;
+        (size > 0).then_some(Self { at, size })
+    }
+
+    /// Room for so many bytes, which are used from now on; `None` where there is not as much.
+    fn place(self, memory: &mut [u8], length: u32) -> Option<u32> {
+        let number = memory.get_mut(range(Span(self.at, 4))?)?;
+        let used = u32::from_le_bytes((*number).try_into().ok()?);
+        let rest = self.size.checked_sub(used)?;
+        if length == 0 || length > rest {
+            return None;
+        }
+        number.copy_from_slice(&(used + length).to_le_bytes());
+        self.at.checked_add(4)?.checked_add(used)
+    }
+}
+
+fn put(memory: &mut [u8], at: u32, bytes: &[u8]) -> Result<(), Status> {
+    let length = u32::try_from(bytes.len()).map_err(|_| Status::InvalidMemoryAccess)?;
+    let place = range(Span(at, length)).and_then(|range| memory.get_mut(range));
+    place.ok_or(Status::InvalidMemoryAccess)?.copy_from_slice(bytes);
+    Ok(())
 }
 
 /// The bytes at `span` of `memory`.
@@ -161,4 +206,29 @@ pub(crate) fn name(memory: &[u8], span: Span) -> Result<&str, Status> {
 fn range(Span(start, length): Span) -> Option<std::ops::Range<usize>> {
     let end = start.checked_add(length)?;
     Some(start as usize..end as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lands_lies_one_behind_the_other_until_the_room_is_full() {
+        let landing = Landing::of(8 << 32 | 10).unwrap();
+        let mut memory = vec![0; 32];
+        let mut place = |length| landing.place(&mut memory, length);
+        assert_eq!([place(4), place(5), place(2), place(1)], [Some(12), Some(16), None, Some(21)]);
+        assert_eq!([place(1), place(0)], [None, None]);
+        memory[8..12].copy_from_slice(&[0; 4]);
+        assert_eq!(landing.place(&mut memory, 10), Some(12), "the module has freed it");
+    }
+
+    #[test]
+    fn a_landing_that_lies_is_none() {
+        let mut memory = vec![0xff; 32];
+        assert!(Landing::of(8 << 32).is_none(), "no room");
+        for said in [8 << 32 | 10, 30 << 32 | 10, u64::MAX] {
+            assert_eq!(Landing::of(said).unwrap().place(&mut memory, 1), None, "{said:x}");
+        }
+    }
 }

@@ -1,14 +1,12 @@
 //! A configured module: its instances, and what runs plugins sees of them.
 
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use switchback_plugin::{
     BuildError, Called, Exchange, Flow, Hook, Hooks, Instance, Services, State,
 };
+use switchback_plugin_host::Isolation;
 
 use crate::compiled::Compiled;
 use crate::guest::{AtHand, Guest};
@@ -18,6 +16,7 @@ use crate::limits::Work;
 use crate::ours;
 use crate::plan::Plan;
 use crate::request::{Early, Request, Step};
+use crate::seats::Seats;
 use crate::waiting::{self, Body, Resuming, Waiting};
 
 /// How often a module is called without a request that has not said how often: it may still do so.
@@ -30,8 +29,7 @@ const SHORTEST: Duration = Duration::from_millis(10);
 /// A configured module.
 pub(crate) struct Configured {
     compiled: Arc<Compiled>,
-    plan: Arc<Plan>,
-    seats: Box<[Mutex<Option<Arc<Guest>>>]>,
+    seats: Seats,
     /// How often it is called without a request.
     period: Option<Duration>,
 }
@@ -43,7 +41,9 @@ impl Configured {
         plan: Arc<Plan>,
         services: &mut dyn Services,
     ) -> Result<Self, BuildError> {
-        let first = Guest::start(&compiled.pre, &plan, Some(services))?;
+        let alive = plan.enter(usize::MAX);
+        let alive = alive.ok_or_else(|| BuildError::new("", "it has too many instances"))?;
+        let first = Guest::start(&compiled.pre, &plan, alive, Some(services))?;
         let (period, has_queues) = first.look(|running| {
             let host = running.store.data_mut();
             (host.period, !host.queues.is_empty())
@@ -57,49 +57,10 @@ impl Configured {
         if let Some(period) = period {
             services.every(period);
         }
-        let mut seats: Vec<_> = (1..plan.limits.instances).map(|_| Mutex::new(None)).collect();
-        seats.push(Mutex::new(Some(Arc::new(first))));
-        Ok(Self { compiled, plan, seats: seats.into_boxed_slice(), period })
-    }
-
-    /// An instance for a request of this thread: the same one each time, as long as it lives.
-    fn guest(&self) -> Result<Arc<Guest>, String> {
-        let first = thread_number() % self.seats.len().max(1);
-        let (before, from) = self.seats.split_at_checked(first).unwrap_or((&[], &self.seats));
-        let mut why = None;
-        for seat in from.iter().chain(before) {
-            match self.sit(seat) {
-                Ok(guest) => return Ok(guest),
-                Err(error) => why = why.or(Some(error)),
-            }
-        }
-        Err(why.unwrap_or_else(|| "it has no instance".to_owned()))
-    }
-
-    fn sit(&self, seat: &Mutex<Option<Arc<Guest>>>) -> Result<Arc<Guest>, String> {
-        let seat = &mut *seat.lock();
-        if let Some(guest) = seat.as_ref().filter(|guest| !guest.is_dead()) {
-            return Ok(Arc::clone(guest));
-        }
-        if !self.plan.may_start() {
-            return Err("its instances end again and again: the next one is made later".to_owned());
-        }
-        if seat.take().is_some() {
-            self.plan.restarts.fetch_add(1, Ordering::Relaxed);
-        }
-        match Guest::start(&self.compiled.pre, &self.plan, None) {
-            Ok(guest) => Ok(Arc::clone(seat.insert(Arc::new(guest)))),
-            Err(error) => {
-                self.plan.crashed();
-                Err(format!("no new instance: {error}"))
-            }
-        }
-    }
-
-    /// The instances that are alive.
-    fn alive(&self) -> Vec<Arc<Guest>> {
-        let guests = self.seats.iter().filter_map(|seat| seat.lock().clone());
-        guests.filter(|guest| !guest.is_dead()).collect()
+        // Where each request has its own, the first one is kept for what is nobody's request.
+        let is_kept = plan.limits.isolation == Isolation::Worker || period.is_some();
+        let seats = Seats::new(Arc::clone(&compiled), plan, is_kept.then_some(first));
+        Ok(Self { compiled, seats, period })
     }
 
     fn raw<'a>(
@@ -108,13 +69,13 @@ impl Configured {
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a> {
         match (request.step(hook, exchange), &request.guest) {
-            (Step::Waits, Ok(guest)) => {
+            (Step::Waits, Some(guest)) => {
                 let (guest, context) = (Arc::clone(guest), request.context);
                 let body = waiting::body(request, hook, exchange);
                 let waiting = Waiting { guest, context, hook, exchange, body, is_over: false };
                 Called::Waits(Box::pin(waiting))
             }
-            (Step::Waits, Err(_)) => Called::Done(Flow::Continue),
+            (Step::Waits, None) => Called::Done(Flow::Continue),
             (Step::Flow(flow), _) => Called::Done(flow),
         }
     }
@@ -124,14 +85,14 @@ impl Configured {
         hook: Hook,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a> {
-        let guest = match &request.guest {
-            Ok(guest) => Arc::clone(guest),
-            Err(why) => return Called::Done(Flow::fail(why.clone())),
+        let context = request.context();
+        let Some(guest) = &request.guest else {
+            return Called::Done(Flow::fail("it is in no instance"));
         };
-        let context = request.context(&guest);
-        match ours::step(&guest, context, hook, exchange) {
+        match ours::step(guest, context, hook, exchange) {
             Step::Flow(flow) => Called::Done(flow),
             Step::Waits => {
+                let guest = Arc::clone(guest);
                 Called::Waits(Box::pin(Resuming { guest, context, hook, exchange, is_over: false }))
             }
         }
@@ -140,7 +101,7 @@ impl Configured {
     /// Each instance is called: each has what it remembers for itself.
     async fn tick(&self, exchange: &mut (dyn Exchange + '_)) -> Flow {
         let mut failed = None;
-        for guest in self.alive() {
+        for guest in self.seats.without_request() {
             let flow = match self.compiled.is_ours() {
                 true => tick_ours(guest, exchange).await,
                 false => self.tick_raw(guest, exchange).await,
@@ -199,7 +160,7 @@ impl Instance for Configured {
     }
 
     fn start(&self) -> State {
-        Box::new(Request { guest: self.guest(), context: 0, early: Early::No })
+        Box::new(Request { guest: None, context: 0, early: Early::No })
     }
 
     fn call<'a>(
@@ -214,6 +175,12 @@ impl Instance for Configured {
         let Some(request) = state.downcast_mut::<Request>() else {
             return Called::Done(Flow::fail("called with another plugin's state"));
         };
+        if request.guest.is_none() {
+            match self.seats.guest() {
+                Ok(guest) => request.guest = Some(guest),
+                Err(why) => return Called::Done(Flow::fail(why)),
+            }
+        }
         match self.compiled.is_ours() {
             true => Self::ours(request, hook, exchange),
             false => Self::raw(request, hook, exchange),
@@ -221,34 +188,6 @@ impl Instance for Configured {
     }
 
     fn report(&self) -> Vec<(&'static str, u64)> {
-        let memory: u64 = self.alive().iter().map(|guest| guest.memory()).sum();
-        let count = |number: usize| u64::try_from(number).unwrap_or(u64::MAX);
-        vec![
-            ("instances", count(self.plan.alive.load(Ordering::Relaxed))),
-            ("restarts", count(self.plan.restarts.load(Ordering::Relaxed))),
-            ("memory_bytes", memory),
-        ]
+        self.seats.report()
     }
-}
-
-/// A number of this thread: those of threads that were started one after the other follow each other, so that each gets an instance for
-/// itself.
-fn thread_number() -> usize {
-    struct Number(u64);
-    impl Hasher for Number {
-        fn finish(&self) -> u64 {
-            self.0
-        }
-        fn write(&mut self, bytes: &[u8]) {
-            for byte in bytes {
-                self.0 = self.0.wrapping_mul(31).wrapping_add(u64::from(*byte));
-            }
-        }
-        fn write_u64(&mut self, number: u64) {
-            self.0 = number;
-        }
-    }
-    let mut number = Number(0);
-    std::thread::current().id().hash(&mut number);
-    usize::try_from(number.0 & u64::from(u32::MAX)).unwrap_or(0)
 }

@@ -11,6 +11,8 @@ pub(crate) const VERSIONS: [&str; 3] =
 
 /// What a module of our own SDK has beside what proxy-wasm has.
 pub(crate) const DESCRIBE: &str = "switchback_describe";
+/// Where it has room for what it is given, if it does.
+pub(crate) const LANDING: &str = "switchback_landing";
 
 /// A function of one context and two numbers; the second one came with 0.2.0.
 pub(crate) enum Head {
@@ -70,8 +72,11 @@ impl Exports {
     /// The name of a function that has another type.
     pub(crate) fn of(store: &mut Store<Host>, instance: &Instance) -> Result<Self, String> {
         let mut find = Find { store, instance };
+        let ours = find.ours()?;
+        let is_ours = ours.is_some();
         Ok(Self {
-            on_context_create: find.typed("proxy_on_context_create")?,
+            // Those of our own SDK, whose messages have a version of their own, do nothing.
+            on_context_create: find.unless(is_ours, "proxy_on_context_create")?,
             on_vm_start: find.typed("proxy_on_vm_start")?,
             on_configure: find.typed("proxy_on_configure")?,
             on_request_headers: find.head("proxy_on_request_headers")?,
@@ -80,13 +85,13 @@ impl Exports {
             on_response_headers: find.head("proxy_on_response_headers")?,
             on_response_body: find.typed("proxy_on_response_body")?,
             on_response_trailers: find.typed("proxy_on_response_trailers")?,
-            on_done: find.typed("proxy_on_done")?,
+            on_done: find.unless(is_ours, "proxy_on_done")?,
             on_log: find.typed("proxy_on_log")?,
             on_delete: find.typed("proxy_on_delete")?,
             on_tick: find.typed("proxy_on_tick")?,
             on_queue_ready: find.typed("proxy_on_queue_ready")?,
             on_call_response: find.typed("proxy_on_http_call_response")?,
-            ours: find.ours()?,
+            ours,
         })
     }
 }
@@ -112,6 +117,15 @@ impl Find<'_> {
                 Err(format!("its function `{name}` is not as proxy-wasm has it: {error}"))
             }
         }
+    }
+
+    /// A function that modules of our own SDK need not be called for.
+    fn unless<P: WasmParams, R: WasmResults>(
+        &mut self,
+        is_ours: bool,
+        name: &str,
+    ) -> Result<Option<TypedFunc<P, R>>, String> {
+        if is_ours { Ok(None) } else { self.typed(name) }
     }
 
     fn head(&mut self, name: &str) -> Result<Option<Head>, String> {

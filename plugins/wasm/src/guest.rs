@@ -5,20 +5,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
 use switchback_plugin::{BuildError, Cause, Flow, Services};
+use switchback_plugin_host::Isolation;
 use wasmtime::{Instance, InstancePre, Store, Trap, UpdateDeadline};
 
+use crate::call::Landing;
 use crate::calls::wasi::Exit;
-use crate::exports::Exports;
+use crate::exports::{Exports, LANDING};
 use crate::host::{Context, Host, ROOT};
 use crate::lent::{self, Loan};
 use crate::limits::{self, Budget, Verdict, Work};
-use crate::plan::Plan;
+use crate::plan::{Alive, Plan};
 
 /// One instance. One thread at a time is in it, and never while it waits.
 pub(crate) struct Guest {
     running: Mutex<Running>,
     is_dead: AtomicBool,
     plan: Arc<Plan>,
+    /// Goes last: it is alive until its memory is given back.
+    _alive: Alive,
 }
 
 /// An instance, for who has locked it.
@@ -60,6 +64,7 @@ impl Guest {
     pub(crate) fn start(
         pre: &InstancePre<Host>,
         plan: &Arc<Plan>,
+        alive: Alive,
         services: Option<&mut dyn Services>,
     ) -> Result<Self, BuildError> {
         let mut store = store(pre, plan);
@@ -68,9 +73,9 @@ impl Guest {
             Some(services) => lent::with_services(&mut store, services, begin),
             None => lent::with_nothing(&mut store, ROOT, begin),
         }?;
-        plan.alive.fetch_add(1, Ordering::Relaxed);
         let running = Mutex::new(Running { store, exports });
-        Ok(Self { running, is_dead: AtomicBool::new(false), plan: Arc::clone(plan) })
+        let (is_dead, plan) = (AtomicBool::new(false), Arc::clone(plan));
+        Ok(Self { running, is_dead, plan, _alive: alive })
     }
 
     pub(crate) fn is_dead(&self) -> bool {
@@ -140,14 +145,11 @@ impl Guest {
     /// Whoever waits in it is told that it is over.
     fn end(&self, store: &mut Store<Host>) {
         self.is_dead.store(true, Ordering::Release);
-        self.plan.crashed();
+        // Where each request has its own, nobody else has to wait for another one.
+        if self.plan.limits.isolation == Isolation::Worker {
+            self.plan.crashed();
+        }
         store.data_mut().contexts.values_mut().for_each(Context::wake);
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        self.plan.alive.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -184,7 +186,7 @@ fn begin(store: &mut Store<Host>, pre: &InstancePre<Host>) -> Result<Exports, Bu
     store.data_mut().contexts.insert(ROOT, Context::default());
     let exports = Exports::of(store, &instance).map_err(host)?;
     initialize(store, &instance).map_err(|error| not_started(store, &error))?;
-
+    land(store, &instance).map_err(|error| not_started(store, &error))?;
     configure(store, &exports).map_err(|error| not_started(store, &error))??;
     Ok(exports)
 }
@@ -209,6 +211,14 @@ fn initialize(store: &mut Store<Host>, instance: &Instance) -> wasmtime::Result<
             Err(error) if error.downcast_ref::<Exit>().is_some_and(|exit| exit.0 == 0) => {}
             other => other?,
         }
+    }
+    Ok(())
+}
+
+/// Asks where the module has room for what it is given.
+fn land(store: &mut Store<Host>, instance: &Instance) -> wasmtime::Result<()> {
+    if let Ok(landing) = instance.get_typed_func::<(), u64>(&mut *store, LANDING) {
+        store.data_mut().landing = Landing::of(landing.call(&mut *store, ())?);
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use switchback_plugin::{
 };
 use wasmtime::{Memory, ResourceLimiter, TypedFunc};
 
+use crate::call::Landing;
 use crate::lent::Lent;
 use crate::limits::{Budget, Work};
 use crate::plan::Plan;
@@ -30,6 +31,8 @@ pub(crate) struct Host {
     pub(crate) plan: Arc<Plan>,
     pub(crate) memory: Option<Memory>,
     pub(crate) allocate: Option<TypedFunc<u32, u32>>,
+    /// Where a module of our own SDK has room for what it is given.
+    pub(crate) landing: Option<Landing>,
     pub(crate) lent: Lent,
     /// The context that host functions mean.
     pub(crate) current: u32,
@@ -129,6 +132,7 @@ impl Host {
             plan,
             memory: None,
             allocate: None,
+            landing: None,
             lent: Lent::default(),
             current: ROOT,
             contexts: HashMap::default(),

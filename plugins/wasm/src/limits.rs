@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use switchback_plugin_host::Isolation;
+
 /// What an instance of a module may use. More ends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -11,8 +13,11 @@ pub struct Limits {
     pub cpu: Duration,
     /// How long making an instance may compute: its start and its configuration.
     pub start: Duration,
-    /// How many instances there are: each is used by one thread at a time.
+    /// How many instances there are: each is used by one thread at a time. Where each request has its own, how many there may be at once;
+    /// a request beyond that is one that the plugin fails at.
     pub instances: usize,
+    /// Who shares an instance.
+    pub isolation: Isolation,
 }
 
 impl Limits {
@@ -24,6 +29,7 @@ impl Limits {
             cpu: Duration::from_millis(5),
             start: Duration::from_secs(1),
             instances: workers.max(1),
+            isolation: Isolation::Worker,
         }
     }
 

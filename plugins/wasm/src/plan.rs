@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
-use switchback_plugin::{Meter, MetricKind, Services};
+use switchback_plugin::{Meter, Metering, MetricKind, Refused, Services};
 
 use crate::limits::Limits;
 use crate::shared::Shared;
 use crate::status::Status;
 
-/// Metrics of one configured module.
+/// Metrics of one configured module; and how many there may be for it to define one more while it runs, by names that perhaps come from
+/// requests.
 const MAX_METERS: usize = 1024;
+const MAX_LATE_METERS: usize = 256;
 /// Names of upstreams and variables that a module may ask about.
 const MAX_ANSWERS: usize = 4096;
 
@@ -31,9 +33,11 @@ pub(crate) struct Plan {
     pub(crate) shared: Arc<Shared>,
     pub(crate) folder: Option<String>,
     meters: RwLock<Vec<Arc<Metered>>>,
+    /// Where metrics are defined while it runs.
+    metering: Option<Arc<dyn Metering>>,
     answers: Mutex<HashMap<String, bool>>,
     /// Instances that are alive, also those that only old requests use.
-    pub(crate) alive: AtomicUsize,
+    alive: AtomicUsize,
     /// Instances that were made anew.
     pub(crate) restarts: AtomicUsize,
     crashes: Mutex<Crashes>,
@@ -110,6 +114,15 @@ impl Crashes {
     }
 }
 
+/// An instance that counts as alive, as long as this is there.
+pub(crate) struct Alive(Arc<Plan>);
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 /// A metric, with the value that the module can ask for.
 pub(crate) struct Metered {
     pub(crate) kind: MetricKind,
@@ -140,12 +153,30 @@ impl Metered {
     }
 }
 
+/// What a module calls the metric at that place.
+fn numbered(index: usize) -> Result<u32, Status> {
+    u32::try_from(index + 1).map_err(|_| Status::InternalFailure)
+}
+
 /// A metric that is asked for.
 pub(crate) struct Definition<'a> {
     pub(crate) kind: MetricKind,
     pub(crate) name: &'a str,
     pub(crate) help: &'a str,
     pub(crate) labels: &'a [(&'a str, &'a str)],
+}
+
+impl Definition<'_> {
+    fn find(&self, meters: &[Arc<Metered>]) -> Option<usize> {
+        let is_same =
+            |(one, other): (&(String, String), &(&str, &str))| one.0 == other.0 && one.1 == other.1;
+        meters.iter().position(|known| {
+            known.kind == self.kind
+                && known.name == self.name
+                && known.labels.len() == self.labels.len()
+                && known.labels.iter().zip(self.labels).all(is_same)
+        })
+    }
 }
 
 impl Plan {
@@ -160,6 +191,7 @@ impl Plan {
             shared,
             folder: None,
             meters: RwLock::default(),
+            metering: None,
             answers: Mutex::default(),
             alive: AtomicUsize::new(0),
             restarts: AtomicUsize::new(0),
@@ -170,6 +202,7 @@ impl Plan {
     /// With what `services` know of it, and `options`.
     pub(crate) fn configured(mut self, services: &dyn Services, options: &str) -> Self {
         services.instance_name().clone_into(&mut self.name);
+        self.metering = services.metering();
         self.folder = services.folder().map(|folder| folder.to_string_lossy().into_owned());
         self.settings = match self.is_ours {
             true => Settings { configuration: options.to_owned().into(), ..Settings::default() },
@@ -188,44 +221,57 @@ impl Plan {
         self.crashes.lock().not_before.is_none_or(|time| Instant::now() >= time)
     }
 
-    /// The number of a metric: the one that is there already, or a new one, while `services` are at hand.
+    /// How many instances are alive.
+    pub(crate) fn alive(&self) -> usize {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    /// Leave for one instance more; `None` where `most` are alive.
+    pub(crate) fn enter(self: &Arc<Self>, most: usize) -> Option<Alive> {
+        let more = |alive| (alive < most).then_some(alive + 1);
+        let entered = self.alive.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        entered.is_ok().then(|| Alive(Arc::clone(self)))
+    }
+
+    /// The number of a metric: the one that is there already, or a new one.
     ///
     /// # Errors
     ///
-    /// [`Status::BadArgument`] for a name or label that is none; [`Status::InternalFailure`] when there is no more room, or the time for
-    /// new ones is over
+    /// [`Status::BadArgument`] for a name or label that is none; [`Status::InternalFailure`] when there is no more room, or there are no
+    /// `services` any more and nobody else who defines metrics
     pub(crate) fn define(
         &self,
         services: Option<&mut dyn Services>,
         definition: &Definition<'_>,
     ) -> Result<u32, Status> {
+        // Some define what they count at each request.
+        let known = definition.find(&self.meters.read());
+        if let Some(known) = known {
+            return numbered(known);
+        }
         let meters = &mut *self.meters.write();
-        let is_same =
-            |(one, other): (&(String, String), &(&str, &str))| one.0 == other.0 && one.1 == other.1;
-        let found = meters.iter().position(|known| {
-            known.kind == definition.kind
-                && known.name == definition.name
-                && known.labels.len() == definition.labels.len()
-                && known.labels.iter().zip(definition.labels).all(is_same)
-        });
-        let index = match (found, services) {
-            (Some(index), _) => index,
-            (None, Some(services)) if meters.len() < MAX_METERS => {
-                let Definition { kind, name, help, labels } = *definition;
-                let meter = services.define(kind, name, help, labels).map_err(Status::from)?;
-                let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
-                meters.push(Arc::new(Metered {
-                    kind,
-                    name: name.to_owned(),
-                    labels: labels.iter().map(owned).collect(),
-                    meter,
-                    value: AtomicI64::new(0),
-                }));
-                meters.len() - 1
+        if let Some(known) = definition.find(meters) {
+            return numbered(known);
+        }
+        let Definition { kind, name, help, labels } = *definition;
+        let meter = match (services, &self.metering) {
+            (Some(services), _) if meters.len() < MAX_METERS => {
+                services.define(kind, name, help, labels)
             }
-            (None, _) => return Err(Status::InternalFailure),
+            (None, Some(metering)) if meters.len() < MAX_LATE_METERS => {
+                metering.define(kind, name, help, labels)
+            }
+            _ => Err(Refused::Full),
         };
-        u32::try_from(index + 1).map_err(|_| Status::InternalFailure)
+        let owned = |&(name, value): &(&str, &str)| (name.to_owned(), value.to_owned());
+        meters.push(Arc::new(Metered {
+            kind,
+            name: name.to_owned(),
+            labels: labels.iter().map(owned).collect(),
+            meter: meter?,
+            value: AtomicI64::new(0),
+        }));
+        numbered(meters.len() - 1)
     }
 
     /// The metric of that number.

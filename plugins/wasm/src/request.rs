@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::task::{Context as Polling, Poll, Waker};
 
 use bytes::Bytes;
-use switchback_plugin::{
-    Cause, Exchange, Fact, Flow, Hook, HttpResponse, Map, OperationId, Outcome,
-};
+use switchback_plugin::{Cause, Exchange, Flow, Hook, HttpResponse, OperationId, Outcome};
 use wasmtime::Store;
 
 use crate::calls::maps;
 use crate::exports::Exports;
+use crate::functions;
 use crate::guest::{AtHand, Guest, Trapped};
 use crate::host::{Context, Host, ROOT};
 use crate::lent::Loan;
@@ -22,8 +21,8 @@ const MAX_LINGERING: usize = 1024;
 
 /// What is remembered of a request.
 pub(crate) struct Request {
-    /// The instance that it is in, or why it is in none.
-    pub(crate) guest: Result<Arc<Guest>, String>,
+    /// The instance that it is in, from its first hook on.
+    pub(crate) guest: Option<Arc<Guest>>,
     /// Its number there; 0 before the first hook.
     pub(crate) context: u32,
     /// Whether a module that had the head wait has seen the body already, and what it made of it.
@@ -54,14 +53,13 @@ impl From<Trapped> for Step {
 impl Request {
     /// Calls the function of a hook.
     pub(crate) fn step(&mut self, hook: Hook, exchange: &mut dyn Exchange) -> Step {
-        let guest = match &self.guest {
-            Ok(guest) => Arc::clone(guest),
-            Err(why) => return Step::Flow(Flow::fail(why.clone())),
-        };
         if hook == Hook::RequestBody && !matches!(self.early, Early::No) {
             return Step::Flow(self.replay(exchange));
         }
-        let context = self.context(&guest);
+        let context = self.context();
+        let Some(guest) = self.guest.as_deref() else {
+            return Step::Flow(Flow::fail("it is in no instance"));
+        };
         let work = match hook {
             Hook::RequestBody | Hook::ResponseBody => Work::Body,
             _ => Work::Head,
@@ -70,12 +68,17 @@ impl Request {
         loop {
             let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
             let stepped = guest.call(AtHand::Request(loan), work, |store, exports| {
-                if !is_told && store.data().is_waiting_for_calls(context) {
+                if let Arrival::HasCalls = arrive(store, exports, context, is_told)? {
                     return Ok(Settled::HasCalls);
                 }
-                open(store, exports, context)?;
-                let pauses = hook_function(store, exports, context, hook)?;
-                Ok(settled(store, context, hook, pauses))
+                let action = match hook {
+                    Hook::Log => {
+                        close(store, exports, context, true)?;
+                        0
+                    }
+                    hook => functions::call(store, exports, context, hook)?,
+                };
+                Ok(settled(store, context, hook, action != 0))
             });
             match stepped {
                 Err(trapped) => return trapped.into(),
@@ -89,7 +92,7 @@ impl Request {
                 // What has come meanwhile is told first.
                 Ok(Settled::HasCalls) => {
                     let loan = Loan { exchange: &mut *exchange, context, hook, waker: None };
-                    if let Err(trapped) = deliver(&guest, loan) {
+                    if let Err(trapped) = deliver(guest, loan) {
                         return trapped.into();
                     }
                     is_told = true;
@@ -98,8 +101,11 @@ impl Request {
         }
     }
 
-    pub(crate) fn context(&mut self, guest: &Guest) -> u32 {
-        if self.context == 0 {
+    /// Its number in its instance; 0 in none.
+    pub(crate) fn context(&mut self) -> u32 {
+        if self.context == 0
+            && let Some(guest) = &self.guest
+        {
             self.context = guest.look(|running| {
                 let host = running.store.data_mut();
                 let context = host.next_context();
@@ -123,7 +129,7 @@ impl Request {
 
 impl Drop for Request {
     fn drop(&mut self) {
-        let (Ok(guest), true) = (&self.guest, self.context != 0) else { return };
+        let (Some(guest), true) = (&self.guest, self.context != 0) else { return };
         let context = self.context;
         // The request was given up, or the module wants to hear nothing of its end. Nobody can be told of a trap here, but the instance
         // has ended with it.
@@ -143,6 +149,38 @@ pub(crate) enum Settled {
     Ended(Vec<OperationId>),
 }
 
+/// How a hook of a request begins.
+enum Arrival {
+    /// What has come meanwhile is to be told first.
+    HasCalls,
+    Begins,
+}
+
+/// Begins a hook, unless requests of the module's own are under way of whose ends it is not told yet.
+fn arrive(
+    store: &mut Store<Host>,
+    exports: &Exports,
+    context: u32,
+    is_told: bool,
+) -> wasmtime::Result<Arrival> {
+    let Some(entry) = store.data_mut().contexts.get_mut(&context) else {
+        return Ok(Arrival::Begins);
+    };
+    if !is_told && !entry.calls.is_empty() {
+        return Ok(Arrival::HasCalls);
+    }
+    entry.goes_on = [false; 2];
+    if entry.is_new {
+        open(store, exports, context)?;
+        if let Some(entry) = store.data_mut().contexts.get_mut(&context) {
+            entry.goes_on = [false; 2];
+        }
+        // Which it may have said to mean another one.
+        store.data_mut().current = context;
+    }
+    Ok(Arrival::Begins)
+}
+
 /// Tells the module of a request that is new to it.
 pub(crate) fn open(
     store: &mut Store<Host>,
@@ -156,112 +194,6 @@ pub(crate) fn open(
         create.call(store, (context, ROOT))?;
     }
     Ok(())
-}
-
-/// Calls the function of a hook; whether the module has the request wait.
-fn hook_function(
-    store: &mut Store<Host>,
-    exports: &Exports,
-    context: u32,
-    hook: Hook,
-) -> wasmtime::Result<bool> {
-    if let Some(entry) = store.data_mut().contexts.get_mut(&context) {
-        entry.goes_on = [false; 2];
-    }
-    store.data_mut().current = context;
-    let action = match hook {
-        Hook::Request | Hook::Response => head(store, exports, context, hook)?,
-        Hook::RequestBody => {
-            let (body, trailers) = (&exports.on_request_body, &exports.on_request_trailers);
-            piece(store, context, Map::RequestTrailers, (body.as_ref(), trailers.as_ref()))?
-        }
-        Hook::ResponseBody => {
-            let (body, trailers) = (&exports.on_response_body, &exports.on_response_trailers);
-            piece(store, context, Map::ResponseTrailers, (body.as_ref(), trailers.as_ref()))?
-        }
-        Hook::Log => {
-            close(store, exports, context, true)?;
-            0
-        }
-        Hook::Route
-        | Hook::Upstream
-        | Hook::UpstreamRequest
-        | Hook::UpstreamResponse
-        | Hook::Tick => 0,
-    };
-    Ok(action != 0)
-}
-
-fn head(
-    store: &mut Store<Host>,
-    exports: &Exports,
-    context: u32,
-    hook: Hook,
-) -> wasmtime::Result<u32> {
-    let (function, map) = match hook {
-        Hook::Request => (&exports.on_request_headers, Map::RequestHeaders),
-        _ => (&exports.on_response_headers, Map::ResponseHeaders),
-    };
-    let Some(function) = function else { return Ok(0) };
-    let Some(exchange) = store.data_mut().exchange() else { return Ok(0) };
-    let is_end = match hook {
-        Hook::Request => !expects_body(exchange),
-        _ => is_without_body(exchange),
-    };
-    let count = maps::count(exchange, map);
-    function.call(store, (context, count, is_end))
-}
-
-type Piece = wasmtime::TypedFunc<(u32, u32, u32), u32>;
-type Trailers = wasmtime::TypedFunc<(u32, u32), u32>;
-
-/// A piece of a body, and the trailers behind the last one.
-fn piece(
-    store: &mut Store<Host>,
-    context: u32,
-    map: Map,
-    (body, trailers): (Option<&Piece>, Option<&Trailers>),
-) -> wasmtime::Result<u32> {
-    let Some(exchange) = store.data_mut().exchange() else { return Ok(0) };
-    let length = u32::try_from(exchange.piece().len()).unwrap_or(u32::MAX);
-    let is_last = exchange.is_last_piece();
-    let count = if is_last { maps::count(exchange, map) } else { 0 };
-    let trailers = trailers.filter(|_| count > 0);
-    let mut action = 0;
-    if let Some(body) = body {
-        let is_end = is_last && trailers.is_none();
-        action = body.call(&mut *store, (context, length, u32::from(is_end)))?;
-    }
-    match trailers {
-        Some(trailers) => trailers.call(store, (context, count)),
-        None => Ok(action),
-    }
-}
-
-/// Whether more than the head of a request is to come.
-pub(crate) fn expects_body(exchange: &dyn Exchange) -> bool {
-    let field = |name| exchange.field(Map::RequestHeaders, name);
-    match field("content-length") {
-        Some(length) => &*length != b"0",
-        None if field("transfer-encoding").is_some() => true,
-        // From HTTP/2 on, a body needs no field that tells of it.
-        None => {
-            let protocol = exchange.fact(Fact::Protocol).unwrap_or_default();
-            let method = exchange.fact(Fact::Method).unwrap_or_default();
-            !protocol.starts_with(b"HTTP/1.")
-                && ![&b"GET"[..], b"HEAD", b"OPTIONS", b"TRACE", b"DELETE", b"CONNECT"]
-                    .contains(&&*method)
-        }
-    }
-}
-
-/// Whether a response has nothing but its head.
-fn is_without_body(exchange: &dyn Exchange) -> bool {
-    let status = exchange.fact(Fact::Status).unwrap_or_default();
-    let length = exchange.field(Map::ResponseHeaders, "content-length");
-    matches!(&*status, b"204" | b"304")
-        || exchange.fact(Fact::Method).as_deref() == Some(b"HEAD")
-        || length.as_deref() == Some(b"0")
 }
 
 /// What the module has said beside the action that it gave back.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use aws_lc_rs::digest;
 use parking_lot::Mutex;
 use switchback_plugin::{Kind, Module};
-use switchback_plugin_host::{Loader, ModuleFile};
+use switchback_plugin_host::{Isolation, Loader, ModuleFile};
 
 use crate::compiled::{Compiled, LoadError, Named};
 use crate::limits::Limits;
@@ -84,6 +84,9 @@ impl Wasm {
     }
 }
 
+/// How many instances there may be at once where each request has its own and nobody has said: of small modules, some 100 MiB.
+const AT_ONCE: usize = 1024;
+
 /// What makes plugins of `.wasm` files.
 pub struct WasmLoader {
     wasm: Wasm,
@@ -114,10 +117,15 @@ impl Loader for WasmLoader {
     fn load(&self, file: &ModuleFile<'_>) -> Result<Arc<dyn Module>, String> {
         let name = file.path.file_stem().unwrap_or_default().to_string_lossy();
         let usual = Limits::new(self.workers);
+        let instances = match file.limits.isolation {
+            Isolation::Worker => usual.instances,
+            Isolation::Request => AT_ONCE,
+        };
         let limits = Limits {
             memory: file.limits.memory.map_or(usual.memory, |memory| memory as u64),
             cpu: file.limits.cpu.unwrap_or(usual.cpu),
-            instances: file.limits.instances.unwrap_or(usual.instances).max(1),
+            instances: file.limits.instances.unwrap_or(instances).max(1),
+            isolation: file.limits.isolation,
             ..usual
         };
         self.wasm.load(&name, file.bytes, limits).map_err(|error| error.to_string())

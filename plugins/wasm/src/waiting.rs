@@ -7,6 +7,7 @@ use std::task::{Context as Polling, Poll, Waker};
 use bytes::Bytes;
 use switchback_plugin::{Cause, Exchange, Flow, Hook, Operation, OperationId, Outcome};
 
+use crate::functions;
 use crate::guest::{AtHand, Guest, Trapped};
 use crate::host::ROOT;
 use crate::lent::Loan;
@@ -237,7 +238,7 @@ impl Drop for Resuming<'_> {
 
 /// What of the body the head of a request may wait for.
 pub(crate) fn body<'a>(request: &'a mut Request, hook: Hook, exchange: &dyn Exchange) -> Body<'a> {
-    match hook == Hook::Request && request::expects_body(exchange) {
+    match hook == Hook::Request && functions::expects_body(exchange) {
         true => Body::Unread(&mut request.early),
         false => Body::None,
     }

@@ -1,6 +1,6 @@
 //! The border of a guest: each question goes to the host.
+#![expect(unsafe_code, reason = "what the host gives is read where it landed")]
 
-use std::borrow::Cow;
 use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
@@ -8,10 +8,10 @@ use bytes::Bytes;
 
 use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
 use crate::hook::Hook;
-use crate::operation::{
-    HttpRequest, Operation, OperationError, OperationId, Outcome, StoreAction, StoreOperation,
-};
+use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
+use crate::wasm::landing::Hold;
+use crate::wasm::plain;
 use crate::wasm::system::{self, Change};
 use crate::wasm::wire::{self, Reader, Writer};
 
@@ -31,6 +31,7 @@ pub(super) struct Border {
     /// Requests of its own, by the number that the host has given them.
     calls: Vec<(u32, u32)>,
     last: u32,
+    hold: Hold,
 }
 
 struct Placed {
@@ -42,7 +43,12 @@ struct Placed {
 }
 
 impl Border {
-    pub(super) fn new(is_known: bool) -> Self {
+    /// # Safety
+    ///
+    /// As of [`Hold::new`]: what the border gives is gone when the next hook begins, unless the hook that has it waits.
+    pub(super) unsafe fn new(is_known: bool) -> Self {
+        // SAFETY: promised by who calls.
+        let hold = unsafe { Hold::new() };
         Self {
             hook: Hook::Request,
             is_last: false,
@@ -52,6 +58,7 @@ impl Border {
             own: Vec::new(),
             calls: Vec::new(),
             last: 0,
+            hold,
         }
     }
 
@@ -89,13 +96,13 @@ impl Border {
     fn begin_plainly(&mut self, operation: Operation) -> Result<OperationId, Refused> {
         match operation {
             Operation::Http(request) => {
-                let call = http(&request)?;
+                let call = plain::http(&request)?;
                 let id = self.own(None);
                 self.calls.push((call, id.0));
                 Ok(id)
             }
             Operation::Store(operation) => {
-                let outcome = store(&operation);
+                let outcome = plain::store(&operation);
                 Ok(self.own(Some(outcome)))
             }
             _ => Err(Refused::Unsupported),
@@ -121,11 +128,11 @@ impl Border {
 
 impl Exchange for Border {
     fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
-        system::field(map as u32, name).map(Cow::Owned)
+        system::field(&self.hold, map as u32, name)
     }
 
     fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8])) {
-        each_pair(&system::pairs(map as u32), |name, value| match name {
+        plain::each_pair(&system::pairs(map as u32), |name, value| match name {
             ":authority" if map == Map::RequestHeaders => visit("host", value),
             name if name.starts_with(':') => {}
             name => visit(name, value),
@@ -145,14 +152,19 @@ impl Exchange for Border {
     }
 
     fn fact(&self, fact: Fact) -> Option<Value<'_>> {
-        if self.is_known {
-            return system::property(&format!("switchback\0fact\0{}", fact as u32)).map(Cow::Owned);
+        if !self.is_known {
+            return plain::fact(&self.hold, fact);
         }
-        plain_fact(fact).map(Cow::Owned)
+        let number = fact as u8;
+        let mut path = *b"switchback\0fact\x0000";
+        let [.., tens, ones] = &mut path;
+        *tens += number / 10;
+        *ones += number % 10;
+        system::property(&self.hold, path)
     }
 
     fn variable(&self, name: &str) -> Option<Value<'_>> {
-        system::property(&format!("switchback\0variable\0{name}")).map(Cow::Owned)
+        system::property(&self.hold, format!("switchback\0variable\0{name}"))
     }
 
     fn set_variable(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
@@ -281,133 +293,4 @@ impl Exchange for Border {
     fn log(&self, level: Level, message: &str) {
         system::log(level as u32, message);
     }
-}
-
-/// What Envoy has of a fact.
-fn plain_fact(fact: Fact) -> Option<Vec<u8>> {
-    match fact {
-        Fact::Method => system::property("request\0method"),
-        Fact::Scheme => system::property("request\0scheme"),
-        Fact::Host => {
-            let host = system::property("request\0host")?;
-            let name = host.split(|byte| *byte == b':').next().unwrap_or_default();
-            Some(name.to_ascii_lowercase())
-        }
-        Fact::Path => system::property("request\0url_path"),
-        Fact::Query => system::property("request\0query"),
-        Fact::Target => system::property("request\0path"),
-        Fact::Protocol => system::property("request\0protocol"),
-        Fact::ClientAddress => {
-            let address = system::property("source\0address")?;
-            let end = address.iter().rposition(|byte| *byte == b':').unwrap_or(address.len());
-            Some(address.get(..end)?.to_vec())
-        }
-        Fact::RequestId => system::property("request\0id"),
-        Fact::Route => system::property("route_name"),
-        Fact::Upstream => system::property("cluster_name"),
-        Fact::Endpoint => system::property("upstream\0address"),
-        Fact::Status => system::field(Map::ResponseHeaders as u32, ":status"),
-        Fact::Plugin => system::property("plugin_name"),
-        _ => None,
-    }
-}
-
-/// A request of the plugin's own, as proxy-wasm has it.
-fn http(request: &HttpRequest) -> Result<u32, Refused> {
-    let authority = request.headers.get(http::header::HOST);
-    let authority = authority.map_or(request.upstream.as_bytes(), |host| host.as_bytes());
-    let mut fields: Vec<(&[u8], &[u8])> = vec![
-        (b":method", request.method.as_str().as_bytes()),
-        (b":path", request.target.as_bytes()),
-        (b":authority", authority),
-    ];
-    let others = request.headers.iter().filter(|(name, _)| *name != http::header::HOST);
-    fields.extend(others.map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes())));
-    let timeout = request.timeout.map_or(1000, |timeout| timeout.as_millis());
-    let timeout = u32::try_from(timeout).unwrap_or(u32::MAX);
-    system::http_call(&request.upstream, &pairs(&fields), &request.body, timeout)
-}
-
-/// A list of fields, as proxy-wasm has it.
-pub(super) fn pairs(fields: &[(&[u8], &[u8])]) -> Vec<u8> {
-    let length = |text: &[u8]| u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes();
-    let mut list = u32::try_from(fields.len()).unwrap_or(u32::MAX).to_le_bytes().to_vec();
-    for (name, value) in fields {
-        list.extend(length(name));
-        list.extend(length(value));
-    }
-    for (name, value) in fields {
-        list.extend_from_slice(name);
-        list.push(0);
-        list.extend_from_slice(value);
-        list.push(0);
-    }
-    list
-}
-
-/// Calls `visit` with each field of a list.
-pub(super) fn each_pair(list: &[u8], mut visit: impl FnMut(&str, &[u8])) {
-    let number = |at: usize| {
-        let bytes = list.get(at..)?.first_chunk::<4>()?;
-        Some(u32::from_le_bytes(*bytes) as usize)
-    };
-    let count = number(0).unwrap_or(0);
-    let mut text = 4 + count.saturating_mul(8);
-    for pair in 0..count {
-        let lengths = number(4 + pair * 8).zip(number(8 + pair * 8));
-        let Some((name, value)) = lengths else { return };
-        let (name_end, value_end) = (text + name, text + name + 1 + value);
-        let Some(name) = list.get(text..name_end) else { return };
-        let Some(value) = list.get(name_end + 1..value_end) else { return };
-        text = value_end + 1;
-        if let Ok(name) = std::str::from_utf8(name) {
-            visit(name, value);
-        }
-    }
-}
-
-/// Data that instances share, where there are no stores: without times, which such hosts do not know.
-fn store(operation: &StoreOperation) -> Result<Outcome, OperationError> {
-    let key = [operation.store.as_bytes(), b"\0", &operation.key].concat();
-    loop {
-        let there = system::shared(&key).filter(|(value, _)| !value.is_empty());
-        let (value, number) = match &there {
-            Some((value, number)) => (Some(Bytes::copy_from_slice(value)), *number),
-            None => (None, 0),
-        };
-        let (put, outcome) = applied(&operation.action, value)?;
-        let Some(put) = put else { return Ok(outcome) };
-        match system::share(&key, &put, number) {
-            Ok(true) => return Ok(outcome),
-            Ok(false) => {}
-            Err(_) => return Err(OperationError::Failed),
-        }
-    }
-}
-
-/// What is to be put there, if anything, and what comes of it.
-fn applied(
-    action: &StoreAction,
-    there: Option<Bytes>,
-) -> Result<(Option<Bytes>, Outcome), OperationError> {
-    Ok(match action {
-        StoreAction::Get => (None, there.map_or(Outcome::Done, Outcome::Value)),
-        StoreAction::Put { value, .. } => (Some(value.clone()), Outcome::Done),
-        StoreAction::Swap { expected, value, .. } if *expected == there => {
-            (Some(value.clone()), Outcome::Swapped { done: true, now: Some(value.clone()) })
-        }
-        StoreAction::Swap { .. } => (None, Outcome::Swapped { done: false, now: there }),
-        StoreAction::Add { delta, .. } => {
-            let before = match there {
-                None => 0,
-                Some(text) => std::str::from_utf8(&text)
-                    .ok()
-                    .and_then(|text| text.parse::<i64>().ok())
-                    .ok_or(OperationError::Failed)?,
-            };
-            let sum = Bytes::from(before.saturating_add(*delta).to_string());
-            (Some(sum.clone()), Outcome::Value(sum))
-        }
-        StoreAction::Remove => (there.map(|_| Bytes::new()), Outcome::Done),
-    })
 }

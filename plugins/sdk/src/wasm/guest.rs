@@ -1,20 +1,23 @@
 //! A plugin in a module: what the host calls, and what is remembered between calls.
-#![expect(unsafe_code, reason = "a hook that waits is kept beside what it borrows")]
+#![expect(unsafe_code, reason = "a module has one thread, and its plugin lives as long as it")]
 
 use std::cell::{RefCell, RefMut};
 use std::collections::HashMap;
-use std::pin::Pin;
-use std::task::{Context as Polling, Poll, Waker};
+use std::hash::BuildHasherDefault;
+use std::mem::needs_drop;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::flow::{Answer, Flow};
-use crate::hook::Hook;
+use crate::hook::{Hook, Hooks};
 use crate::linked::{self, Linked};
 use crate::module::Called;
 use crate::operation::{HttpResponse, OperationError, Outcome};
 use crate::plugin::Plugin;
-use crate::wasm::border::{Border, each_pair, pairs};
+use crate::wasm::border::Border;
+use crate::wasm::context::{ById, Context};
+use crate::wasm::landing;
+use crate::wasm::plain::{each_pair, pairs};
 use crate::wasm::services::HostServices;
 use crate::wasm::system;
 use crate::wasm::wire::{self, Writer};
@@ -38,80 +41,16 @@ unsafe impl<P: Plugin> Sync for Slot<P> {}
 pub struct Guest<P: Plugin> {
     /// It is there as long as the module: never freed.
     plugin: Option<&'static P>,
-    contexts: Option<HashMap<u32, Box<Context<P>>>>,
+    contexts: HashMap<u32, Context<P>, BuildHasherDefault<ById>>,
     is_known: bool,
-}
-
-/// One request. The future borrows what stands beside it, and goes first.
-struct Context<P: Plugin> {
-    future: Option<Pin<Box<dyn Future<Output = Flow> + Send + 'static>>>,
-    state: *mut P::State,
-    border: *mut Border,
-}
-
-impl<P: Plugin> Context<P> {
-    fn new(is_known: bool) -> Self {
-        Self {
-            future: None,
-            state: Box::into_raw(Box::default()),
-            border: Box::into_raw(Box::new(Border::new(is_known))),
-        }
-    }
-
-    /// Begins a hook; how the request goes on, or `None` while it waits.
-    fn begin(&mut self, plugin: &'static P, hook: Hook, is_last: bool) -> Option<Flow> {
-        self.future = None;
-        // SAFETY: both were made by `new` and are freed by `drop` alone. Whoever borrowed them before was the future, which is gone.
-        let (state, border) = unsafe { (&mut *self.state, &mut *self.border) };
-        border.begin_hook(hook, is_last);
-        match linked::call(plugin, hook, state, border) {
-            Called::Done(flow) => Some(flow),
-            Called::Waits(future) => {
-                self.future = Some(future);
-                self.poll()
-            }
-        }
-    }
-
-    fn poll(&mut self) -> Option<Flow> {
-        let future = self.future.as_mut()?;
-        match future.as_mut().poll(&mut Polling::from_waker(Waker::noop())) {
-            Poll::Ready(flow) => {
-                self.future = None;
-                Some(flow)
-            }
-            Poll::Pending => None,
-        }
-    }
-
-    /// Takes the response to a request of its own, on a host that has only proxy-wasm; whether it was one.
-    fn called(&mut self, call: u32, outcome: &Result<Outcome, OperationError>) -> bool {
-        // SAFETY: as above; the future uses the border only while it is polled, and reaches it through the same pointer.
-        unsafe { (*self.border).called(call, outcome) }
-    }
-
-    fn hook(&self) -> Hook {
-        // SAFETY: as above.
-        unsafe { (*self.border).hook }
-    }
-}
-
-impl<P: Plugin> Drop for Context<P> {
-    fn drop(&mut self) {
-        self.future = None;
-        // SAFETY: made by `new` with `Box::into_raw`, and borrowed by nobody any more.
-        unsafe {
-            drop(Box::from_raw(self.state));
-            drop(Box::from_raw(self.border));
-        }
-    }
 }
 
 impl<P: Plugin> Slot<P> {
     /// With nothing in it.
     #[must_use]
     pub const fn new() -> Self {
-        Self(RefCell::new(Guest { plugin: None, contexts: None, is_known: false }))
+        let contexts = HashMap::with_hasher(BuildHasherDefault::new());
+        Self(RefCell::new(Guest { plugin: None, contexts, is_known: false }))
     }
 
     fn guest(&self) -> RefMut<'_, Guest<P>> {
@@ -179,8 +118,18 @@ impl<P: Plugin> Slot<P> {
             return Some(Flow::fail("called before it was configured"));
         };
         let is_known = guest.is_known;
-        let contexts = guest.contexts.get_or_insert_default();
-        let entry = contexts.entry(context).or_insert_with(|| Box::new(Context::new(is_known)));
+        landing::clear();
+        if keeps_nothing::<P>(hook) {
+            // One that is nothing is like another, and need not be looked for.
+            // SAFETY: the hook ends before this function does.
+            let mut border = unsafe { Border::new(is_known) };
+            border.begin_hook(hook, is_last);
+            return match linked::call(plugin, hook, &mut P::State::default(), &mut border) {
+                Called::Done(flow) => Some(flow),
+                Called::Waits(_) => Some(Flow::fail("a hook that is said never to wait did")),
+            };
+        }
+        let entry = guest.contexts.entry(context).or_insert_with(|| Context::new(is_known));
         entry.begin(plugin, hook, is_last)
     }
 
@@ -196,16 +145,13 @@ impl<P: Plugin> Slot<P> {
     /// Gives up a hook that waits.
     pub fn abandon(&self, context: u32) {
         if let Some(entry) = self.guest().context(context) {
-            entry.future = None;
+            entry.abandon();
         }
     }
 
     /// Forgets a request.
     pub fn delete(&self, context: u32) {
-        let guest = &mut *self.guest();
-        if let Some(contexts) = &mut guest.contexts {
-            contexts.remove(&context);
-        }
+        self.guest().contexts.remove(&context);
     }
 
     // What follows is for hosts that have only proxy-wasm: the hooks that they know, one after the other.
@@ -258,10 +204,8 @@ impl<P: Plugin> Slot<P> {
         let outcome = response(count, size);
         let found = {
             let guest = &mut *self.guest();
-            let contexts = guest.contexts.iter_mut().flatten();
-            let mut found =
-                contexts.filter_map(|(id, entry)| entry.called(call, &outcome).then_some(*id));
-            found.next()
+            let mut contexts = guest.contexts.iter_mut();
+            contexts.find_map(|(id, entry)| entry.called(call, &outcome).then_some(*id))
         };
         let Some(context) = found else { return };
         system::mean(context);
@@ -295,12 +239,18 @@ impl<P: Plugin> Default for Slot<P> {
 
 impl<P: Plugin> Guest<P> {
     fn context(&mut self, context: u32) -> Option<&mut Context<P>> {
-        self.contexts.as_mut()?.get_mut(&context).map(|entry| &mut **entry)
+        self.contexts.get_mut(&context)
     }
 
     fn is_idle(&mut self, context: u32) -> bool {
-        self.context(context).is_none_or(|entry| entry.future.is_none())
+        self.context(context).is_none_or(|entry| !entry.is_waiting())
     }
+}
+
+/// Whether nothing of a request is remembered beyond that hook.
+const fn keeps_nothing<P: Plugin>(hook: Hook) -> bool {
+    let immediate = P::IMMEDIATE.union(Hooks::of(&[Hook::ResponseBody, Hook::Log]));
+    size_of::<P::State>() == 0 && !needs_drop::<P::State>() && immediate.contains(hook)
 }
 
 /// How a request goes on, in a number; the host is told the rest.

@@ -3,7 +3,15 @@
 #[cfg(target_arch = "wasm32")]
 mod border;
 #[cfg(target_arch = "wasm32")]
+mod context;
+#[cfg(target_arch = "wasm32")]
 mod guest;
+#[cfg(target_arch = "wasm32")]
+mod landing;
+#[cfg(target_arch = "wasm32")]
+mod plain;
+#[cfg(target_arch = "wasm32")]
+mod raw;
 #[cfg(target_arch = "wasm32")]
 mod services;
 #[cfg(target_arch = "wasm32")]
@@ -13,7 +21,7 @@ pub mod wire;
 #[cfg(target_arch = "wasm32")]
 pub use guest::{Guest, Slot};
 #[cfg(target_arch = "wasm32")]
-pub use system::allocate;
+pub use landing::{allocate, landing};
 
 /// Makes a Wasm module of a plugin, which speaks proxy-wasm 0.2.1 and, with a host that has it, what Switchback has beyond.
 ///
@@ -52,6 +60,7 @@ macro_rules! plugin {
                 proxy_on_log(context: u32) => GUEST.log(context);
                 proxy_on_tick(context: u32) => GUEST.tick(context);
                 proxy_on_delete(context: u32) => GUEST.delete(context);
+                switchback_landing() -> u64 => $crate::wasm::landing();
                 switchback_describe() -> u64 => GUEST.describe();
                 switchback_hook(context: u32, hook: u32, is_last: u32) -> u32
                     => GUEST.hook(context, hook, is_last != 0);

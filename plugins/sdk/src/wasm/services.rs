@@ -1,4 +1,5 @@
 //! What a guest finds when it is made.
+#![expect(unsafe_code, reason = "what the host gives is read where it landed")]
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -6,6 +7,7 @@ use std::time::Duration;
 
 use crate::exchange::{Level, Refused};
 use crate::setup::{Meter, MetricKind, Services};
+use crate::wasm::landing::Hold;
 use crate::wasm::system;
 use crate::wasm::wire::Writer;
 
@@ -18,7 +20,9 @@ pub(super) struct HostServices {
 
 impl HostServices {
     pub(super) fn new(is_known: bool) -> Self {
-        let name = system::property("plugin_name").unwrap_or_default();
+        // SAFETY: no hook begins while this one stands.
+        let hold = unsafe { Hold::new() };
+        let name = system::property(&hold, "plugin_name").unwrap_or_default().into_owned();
         let folder = system::beyond("switchback.folder", &[]).unwrap_or_default();
         let folder = String::from_utf8(folder).ok().filter(|folder| !folder.is_empty());
         Self {

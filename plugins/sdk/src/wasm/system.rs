@@ -1,132 +1,11 @@
 //! What a host of proxy-wasm offers, in words of Rust.
 #![expect(unsafe_code, reason = "the other side is another language")]
 
-use std::alloc::{Layout, alloc};
+use crate::exchange::{Refused, Value};
+use crate::wasm::landing::{Given, Hold, OK, given};
+use crate::wasm::raw;
 
-use crate::exchange::Refused;
-
-mod raw {
-    #[link(wasm_import_module = "env")]
-    unsafe extern "C" {
-        pub(super) fn proxy_log(level: u32, data: *const u8, size: usize) -> i32;
-        pub(super) fn proxy_get_current_time_nanoseconds(out: *mut u64) -> i32;
-        pub(super) fn proxy_set_tick_period_milliseconds(period: u32) -> i32;
-        pub(super) fn proxy_get_header_map_pairs(
-            map: u32,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> i32;
-        pub(super) fn proxy_get_header_map_value(
-            map: u32,
-            key: *const u8,
-            key_size: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> i32;
-        pub(super) fn proxy_add_header_map_value(
-            map: u32,
-            key: *const u8,
-            key_size: usize,
-            data: *const u8,
-            size: usize,
-        ) -> i32;
-        pub(super) fn proxy_replace_header_map_value(
-            map: u32,
-            key: *const u8,
-            key_size: usize,
-            data: *const u8,
-            size: usize,
-        ) -> i32;
-        pub(super) fn proxy_remove_header_map_value(
-            map: u32,
-            key: *const u8,
-            key_size: usize,
-        ) -> i32;
-        pub(super) fn proxy_get_buffer_bytes(
-            buffer: u32,
-            from: usize,
-            most: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> i32;
-        pub(super) fn proxy_set_buffer_bytes(
-            buffer: u32,
-            from: usize,
-            length: usize,
-            data: *const u8,
-            size: usize,
-        ) -> i32;
-        pub(super) fn proxy_get_property(
-            path: *const u8,
-            path_size: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-        ) -> i32;
-        pub(super) fn proxy_set_property(
-            path: *const u8,
-            path_size: usize,
-            data: *const u8,
-            size: usize,
-        ) -> i32;
-        pub(super) fn proxy_send_local_response(
-            status: u32,
-            details: *const u8,
-            details_size: usize,
-            body: *const u8,
-            body_size: usize,
-            headers: *const u8,
-            headers_size: usize,
-            grpc: i32,
-        ) -> i32;
-        pub(super) fn proxy_http_call(
-            upstream: *const u8,
-            upstream_size: usize,
-            headers: *const u8,
-            headers_size: usize,
-            body: *const u8,
-            body_size: usize,
-            trailers: *const u8,
-            trailers_size: usize,
-            timeout: u32,
-            id: *mut u32,
-        ) -> i32;
-        pub(super) fn proxy_continue_stream(stream: u32) -> i32;
-        pub(super) fn proxy_set_effective_context(context: u32) -> i32;
-        pub(super) fn proxy_get_shared_data(
-            key: *const u8,
-            key_size: usize,
-            data: *mut *mut u8,
-            size: *mut usize,
-            number: *mut u32,
-        ) -> i32;
-        pub(super) fn proxy_set_shared_data(
-            key: *const u8,
-            key_size: usize,
-            data: *const u8,
-            size: usize,
-            number: u32,
-        ) -> i32;
-        pub(super) fn proxy_define_metric(
-            kind: u32,
-            name: *const u8,
-            size: usize,
-            id: *mut u32,
-        ) -> i32;
-        pub(super) fn proxy_record_metric(id: u32, value: u64) -> i32;
-        pub(super) fn proxy_increment_metric(id: u32, delta: i64) -> i32;
-        pub(super) fn proxy_call_foreign_function(
-            name: *const u8,
-            name_size: usize,
-            data: *const u8,
-            size: usize,
-            out: *mut *mut u8,
-            out_size: *mut usize,
-        ) -> i32;
-    }
-}
-
-/// What a host function says when it has done what it was asked to.
-const OK: i32 = 0;
+/// What host functions say where they have not done what they were asked to.
 const NOT_FOUND: i32 = 1;
 const CAS_MISMATCH: i32 = 8;
 
@@ -136,28 +15,6 @@ pub(super) const CALL_HEADERS: u32 = 6;
 pub(super) const CALL_BODY: u32 = 4;
 /// The options.
 pub(super) const CONFIGURATION: u32 = 7;
-
-/// Room for `size` bytes, which is given back as a [`Vec`] of that capacity.
-#[must_use]
-pub fn allocate(size: usize) -> *mut u8 {
-    match Layout::array::<u8>(size) {
-        // SAFETY: the layout has a size.
-        Ok(layout) if size > 0 => unsafe { alloc(layout) },
-        _ => std::ptr::null_mut(),
-    }
-}
-
-/// What a host function gives: `call` is told where to say place and size of it.
-fn given(call: impl FnOnce(*mut *mut u8, *mut usize) -> i32) -> Result<Vec<u8>, i32> {
-    let mut data = std::ptr::null_mut();
-    let mut size = 0;
-    match call(&raw mut data, &raw mut size) {
-        OK if data.is_null() || size == 0 => Ok(Vec::new()),
-        // SAFETY: the host asked `allocate` for so many bytes, filled all of them, and keeps no hold of them.
-        OK => Ok(unsafe { Vec::from_raw_parts(data, size, size) }),
-        status => Err(status),
-    }
-}
 
 fn done(status: i32) -> Result<(), i32> {
     if status == OK { Ok(()) } else { Err(status) }
@@ -185,16 +42,16 @@ pub(super) fn tick_every(milliseconds: u32) {
 
 pub(super) fn pairs(map: u32) -> Vec<u8> {
     // SAFETY: as above.
-    given(|data, size| unsafe { raw::proxy_get_header_map_pairs(map, data, size) })
-        .unwrap_or_default()
+    let pairs = given(|data, size| unsafe { raw::proxy_get_header_map_pairs(map, data, size) });
+    pairs.map(Given::owned).unwrap_or_default()
 }
 
-pub(super) fn field(map: u32, name: &str) -> Option<Vec<u8>> {
-    given(|data, size| {
+pub(super) fn field<'h>(hold: &'h Hold, map: u32, name: &str) -> Option<Value<'h>> {
+    let value = given(|data, size| {
         // SAFETY: as above.
         unsafe { raw::proxy_get_header_map_value(map, name.as_ptr(), name.len(), data, size) }
-    })
-    .ok()
+    });
+    Some(value.ok()?.held(hold))
 }
 
 /// How a field is changed.
@@ -223,8 +80,9 @@ pub(super) fn change(map: u32, name: &str, change: &Change<'_>) -> Result<(), Re
 
 pub(super) fn buffer(buffer: u32, most: usize) -> Vec<u8> {
     // SAFETY: as above.
-    given(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer, 0, most, data, size) })
-        .unwrap_or_default()
+    let bytes =
+        given(|data, size| unsafe { raw::proxy_get_buffer_bytes(buffer, 0, most, data, size) });
+    bytes.map(Given::owned).unwrap_or_default()
 }
 
 pub(super) fn set_buffer(buffer: u32, bytes: &[u8]) -> Result<(), Refused> {
@@ -234,12 +92,13 @@ pub(super) fn set_buffer(buffer: u32, bytes: &[u8]) -> Result<(), Refused> {
     done(status).map_err(|_| refused())
 }
 
-pub(super) fn property(path: &str) -> Option<Vec<u8>> {
-    given(|data, size| {
+pub(super) fn property<'h>(hold: &'h Hold, path: impl AsRef<[u8]>) -> Option<Value<'h>> {
+    let path = path.as_ref();
+    let value = given(|data, size| {
         // SAFETY: as above.
         unsafe { raw::proxy_get_property(path.as_ptr(), path.len(), data, size) }
-    })
-    .ok()
+    });
+    Some(value.ok()?.held(hold))
 }
 
 pub(super) fn set_property(path: &str, value: &[u8]) -> Result<(), Refused> {
@@ -311,7 +170,7 @@ pub(super) fn shared(key: &[u8]) -> Option<(Vec<u8>, u32)> {
         // SAFETY: as above.
         unsafe { raw::proxy_get_shared_data(key.as_ptr(), key.len(), data, size, &raw mut number) }
     });
-    Some((value.ok()?, number))
+    Some((value.ok()?.owned(), number))
 }
 
 /// Whether the value was put there: not if somebody else was faster.
@@ -353,7 +212,7 @@ pub(super) fn beyond(name: &str, arguments: &[u8]) -> Result<Vec<u8>, Refused> {
 }
 
 fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, i32> {
-    given(|data, size| {
+    let result = given(|data, size| {
         // SAFETY: as above.
         unsafe {
             raw::proxy_call_foreign_function(
@@ -365,7 +224,8 @@ fn call(name: &str, arguments: &[u8]) -> Result<Vec<u8>, i32> {
                 size,
             )
         }
-    })
+    });
+    result.map(Given::owned)
 }
 
 /// Whether the host is a Switchback.

@@ -1,11 +1,13 @@
-//! What it costs to call a Wasm module at the head of a request: one that does nothing, one that reads a header and sets another, and the
-//! same from our own SDK; with a context that is there, and for whole requests.
+//! What it costs to call a Wasm module at the head of a request: one that does nothing, one that reads a header and sets another, the same
+//! from our own SDK (`plugins/examples/touch`), and one of our own SDK with a state and hooks that may wait; with a context that is there,
+//! and for whole requests, which begin and end.
 //!
 //! Prints the lowest mean of many rounds, each short enough to be left alone by other programs, in nanoseconds. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little
 //! input, and only looks whether all is done.
 #![expect(clippy::print_stdout, reason = "the figures are read from standard output")]
 #![expect(clippy::expect_used, reason = "a bench that cannot go on stops")]
 
+#[path = "../../../examples/touch/benches/native/head.rs"]
 mod head;
 
 use std::hint::black_box;
@@ -31,12 +33,11 @@ fn main() -> ExitCode {
     let size = if is_tiny { (2, 100) } else { (6_000, 500) };
 
     let wasm = Wasm::new();
-    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/guest.wasm.zst");
-    let ours = std::fs::File::open(fixture).and_then(zstd::decode_all);
     let modules = [
         ("raw_nothing", wat::parse_str(NOTHING).expect("a module")),
         ("raw_get_set", wat::parse_str(GET_SET).expect("a module")),
-        ("sdk_get_set", ours.expect("a module")),
+        ("sdk_get_set", fixture("touch")),
+        ("sdk_with_state", fixture("guest")),
     ];
     let mut is_right = true;
     for (name, code) in modules {
@@ -49,13 +50,24 @@ fn main() -> ExitCode {
     if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// A module of our own SDK, as `integration/show/wasm-guest.sh` has built it.
+fn fixture(name: &str) -> Vec<u8> {
+    let path = format!("{}/tests/fixtures/{name}.wasm.zst", env!("CARGO_MANIFEST_DIR"));
+    std::fs::File::open(path).and_then(zstd::decode_all).expect("a module")
+}
+
+/// What all of them look at, and what tells the last one what to do.
+fn head() -> Head {
+    Head::with("x-do", "get-set")
+}
+
 /// One hook, in a context that is there.
 fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let (mut state, mut head, mut calls) = (instance.start(), Head::new(), 0_u32);
+    let (mut state, mut head, mut calls) = (instance.start(), head(), 0_u32);
     rounds(&format!("{name}_hook_ns"), size, || {
         calls += 1;
         if calls.is_multiple_of(1000) {
-            // The guest remembers each hook of a request: which are no such number.
+            // One of them remembers each hook of a request: which are no such number.
             state = instance.start();
         }
         call(instance, &mut state, &mut head)
@@ -64,7 +76,7 @@ fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
 
 /// A context that begins, one hook, and its end.
 fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let mut head = Head::new();
+    let mut head = head();
     rounds(&format!("{name}_request_ns"), size, || {
         let mut state = black_box(instance.start());
         call(instance, &mut state, &mut head)

@@ -233,13 +233,35 @@ pub(crate) fn of_response(response: &HttpResponse, encoder: &mut Encoder) {
     }
 }
 
-/// How many fields of the request or the response there are, as a module is told.
-pub(crate) fn count(exchange: &dyn Exchange, map: Map) -> u32 {
-    let mut count: u32 = match map {
-        Map::RequestHeaders => 4,
-        Map::ResponseHeaders => 1,
-        Map::RequestTrailers | Map::ResponseTrailers => 0,
-    };
-    exchange.fields(map, &mut |_, _| count = count.saturating_add(1));
-    count
+/// How many fields of the request or the response there are, as a module is told, and what two of them say of a body: all in one pass,
+/// which each head of each request takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Survey {
+    pub(crate) count: u32,
+    /// Whether there is a `content-length`, and whether it is not `0`.
+    pub(crate) has_length: Option<bool>,
+    pub(crate) is_encoded: bool,
+}
+
+impl Survey {
+    pub(crate) fn of(exchange: &dyn Exchange, map: Map) -> Self {
+        let count = match map {
+            Map::RequestHeaders => 4,
+            Map::ResponseHeaders => 1,
+            Map::RequestTrailers | Map::ResponseTrailers => 0,
+        };
+        let mut survey = Self { count, ..Self::default() };
+        exchange.fields(map, &mut |name, value| {
+            survey.count = survey.count.saturating_add(1);
+            // By length first: few names have one of these.
+            match name.len() {
+                14 if name.eq_ignore_ascii_case("content-length") => {
+                    survey.has_length.get_or_insert(value != b"0");
+                }
+                17 => survey.is_encoded |= name.eq_ignore_ascii_case("transfer-encoding"),
+                _ => {}
+            }
+        });
+        survey
+    }
 }

@@ -8,8 +8,8 @@ use crate::wat_text::{A, B, GIVEN, Wat};
 use crate::{harness, harness_with, logged, said};
 
 /// Where no memory is.
-const FAR: &str = "(i32.const 0x7fffff00) (i32.const 256)";
-const FAR_OUT: &str = "(i32.const 0x7fffff00)";
+pub(crate) const FAR: &str = "(i32.const 0x7fffff00) (i32.const 256)";
+pub(crate) const FAR_OUT: &str = "(i32.const 0x7fffff00)";
 const WRAPS: &str = "(i32.const -16) (i32.const 64)";
 
 /// What these calls say, one after the other, for a request.
@@ -314,48 +314,6 @@ fn queues_are_made_found_filled_and_emptied() {
         ]
     });
     assert_eq!(statuses, ["1", "0", "0", "1", "7", "0", "6", "0", "1", "1", "6", "6"]);
-}
-
-#[test]
-fn metrics_are_defined_at_the_beginning_and_counted_later() {
-    let mut wat = Wat::new();
-    let names = [wat.bytes("my.counter"), wat.bytes("gauge"), wat.bytes("sizes")];
-    let define = |kind: usize, place: usize| {
-        let name = &names[kind];
-        format!("(drop (call $proxy_define_metric (i32.const {kind}) {name} (i32.const {place})))")
-    };
-    let defines: String = (0..3).map(|kind| define(kind, 128 + kind * 4)).collect();
-    wat.function("proxy_on_configure", 2, true, &format!("{defines} (i32.const 1)"));
-    let late = wat.bytes("late");
-    let id = |kind: usize| format!("(i32.load (i32.const {}))", 128 + kind * 4);
-    let calls = [
-        format!("proxy_increment_metric {} (i64.const 2)", id(0)),
-        format!("proxy_increment_metric {} (i64.const -1)", id(0)),
-        format!("proxy_record_metric {} (i64.const 7)", id(1)),
-        format!("proxy_increment_metric {} (i64.const -3)", id(1)),
-        format!("proxy_record_metric {} (i64.const 5)", id(2)),
-        format!("proxy_increment_metric {} (i64.const 5)", id(2)),
-        format!("proxy_get_metric {} {A}", id(1)),
-        "proxy_increment_metric (i32.const 0) (i64.const 1)".to_owned(),
-        "proxy_record_metric (i32.const 99) (i64.const 1)".to_owned(),
-        format!("proxy_get_metric (i32.const 99) {A}"),
-        format!("proxy_get_metric {} {FAR_OUT}", id(1)),
-        format!("proxy_define_metric (i32.const 0) {} {A}", names[0]),
-        format!("proxy_define_metric (i32.const 0) {late} {A}"),
-        format!("proxy_define_metric (i32.const 3) {late} {A}"),
-        format!("proxy_define_metric (i32.const 0) {FAR} {A}"),
-    ];
-    wat.on_request(&Wat::say(&calls));
-    let mut harness = harness(&wat);
-    let mut scene = Scene::get("/");
-    let _ = harness.call(Hook::Request, &mut scene);
-    assert_eq!(
-        said(&scene),
-        ["0", "2", "0", "0", "0", "2", "0", "1", "1", "1", "6", "0", "10", "2", "6"]
-    );
-    assert_eq!(harness.metric("my_counter", &[]), Some(2.0));
-    assert_eq!(harness.metric("gauge", &[]), Some(4.0));
-    assert_eq!(harness.metric("sizes", &[]), Some(5.0));
 }
 
 #[test]

@@ -4,7 +4,9 @@
 mod failures;
 mod flow;
 mod functions;
+mod isolation;
 mod loading;
+mod metrics;
 mod ours;
 mod public_examples;
 mod wat_text;

@@ -12,7 +12,7 @@ use switchback_conf::plan::{self, FilterPlan, Plan, PluginPlan, PluginSource, sh
 use switchback_conf::{Code, Diagnostic};
 use switchback_plugin::{BuildError, Instance, Module};
 use switchback_plugin_host::{
-    Chain, Configured, Digest, Limits, Node, Observer, OnError, Policy, Registry,
+    Chain, Configured, Digest, Isolation, Limits, Node, Observer, OnError, Policy, Registry,
 };
 use switchback_value::suggest::nearest;
 use tokio::sync::Notify;
@@ -149,6 +149,10 @@ impl Keeping {
                     memory: said.memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
                     cpu: said.cpu,
                     instances: said.instances.map(|count| count as usize),
+                    isolation: match plan.isolation {
+                        plan::Isolation::Worker => Isolation::Worker,
+                        plan::Isolation::Request => Isolation::Request,
+                    },
                 };
                 let digest = sha256.and_then(|sum| Digest::parse(&shown_sha256(sum)));
                 // The plan has found it already: nowhere else is it looked for.

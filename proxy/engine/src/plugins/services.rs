@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchback_conf::plan::Plan;
-use switchback_plugin::{Level, Meter, MetricKind, Refused, Services};
+use switchback_plugin::{Level, Meter, Metering, MetricKind, Refused, Services};
 use switchback_value::Variable;
 
 use super::meters::Meters;
@@ -51,12 +51,30 @@ pub(super) struct Needs {
 pub(super) struct Offer<'o> {
     pub(super) name: &'o str,
     pub(super) names: &'o Names,
-    pub(super) meters: &'o Meters,
+    pub(super) meters: &'o Arc<Meters>,
     /// Where relative paths of options start.
     pub(super) folder: Option<PathBuf>,
     pub(super) needs: parking_lot::Mutex<Needs>,
     pub(super) tick: Option<Duration>,
     pub(super) timeout: Option<Duration>,
+}
+
+/// What one plugin defines once it is made.
+struct Later {
+    name: Box<str>,
+    meters: Arc<Meters>,
+}
+
+impl Metering for Later {
+    fn define(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Arc<dyn Meter>, Refused> {
+        self.meters.define(&self.name, kind, (name, help), labels)
+    }
 }
 
 /// More often than that, the control thread would do nothing else.
@@ -71,6 +89,10 @@ impl Services for Offer<'_> {
         labels: &[(&str, &str)],
     ) -> Result<Arc<dyn Meter>, Refused> {
         self.meters.define(self.name, kind, (name, help), labels)
+    }
+
+    fn metering(&self) -> Option<Arc<dyn Metering>> {
+        Some(Arc::new(Later { name: self.name.into(), meters: Arc::clone(self.meters) }))
     }
 
     fn every(&mut self, period: Duration) {

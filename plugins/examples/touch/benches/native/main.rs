@@ -51,7 +51,7 @@ fn instance(module: &dyn Module) -> Arc<dyn Instance> {
 
 /// Calls of a hook, with a state that is there.
 fn calls(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let (mut state, mut head) = (instance.start(), Head::new());
+    let (mut state, mut head) = (instance.start(), Head::with("x-here", "1"));
     rounds(name, size, || match instance.call(Hook::Request, &mut state, black_box(&mut head)) {
         Called::Done(Flow::Continue) => true,
         Called::Done(_) | Called::Waits(_) => false,
@@ -60,7 +60,7 @@ fn calls(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
 
 /// Whole requests: a state made, a hook called, the state dropped.
 fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let mut head = Head::new();
+    let mut head = Head::with("x-here", "1");
     rounds(name, size, || {
         let mut state = black_box(instance.start());
         let called = instance.call(Hook::Request, &mut state, black_box(&mut head));

@@ -198,6 +198,10 @@ impl Instance for Configured {
         }
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn start(&self) -> State {
         Box::new(Request { guest: self.guest(), context: 0, early: Early::No })
     }

@@ -1,13 +1,15 @@
 //! One call of one plugin of a chain.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook};
 
 use crate::configured::{Configured, OnError};
-use crate::guard::{self, Began};
+use crate::guard::{self, Began, Ended, Late};
 use crate::plan::{Denial, Outcome};
 use crate::running::Running;
+use crate::watch;
 
 /// One call in so many is timed: asking for the time twice costs more than most hooks.
 const SAMPLE: u64 = 64;
@@ -15,7 +17,7 @@ const SAMPLE: u64 = 64;
 /// One call that is to be made.
 #[derive(Clone, Copy)]
 pub(crate) struct Call<'c> {
-    pub(crate) plugin: &'c Configured,
+    pub(crate) plugin: &'c Arc<Configured>,
     pub(crate) number: u32,
     /// How many the chain has.
     pub(crate) count: usize,
@@ -29,17 +31,18 @@ impl Call<'_> {
         if !self.plugin.breaker.is_closed() {
             return self.now_slowly(running, exchange);
         }
-        let instance = &*self.plugin.instance;
-        let Some(state) = running.state(self.place(), instance) else {
+        let plugin = &**self.plugin;
+        let Some(state) = running.state(self.place(), plugin) else {
             return self.now_slowly(running, exchange);
         };
         exchange.enter(self.number);
-        let before = self.plugin.calls.add();
+        let post = watch::mine();
+        let before = plugin.calls.add_at(post);
         let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
-        let flow = guard::call_now(instance, self.hook, state, exchange);
-        match (flow, sample) {
-            (Flow::Continue, None) => Outcome::Passed,
-            (flow, sample) => self.end(flow, sample, running, exchange),
+        let ended = guard::call_now(post, (plugin, self.hook), state, exchange);
+        match (ended, sample) {
+            (Ok(Flow::Continue), None) => Outcome::Passed,
+            (ended, sample) => self.end(ended, sample, running, exchange),
         }
     }
 
@@ -49,11 +52,11 @@ impl Call<'_> {
             Err(outcome) => return outcome,
             Ok(sample) => sample,
         };
-        let flow = match self.begin(running, exchange) {
-            Began::Done(flow) => flow,
+        let ended = match self.begin(running, exchange) {
+            Began::Done(ended) => ended,
             Began::Waits(waiting) => waiting.within(self.plugin.policy.timeout).await,
         };
-        self.end(flow, sample, running, exchange)
+        self.end(ended, sample, running, exchange)
     }
 
     /// The same when there is something to be looked at first.
@@ -63,11 +66,11 @@ impl Call<'_> {
             Err(outcome) => return outcome,
             Ok(sample) => sample,
         };
-        let flow = match self.begin(running, exchange) {
-            Began::Done(flow) => flow,
+        let ended = match self.begin(running, exchange) {
+            Began::Done(ended) => ended,
             Began::Waits(waiting) => waiting.now(),
         };
-        self.end(flow, sample, running, exchange)
+        self.end(ended, sample, running, exchange)
     }
 
     #[inline]
@@ -79,7 +82,7 @@ impl Call<'_> {
     #[inline]
     pub(crate) fn admit(
         &self,
-        running: &Running,
+        running: &mut Running,
         exchange: &mut dyn Exchange,
     ) -> Result<Option<Instant>, Outcome> {
         exchange.enter(self.number);
@@ -91,13 +94,25 @@ impl Call<'_> {
     }
 
     #[cold]
-    fn admit_broken(&self, running: &Running, exchange: &mut dyn Exchange) -> Result<(), Outcome> {
+    fn admit_broken(
+        &self,
+        running: &mut Running,
+        exchange: &mut dyn Exchange,
+    ) -> Result<(), Outcome> {
+        let breaker = &self.plugin.breaker;
         let cause = if running.is_lost(self.number as usize) {
             if running.is_over {
                 return Err(Outcome::Skipped);
             }
             Cause::Lost
-        } else if self.plugin.breaker.admits(exchange.now()) {
+        } else if breaker.is_held() {
+            Cause::Breaker
+        } else if running.asks_on_trial(self.number) {
+            return Ok(());
+        } else if breaker.admits(exchange.now()) {
+            if !breaker.is_closed() {
+                running.tries(self.number, self.plugin);
+            }
             return Ok(());
         } else {
             Cause::Breaker
@@ -113,13 +128,13 @@ impl Call<'_> {
         running: &'a mut Running,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Began<'a> {
-        running.call(self.place(), &*self.plugin.instance, self.hook, exchange)
+        running.call(self.place(), self.plugin, self.hook, exchange)
     }
 
     /// What follows from what the plugin said.
     pub(crate) fn end(
         &self,
-        flow: Flow,
+        ended: Ended,
         sample: Option<Instant>,
         running: &mut Running,
         exchange: &mut dyn Exchange,
@@ -127,12 +142,15 @@ impl Call<'_> {
         if let Some(began) = sample {
             self.plugin.took(self.hook, began);
         }
-        let outcome = match flow {
-            Flow::Continue => Outcome::Passed,
-            Flow::Answer(answer) => Outcome::Denied(Denial::Answer(answer)),
-            Flow::Fail(failure) => return self.fail(&failure, running, exchange),
+        let outcome = match ended {
+            Ok(Flow::Continue) => Outcome::Passed,
+            Ok(Flow::Answer(answer)) => Outcome::Denied(Denial::Answer(answer)),
+            Ok(Flow::Fail(failure)) => return self.fail(&failure, running, exchange),
+            Err(Late) => return self.late(running, exchange),
         };
-        self.plugin.succeeded();
+        if !self.plugin.breaker.is_closed() {
+            running.went_well(self.number, self.hook);
+        }
         outcome
     }
 
@@ -144,11 +162,25 @@ impl Call<'_> {
         exchange: &mut dyn Exchange,
     ) -> Outcome {
         if failure.cause != Cause::Said {
-            let anew = self.plugin.policy.on_error == OnError::Open;
-            running.forget(self.number as usize, anew);
+            self.forget(running);
         }
-        self.plugin.failed(self.hook, failure, exchange);
+        let is_first = running.fails(self.number);
+        self.plugin.failed(self.hook, failure, is_first, exchange);
         self.failed()
+    }
+
+    #[cold]
+    fn late(&self, running: &mut Running, exchange: &mut dyn Exchange) -> Outcome {
+        self.forget(running);
+        running.fails(self.number);
+        self.plugin.late(self.hook, exchange);
+        self.failed()
+    }
+
+    /// What it remembers of the request is of no use any more.
+    fn forget(&self, running: &mut Running) {
+        let anew = self.plugin.policy.on_error == OnError::Open;
+        running.forget(self.number as usize, anew);
     }
 
     fn failed(&self) -> Outcome {

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use switchback_plugin::{Exchange, Failure, Flow, Hook, Hooks, Instance, Level};
+use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook, Hooks, Instance, Level};
 
 use crate::breaker::{Breaker, Standing};
 use crate::calls::Calls;
-use crate::guard::{self, Began};
+use crate::guard::{self, Began, Late};
 use crate::observer::{Failed, Observer};
+use crate::watch::{self, Mark, Number};
 
 /// What becomes of a request when a plugin fails.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -26,7 +27,8 @@ pub enum OnError {
 pub struct Policy {
     /// What becomes of the request.
     pub on_error: OnError,
-    /// How long one hook may take with all that it awaits.
+    /// How long one hook may take with all that it awaits. One that does not come back for longer, and for 50 ms at least, holds up its
+    /// thread and whoever else is served by it: it is told of while it does, and nobody else asks the plugin meanwhile.
     pub timeout: Duration,
     /// When it is left alone.
     pub breaker: Breaker,
@@ -51,7 +53,10 @@ pub struct Configured {
     pub(crate) policy: Policy,
     pub(crate) breaker: Standing,
     pub(crate) calls: Arc<Calls>,
+    /// Requests that it was asked about.
+    pub(crate) requests: Calls,
     pub(crate) observer: Arc<dyn Observer>,
+    number: Number,
     name: Arc<str>,
     hooks: Hooks,
     immediate: Hooks,
@@ -66,13 +71,16 @@ impl Configured {
         policy: Policy,
         observer: Arc<dyn Observer>,
     ) -> Arc<Self> {
-        Arc::new(Self {
+        Arc::new_cyclic(|plugin| Self {
+            // One that ends its calls by itself would be told of twice.
+            number: if instance.is_bounded() { Number::NONE } else { Number::of(plugin) },
             hooks: instance.hooks(),
             immediate: instance.immediate(),
             instance,
             breaker: Standing::new(policy.breaker),
             policy,
             calls: observer.calls(name),
+            requests: Calls::default(),
             observer,
             name: name.into(),
             ticks: AtomicBool::new(false),
@@ -127,28 +135,56 @@ impl Configured {
             return;
         }
         let _ticking = Ticking(&self.ticks);
-        if !self.breaker.is_closed() && !self.breaker.admits(exchange.now()) {
+        if !self.breaker.is_closed() && !self.admits_tick(exchange) {
             return;
         }
         self.calls.add();
-        let timeout = self.policy.timeout.max(self.policy.tick.unwrap_or_default());
+        self.requests.add();
         let began = Instant::now();
-        let flow = match guard::start(&*self.instance) {
-            Err(failure) => Flow::Fail(failure),
+        let ended = match guard::start(&*self.instance) {
+            Err(failure) => Ok(Flow::Fail(failure)),
             Ok(mut state) => {
-                let flow = match guard::call(&*self.instance, Hook::Tick, &mut state, exchange) {
-                    Began::Done(flow) => flow,
-                    Began::Waits(waiting) => waiting.within(timeout).await,
+                let ended = match guard::call(self, Hook::Tick, &mut state, exchange) {
+                    Began::Done(ended) => ended,
+                    Began::Waits(waiting) => waiting.within(self.time(Hook::Tick)).await,
                 };
                 guard::forget(state);
-                flow
+                ended
             }
         };
         self.took(Hook::Tick, began);
-        match flow {
-            Flow::Fail(failure) => self.failed(Hook::Tick, &failure, exchange),
-            Flow::Continue | Flow::Answer(_) => self.succeeded(),
+        match ended {
+            Ok(Flow::Fail(failure)) => self.failed(Hook::Tick, &failure, true, exchange),
+            Ok(Flow::Continue | Flow::Answer(_)) if self.breaker.was_opened_at(Hook::Tick) => {
+                self.succeeded();
+            }
+            Ok(Flow::Continue | Flow::Answer(_)) => {}
+            Err(Late) => self.late(Hook::Tick, exchange),
         }
+    }
+
+    /// Whether it is called there though it is left alone: to try, if that is where it failed. Else a request has to.
+    fn admits_tick(&self, exchange: &dyn Exchange) -> bool {
+        self.breaker.was_opened_at(Hook::Tick) && self.breaker.admits(exchange.now())
+    }
+
+    /// How long a hook may take.
+    fn time(&self, hook: Hook) -> Duration {
+        match hook {
+            Hook::Tick => self.policy.timeout.max(self.policy.tick.unwrap_or_default()),
+            _ => self.policy.timeout,
+        }
+    }
+
+    /// How long a hook may hold its thread.
+    pub(crate) fn patience(&self, hook: Hook) -> Duration {
+        self.time(hook).max(watch::LEAST)
+    }
+
+    /// What a thread says that is in a hook of it.
+    #[inline]
+    pub(crate) fn mark(&self, hook: Hook) -> Mark {
+        self.number.mark(hook)
     }
 
     /// Tells how long a call took.
@@ -157,24 +193,65 @@ impl Configured {
         self.observer.took(&self.name, hook, time);
     }
 
-    /// A call ended well.
-    #[inline]
+    /// A request that tried went well.
+    #[cold]
     pub(crate) fn succeeded(&self) {
         if !self.breaker.is_closed() && self.breaker.succeeded() {
             self.observer.breaker(&self.name, false);
         }
     }
 
-    /// A call did not.
+    /// A call did not end well, the first one of its request or another.
     #[cold]
-    pub(crate) fn failed(&self, hook: Hook, failure: &Failure, exchange: &mut dyn Exchange) {
+    pub(crate) fn failed(
+        &self,
+        hook: Hook,
+        failure: &Failure,
+        is_first: bool,
+        exchange: &mut dyn Exchange,
+    ) {
         exchange.abandon();
         self.tell(hook, failure);
         exchange.log(Level::Error, &self.describe(hook, failure));
-        if self.breaker.failed(exchange.now(), self.calls.count()) {
+        if is_first && self.breaker.failed(exchange.now(), self.requests.count(), hook) {
             self.observer.breaker(&self.name, true);
             exchange.log(Level::Error, &self.describe_rest());
         }
+    }
+
+    /// A call has come back that was told of because it did not. What is left to be said is which request that was.
+    #[cold]
+    pub(crate) fn late(&self, hook: Hook, exchange: &mut dyn Exchange) {
+        exchange.abandon();
+        exchange.log(Level::Error, &self.describe(hook, &spun("it has come back too late")));
+    }
+
+    /// A call does not come back. Said by the watchdog.
+    pub(crate) fn spins(&self, hook: Hook, worker: &str, time: Duration) {
+        self.tell(hook, &spun("does not come back"));
+        let is_opened = self.breaker.hold(hook);
+        if is_opened {
+            self.observer.breaker(&self.name, true);
+        }
+        let follows = match (self.policy.breaker.failures, self.policy.on_error) {
+            (0, _) => "others are asked on",
+            (_, OnError::Closed) => "nobody else asks it until it does, requests are refused",
+            (_, OnError::Open) => "nobody else asks it until it does, requests go on without it",
+        };
+        let (name, time) = (hook.name(), time.as_millis());
+        let message =
+            format!("{name}: spin: has held up {worker} for {time} ms and goes on; {follows}");
+        self.observer.log(&self.name, Level::Error, &message);
+    }
+
+    /// It did. Said by the watchdog.
+    pub(crate) fn came_back(&self, hook: Hook, worker: &str, time: Duration) {
+        let Breaker { failures, rest } = self.policy.breaker;
+        let follows =
+            if failures == 0 { String::new() } else { format!("; not asked for {rest:?}") };
+        let (name, time) = (hook.name(), time.as_millis());
+        let message = format!("{name}: came back to {worker} after {time} ms{follows}");
+        self.observer.log(&self.name, Level::Warn, &message);
     }
 
     /// Counts that the plugin was of no use.
@@ -204,6 +281,10 @@ impl Configured {
         };
         format!("failed {failures} times within a minute: not asked for {rest:?}, {follows}")
     }
+}
+
+fn spun(message: &str) -> Failure {
+    Failure { cause: Cause::Spin, message: message.to_owned() }
 }
 
 struct Ticking<'t>(&'t AtomicBool);

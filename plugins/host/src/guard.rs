@@ -8,11 +8,21 @@ use std::time::Duration;
 
 use switchback_plugin::{Called, Cause, Exchange, Failure, Flow, Hook, Instance, State};
 
+use crate::configured::Configured;
+use crate::watch::{self, Mark, Post};
+
 /// How a call began.
 pub(crate) enum Began<'a> {
-    Done(Flow),
+    Done(Ended),
     Waits(Waiting<'a>),
 }
+
+/// What came of a call.
+pub(crate) type Ended = Result<Flow, Late>;
+
+/// It has held up its thread for too long, and was told of and counted while it did. Whatever it says counts as a failure.
+#[derive(Debug)]
+pub(crate) struct Late;
 
 /// Has an instance make what it remembers of a request.
 pub(crate) fn start(instance: &dyn Instance) -> Result<State, Box<Failure>> {
@@ -22,28 +32,46 @@ pub(crate) fn start(instance: &dyn Instance) -> Result<State, Box<Failure>> {
 /// Calls a hook.
 #[inline]
 pub(crate) fn call<'a>(
-    instance: &'a dyn Instance,
+    plugin: &'a Configured,
     hook: Hook,
     state: &'a mut State,
     exchange: &'a mut (dyn Exchange + 'a),
 ) -> Began<'a> {
-    match caught(move || instance.call(hook, state, exchange)) {
-        Ok(Called::Done(flow)) => Began::Done(flow),
-        Err(failure) => Began::Done(Flow::Fail(failure)),
-        Ok(Called::Waits(future)) => Began::Waits(Waiting { future: Some(future) }),
+    call_from(watch::mine(), (plugin, hook), state, exchange)
+}
+
+/// The same from the thread that has this post.
+#[inline]
+fn call_from<'a>(
+    post: &Post,
+    (plugin, hook): (&'a Configured, Hook),
+    state: &'a mut State,
+    exchange: &'a mut (dyn Exchange + 'a),
+) -> Began<'a> {
+    let mark = plugin.mark(hook);
+    let at = post.enter(mark);
+    let called = caught(move || plugin.instance.call(hook, state, exchange));
+    if post.leave(at) {
+        forget(called);
+        return Began::Done(Err(Late));
+    }
+    match called {
+        Ok(Called::Done(flow)) => Began::Done(Ok(flow)),
+        Err(failure) => Began::Done(Ok(Flow::Fail(failure))),
+        Ok(Called::Waits(future)) => Began::Waits(Waiting { future: Some(future), mark }),
     }
 }
 
 /// Calls a hook where nobody can wait, or will.
 #[inline]
 pub(crate) fn call_now(
-    instance: &dyn Instance,
-    hook: Hook,
+    post: &Post,
+    asked: (&Configured, Hook),
     state: &mut State,
     exchange: &mut dyn Exchange,
-) -> Flow {
-    match call(instance, hook, state, exchange) {
-        Began::Done(flow) => flow,
+) -> Ended {
+    match call_from(post, asked, state, exchange) {
+        Began::Done(ended) => ended,
         Began::Waits(waiting) => waiting.now(),
     }
 }
@@ -60,15 +88,16 @@ pub(crate) fn forget<T>(remains: T) {
 pub(crate) struct Waiting<'a> {
     /// There until it has ended.
     future: Option<Pin<Box<dyn Future<Output = Flow> + Send + 'a>>>,
+    mark: Mark,
 }
 
 impl Waiting<'_> {
     /// Waits for its end, no longer than `limit`. No timer is set before it has to wait.
-    pub(crate) async fn within(mut self, limit: Duration) -> Flow {
+    pub(crate) async fn within(mut self, limit: Duration) -> Ended {
         let mut timer: Option<Pin<Box<tokio::time::Sleep>>> = None;
         std::future::poll_fn(move |context| {
-            if let Poll::Ready(flow) = self.poll(context) {
-                return Poll::Ready(flow);
+            if let Poll::Ready(ended) = self.poll(context) {
+                return Poll::Ready(ended);
             }
             let timer = timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
             if timer.as_mut().poll(context).is_pending() {
@@ -77,32 +106,36 @@ impl Waiting<'_> {
             // Operations are given up here, while whoever runs them is at hand.
             self.give_up();
             let message = format!("not done after {limit:?}");
-            Poll::Ready(Flow::broken(Cause::Timeout, message))
+            Poll::Ready(Ok(Flow::broken(Cause::Timeout, message)))
         })
         .await
     }
 
     /// Its end, where nobody can wait for it.
     #[cold]
-    pub(crate) fn now(mut self) -> Flow {
+    pub(crate) fn now(mut self) -> Ended {
         match self.poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(flow) => flow,
+            Poll::Ready(ended) => ended,
             Poll::Pending => {
                 self.give_up();
-                Flow::broken(Cause::Waited, "waited where the proxy cannot")
+                Ok(Flow::broken(Cause::Waited, "waited where the proxy cannot"))
             }
         }
     }
 
-    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Flow> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         let Some(future) = &mut self.future else { return Poll::Pending };
-        let flow = match caught(|| future.as_mut().poll(context)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(flow)) => flow,
-            Err(failure) => Flow::Fail(failure),
+        let post = watch::mine();
+        let at = post.enter(self.mark);
+        let polled = caught(|| future.as_mut().poll(context));
+        let ended = match (post.leave(at), polled) {
+            (true, _) => Err(Late),
+            (false, Ok(Poll::Pending)) => return Poll::Pending,
+            (false, Ok(Poll::Ready(flow))) => Ok(flow),
+            (false, Err(failure)) => Ok(Flow::Fail(failure)),
         };
         self.give_up();
-        Poll::Ready(flow)
+        Poll::Ready(ended)
     }
 
     fn give_up(&mut self) {

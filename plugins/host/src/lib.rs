@@ -22,6 +22,7 @@ mod registry;
 mod running;
 mod store;
 mod ticker;
+mod watch;
 
 pub use breaker::Breaker;
 pub use build::{Around, Build, Said};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use switchback_plugin::{Cause, Hook};
+use switchback_plugin::{Cause, Hook, Level};
 
 use crate::calls::Calls;
 
@@ -37,9 +37,20 @@ pub trait Observer: Send + Sync {
         let _ = (plugin, hook, time);
     }
 
-    /// A plugin is left alone from now on, because it failed too often; or it is asked again.
+    /// A plugin is left alone from now on, because it failed too often or does not come back; or it is asked again.
     fn breaker(&self, plugin: &str, open: bool) {
         let _ = (plugin, open);
+    }
+
+    /// A line for the error log about a plugin that was said where no request is at hand: by the watchdog, on its own thread.
+    fn log(&self, plugin: &str, level: Level, message: &str) {
+        match level {
+            Level::Trace => tracing::trace!(plugin, "{message}"),
+            Level::Debug => tracing::debug!(plugin, "{message}"),
+            Level::Info => tracing::info!(plugin, "{message}"),
+            Level::Warn => tracing::warn!(plugin, "{message}"),
+            Level::Error => tracing::error!(plugin, "{message}"),
+        }
     }
 }
 

@@ -1,10 +1,12 @@
 //! What the plugins of one request remember.
 
 use std::fmt;
+use std::sync::Arc;
 
 use smallvec::SmallVec;
-use switchback_plugin::{Exchange, Flow, Hook, Instance, State};
+use switchback_plugin::{Exchange, Flow, Hook, State};
 
+use crate::configured::Configured;
 use crate::guard::{self, Began};
 
 /// What the plugins of one request remember, each from the first hook that it is asked at. Of one chain: the one that
@@ -13,8 +15,20 @@ use crate::guard::{self, Began};
 pub struct Running {
     /// By number; as long as the chain, or empty.
     memories: SmallVec<[Memory; 4]>,
+    /// Those of the first plugins that failed, by number: a request fails once.
+    failed: u64,
+    /// Plugins that are left alone and tried with this request.
+    trials: Vec<Trial>,
     /// Whether the request goes nowhere any more.
     pub(crate) is_over: bool,
+}
+
+/// A plugin that is left alone, and asked about this request all the same.
+struct Trial {
+    number: u32,
+    plugin: Arc<Configured>,
+    /// Whether it is in a hook: a request that is given up then shows nothing.
+    is_asked: bool,
 }
 
 #[derive(Default)]
@@ -33,10 +47,10 @@ impl Running {
     pub(crate) fn state(
         &mut self,
         (number, count): (usize, usize),
-        instance: &dyn Instance,
+        plugin: &Configured,
     ) -> Option<&mut State> {
         if !matches!(self.memories.get(number), Some(Memory::Some(_))) {
-            self.begin((number, count), instance);
+            self.begin((number, count), plugin);
         }
         match self.memories.get_mut(number) {
             Some(Memory::Some(state)) => Some(state),
@@ -46,12 +60,16 @@ impl Running {
 
     /// Has a plugin that was not asked yet begin.
     #[inline(never)]
-    fn begin(&mut self, (number, count): (usize, usize), instance: &dyn Instance) {
+    fn begin(&mut self, (number, count): (usize, usize), plugin: &Configured) {
         self.make_room(count);
+        let is_new = !self.has_failed(number);
         if let Some(memory @ Memory::None) = self.memories.get_mut(number)
-            && let Ok(state) = guard::start(instance)
+            && let Ok(state) = guard::start(&*plugin.instance)
         {
             *memory = Memory::Some(state);
+            if is_new {
+                plugin.requests.add();
+            }
         }
     }
 
@@ -66,23 +84,69 @@ impl Running {
     pub(crate) fn call<'a>(
         &'a mut self,
         (number, count): (usize, usize),
-        instance: &'a dyn Instance,
+        plugin: &'a Configured,
         hook: Hook,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Began<'a> {
         self.make_room(count);
+        let is_new = !self.has_failed(number);
         let Some(memory) = self.memories.get_mut(number) else {
-            return Began::Done(Flow::Continue);
+            return Began::Done(Ok(Flow::Continue));
         };
         if matches!(memory, Memory::None) {
-            match guard::start(instance) {
+            if is_new {
+                plugin.requests.add();
+            }
+            match guard::start(&*plugin.instance) {
                 Ok(state) => *memory = Memory::Some(state),
-                Err(failure) => return Began::Done(Flow::Fail(failure)),
+                Err(failure) => return Began::Done(Ok(Flow::Fail(failure))),
             }
         }
         match memory {
-            Memory::Some(state) => guard::call(instance, hook, state, exchange),
-            Memory::None | Memory::Lost => Began::Done(Flow::Continue),
+            Memory::Some(state) => guard::call(plugin, hook, state, exchange),
+            Memory::None | Memory::Lost => Began::Done(Ok(Flow::Continue)),
+        }
+    }
+
+    /// Whether the plugin of that number failed, as far as that is remembered.
+    fn has_failed(&self, number: usize) -> bool {
+        self.failed & bit(number) != 0
+    }
+
+    /// The plugin of that number fails. Whether it is for the first time; always, for those far behind.
+    #[cold]
+    pub(crate) fn fails(&mut self, number: u32) -> bool {
+        if let Some(at) = self.trials.iter().position(|trial| trial.number == number) {
+            drop(self.trials.swap_remove(at));
+        }
+        let is_first = !self.has_failed(number as usize);
+        self.failed |= bit(number as usize);
+        is_first
+    }
+
+    /// The plugin of that number, which is left alone, is tried with this request.
+    pub(crate) fn tries(&mut self, number: u32, plugin: &Arc<Configured>) {
+        self.trials.push(Trial { number, plugin: Arc::clone(plugin), is_asked: true });
+    }
+
+    /// Whether it is; it is asked then.
+    #[cold]
+    pub(crate) fn asks_on_trial(&mut self, number: u32) -> bool {
+        let trial = self.trials.iter_mut().find(|trial| trial.number == number);
+        trial.is_some_and(|trial| {
+            trial.is_asked = true;
+            true
+        })
+    }
+
+    /// A hook of it went well: if it is the one that had failed before, all is well.
+    #[cold]
+    pub(crate) fn went_well(&mut self, number: u32, hook: Hook) {
+        let Some(at) = self.trials.iter().position(|trial| trial.number == number) else { return };
+        let Some(trial) = self.trials.get_mut(at) else { return };
+        trial.is_asked = false;
+        if trial.plugin.breaker.was_opened_at(hook) {
+            self.trials.swap_remove(at).plugin.succeeded();
         }
     }
 
@@ -102,8 +166,18 @@ impl Running {
     }
 }
 
+/// That of a plugin among those that failed; none for those far behind.
+fn bit(number: usize) -> u64 {
+    u32::try_from(number).ok().and_then(|number| 1_u64.checked_shl(number)).unwrap_or(0)
+}
+
 impl Drop for Running {
     fn drop(&mut self) {
+        for trial in self.trials.drain(..) {
+            if !trial.is_asked {
+                trial.plugin.succeeded();
+            }
+        }
         for memory in self.memories.drain(..) {
             if matches!(memory, Memory::Some(_)) {
                 guard::forget(memory);

@@ -85,6 +85,12 @@ pub trait Instance: Send + Sync {
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a>;
 
+    /// Whether it ends calls by itself that take too much of a processor's time, as [`Cause::Spin`](crate::Cause). The watchdog leaves its
+    /// calls alone then.
+    fn is_bounded(&self) -> bool {
+        false
+    }
+
     /// What the plugin has to say about itself to an operator: instances alive, memory. Empty as a rule.
     fn report(&self) -> Vec<(&'static str, u64)> {
         Vec::new()

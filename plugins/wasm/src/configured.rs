@@ -159,6 +159,10 @@ impl Instance for Configured {
         }
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn start(&self) -> State {
         Box::new(Request { guest: None, context: 0, early: Early::No })
     }

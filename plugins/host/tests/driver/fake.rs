@@ -1,7 +1,7 @@
 //! A plugin that does what a test says, and an observer that remembers.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -33,6 +33,10 @@ pub(crate) enum Act {
     Trap,
     /// Panics, and so does what it leaves behind.
     PanicTwice,
+    /// Does not come back before [`Stand::gate`] is open.
+    Spin,
+    /// The same in a poll of what it waits for.
+    SpinInPoll,
 }
 
 /// What happened, in order.
@@ -45,6 +49,14 @@ pub(crate) struct Fake {
     trace: Trace,
     /// How many states there are now.
     states: Arc<AtomicUsize>,
+    gate: Arc<AtomicBool>,
+}
+
+/// Holds its thread up.
+fn spin(gate: &AtomicBool) {
+    while !gate.load(Ordering::Relaxed) {
+        std::hint::spin_loop();
+    }
 }
 
 struct Remembered {
@@ -93,6 +105,15 @@ impl Instance for Fake {
             Act::Trap => Called::Done(Flow::broken(Cause::Trap, "out of bounds")),
             Act::Panic => panic!("{} fell over", self.name),
             Act::PanicTwice => std::panic::panic_any(Bomb),
+            Act::Spin => {
+                spin(&self.gate);
+                Called::Done(Flow::Continue)
+            }
+            Act::SpinInPoll => Called::Waits(Box::pin(async {
+                tokio::task::yield_now().await;
+                spin(&self.gate);
+                Flow::Continue
+            })),
             Act::PanicInFirstPoll => Called::Waits(Box::pin(async { panic!("first") })),
             Act::PanicInLaterPoll => Called::Waits(Box::pin(async {
                 tokio::time::sleep(Duration::from_millis(1)).await;
@@ -117,6 +138,8 @@ pub(crate) struct Told {
     pub(crate) failures: Mutex<Vec<String>>,
     pub(crate) breaker: Mutex<Vec<bool>>,
     pub(crate) took: AtomicUsize,
+    /// Lines that were said where no request is at hand.
+    pub(crate) lines: Mutex<Vec<String>>,
 }
 
 impl Observer for Told {
@@ -132,6 +155,10 @@ impl Observer for Told {
     fn breaker(&self, _: &str, open: bool) {
         self.breaker.lock().push(open);
     }
+
+    fn log(&self, plugin: &str, _: Level, message: &str) {
+        self.lines.lock().push(format!("{plugin} {message}"));
+    }
 }
 
 /// What the plugins of a test share.
@@ -140,6 +167,8 @@ pub(crate) struct Stand {
     pub(crate) trace: Trace,
     pub(crate) told: Arc<Told>,
     pub(crate) states: Arc<AtomicUsize>,
+    /// Whether those that spin come back.
+    pub(crate) gate: Arc<AtomicBool>,
 }
 
 /// Keeps quiet about panics of plugins; all others are a test's.
@@ -171,6 +200,7 @@ impl Stand {
             acts: acts.to_vec(),
             trace: Arc::clone(&self.trace),
             states: Arc::clone(&self.states),
+            gate: Arc::clone(&self.gate),
         };
         Configured::new(name, Arc::new(fake), policy, Arc::clone(&self.told) as Arc<dyn Observer>)
     }
@@ -186,6 +216,13 @@ impl Stand {
 
     pub(crate) fn failures(&self) -> Vec<String> {
         std::mem::take(&mut *self.told.failures.lock())
+    }
+
+    /// Waits for a line of the log with this in it that no request has said.
+    pub(crate) fn hears(&self, part: &str) {
+        while !self.told.lines.lock().iter().any(|line| line.contains(part)) {
+            std::thread::yield_now();
+        }
     }
 
     pub(crate) fn states(&self) -> usize {

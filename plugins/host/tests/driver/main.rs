@@ -13,5 +13,6 @@ mod fake;
 mod heap;
 mod order;
 mod registry;
+mod spin;
 mod ticks;
 mod trees;

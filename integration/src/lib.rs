@@ -29,6 +29,7 @@ mod openssl;
 mod origin;
 mod patience;
 mod peer;
+mod plugin_module;
 mod proc_stats;
 mod proxy;
 mod scenario;
@@ -56,6 +57,7 @@ pub use openssl::{OpenSsl, Session};
 pub use origin::{Answer, Choice, Endpoint, Origin, Received, Step};
 pub use patience::{Deadline, eventually};
 pub use peer::{Peer, Tool};
+pub use plugin_module::{PluginModule, compiled};
 pub use proc_stats::ProcessStats;
 pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
@@ -79,6 +81,7 @@ pub use scenario::{
     nginx_twice, open_websocket, outage, play_cases, positions, reloads, report, rotation,
     slow_clients, slow_logs, smuggling, traffic,
 };
+pub use scenario::{Faulted, PluginFault, plugin_fault};
 pub use scenario::{Faults, Resharded, resharded};
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
 pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};

@@ -19,6 +19,7 @@ use crate::config::{CONFIG_FILE, Config};
 use crate::message::{Request, Response, get};
 use crate::notify::{Heard, NotifySocket};
 use crate::patience::{Deadline, eventually};
+use crate::plugin_module::linked_program;
 use crate::proc_stats::ProcessStats;
 use crate::witness::tell_panics_at_once;
 pub(crate) use child::Child;
@@ -97,6 +98,23 @@ impl Proxy {
         command.args(["run", "-c", CONFIG_FILE]);
         command.envs(environment.iter().copied());
         Self::launch(folder, command)
+    }
+
+    /// Starts a program that it is built into, with the plugin `conformance` linked in.
+    ///
+    /// # Panics
+    /// When it does not start.
+    #[must_use]
+    #[track_caller]
+    pub fn start_linked(config: &Config) -> Self {
+        let folder = TempDir::new().expect("a temporary folder");
+        config.write(folder.path()).expect("a temporary folder takes files");
+        let mut command = Command::new(linked_program());
+        command.args(["run", "-c", CONFIG_FILE]);
+        match Self::launch(folder, command) {
+            Ok(proxy) => proxy,
+            Err(Refusal { code, stderr }) => panic!("no start (exit code {code:?}):\n{stderr}"),
+        }
     }
 
     /// Starts it through a link of another name, which it takes for the name it is called by.

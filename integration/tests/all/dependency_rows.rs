@@ -26,9 +26,10 @@ const ROWS: [(&str, usize); 23] = [
     ("switchback-plugin-builtin", 3),
     ("switchback-plugin-wasm", 3),
     ("switchback", 4),
+    // A plugin that programs of tests have linked in.
+    ("switchback-example-conformance", 4),
     ("switchback-integration", 5),
     // Examples of plugins and the fuzz targets stand beside the product, not in it.
-    ("switchback-example-conformance", 5),
     ("switchback-example-tier", 5),
     ("switchback-example-touch", 5),
     ("switchback-fuzz", 5),

@@ -4,6 +4,7 @@
 
 mod bench;
 mod conformance;
+mod faults;
 
 use std::process::ExitCode;
 
@@ -12,12 +13,15 @@ use switchback_integration::Show;
 /// What may be played alone, by its name.
 type Part = (&'static str, fn(&mut Show));
 
-const PARTS: &[Part] =
-    &[("conformance", conformance::all), ("bench", bench::all), ("missing", missing)];
+const PARTS: &[Part] = &[
+    ("conformance", conformance::all),
+    ("faults", faults::all),
+    ("bench", bench::all),
+    ("missing", missing),
+];
 
 /// What was promised and is not played here yet, beside what is wanted.
-const MISSING: [(&str, &str); 4] = [
-    ("faults of each kind through the proxy", "exactly the affected requests fail"),
+const MISSING: [(&str, &str); 3] = [
     ("100 reloads that swap modules under load", "0 failed of 100,000"),
     ("examples of the public proxy-wasm SDK (wasm-guest.sh --examples)", "run unchanged"),
     ("user instructions that five linked plugins add", "at most 2 %"),

@@ -1,6 +1,6 @@
 //! Actions that never wait.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchback_plugin::{Exchange, Fact, Level, Map, Part, Steer};
 
@@ -8,7 +8,8 @@ use crate::Metrics;
 use crate::speak::{done, found, word};
 
 /// Does one of `get`, `all`, `set`, `append`, `remove`, `fact`, `facts`, `variable`, `set-variable`, `part`, `status`, `steer`, `endpoints`,
-/// `prefer`, `piece`, `set-piece`, `hold`, `inform`, `now`, `log`, `count`, and says what came of it; `None` where it is none of these.
+/// `prefer`, `piece`, `set-piece`, `hold`, `inform`, `now`, `log`, `count`, `spin`, and says what came of it; `None` where it is none of
+/// these.
 pub(crate) fn act(
     exchange: &mut dyn Exchange,
     metrics: &Metrics,
@@ -127,6 +128,18 @@ fn count(metrics: &Metrics, words: &[&str]) -> Option<String> {
             metrics.histogram.observe(0.25);
             Some("counted".to_owned())
         }
+        ["spin", time] => {
+            spin(Duration::from_millis(time.parse().ok()?));
+            Some("spun".to_owned())
+        }
         _ => None,
+    }
+}
+
+/// Computes for as long, whatever the host's clock says. Wasm has no other: it does something else instead of this.
+fn spin(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        std::hint::spin_loop();
     }
 }

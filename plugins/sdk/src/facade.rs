@@ -1,9 +1,10 @@
 //! What hooks are given: views of one [`Exchange`], each with what makes sense there.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::net::IpAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -121,11 +122,12 @@ impl<'a> Request<'a> {
         text(self.exchange.variable(name)?)
     }
 
-    /// Sets a variable, for later plugins, templates and logs.
+    /// Sets a variable, for later plugins, templates and logs: `$plugin_NAME`, of small letters, digits and underscores. `name` is that with
+    /// `plugin_`, or without.
     ///
     /// # Errors
     ///
-    /// [`Refused::Invalid`] for one of the proxy's own.
+    /// [`Refused::Invalid`] for what is no such name, and for one of the proxy's own (`host`) that is written without `plugin_`.
     pub fn set_variable(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
         self.exchange.set_variable(name, value.as_ref())
     }
@@ -430,11 +432,24 @@ impl<'a> Body<'a> {
 /// A request that has ended.
 pub struct Done<'a> {
     exchange: &'a (dyn Exchange + 'a),
+    wanted: RefCell<Vec<StoreOperation>>,
 }
 
 impl<'a> Done<'a> {
     pub(crate) fn new(exchange: &'a (dyn Exchange + 'a)) -> Self {
-        Self { exchange }
+        Self { exchange, wanted: RefCell::default() }
+    }
+
+    /// What is to be done with stores.
+    pub(crate) fn into_wanted(self) -> Vec<StoreOperation> {
+        self.wanted.into_inner()
+    }
+
+    /// Does something with a key of a store, as soon as the hook has returned: nobody is told what comes of it. To count requests, by what became
+    /// of them.
+    pub fn store(&self, store: &str, key: impl Into<Bytes>, action: StoreAction) {
+        let operation = StoreOperation { store: store.to_owned(), key: key.into(), action };
+        self.wanted.borrow_mut().push(operation);
     }
 
     /// What is known of it.
@@ -542,6 +557,24 @@ pub trait Operating {
     fn store(&mut self, store: &str, key: impl Into<Bytes>, action: StoreAction) -> Operated<'_> {
         let operation = StoreOperation { store: store.to_owned(), key: key.into(), action };
         self.operate(Operation::Store(operation))
+    }
+
+    /// The same where nobody can wait, as in [`on_response_body`](crate::Plugin::on_response_body): stores of this process answer at once.
+    ///
+    /// # Errors
+    ///
+    /// [`OperationError::Refused`] where they are elsewhere.
+    fn store_now(
+        &mut self,
+        store: &str,
+        key: impl Into<Bytes>,
+        action: StoreAction,
+    ) -> Result<Outcome, OperationError> {
+        let mut operated = pin!(self.store(store, key, action));
+        match operated.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => done,
+            Poll::Pending => Err(OperationError::Refused),
+        }
     }
 
     /// The value of a key; `None` if there is none.

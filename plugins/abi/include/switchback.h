@@ -252,6 +252,9 @@ extern "C" {
 /* A decision: a copy of the request goes to the upstream named by `text`. */
 #define SB_STEER_MIRROR 9u
 
+/* A decision: a body that is copied may have `number` bytes; nothing is copied of a request with more. */
+#define SB_STEER_MIRROR_BODY 10u
+
 /* A line of the log: what only developers want to see. */
 #define SB_LEVEL_TRACE 0u
 

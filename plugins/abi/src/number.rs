@@ -154,6 +154,8 @@ pub const STEER_SEND_TIMEOUT: u32 = 7;
 pub const STEER_TRIES: u32 = 8;
 /// A decision: a copy of the request goes to the upstream named by `text`.
 pub const STEER_MIRROR: u32 = 9;
+/// A decision: a body that is copied may have `number` bytes; nothing is copied of a request with more.
+pub const STEER_MIRROR_BODY: u32 = 10;
 
 /// A line of the log: what only developers want to see.
 pub const LEVEL_TRACE: u32 = 0;

@@ -11,6 +11,7 @@ use switchback_plugin::{
 
 use crate::share::{Places, Share};
 use crate::template::Template;
+use crate::units::Size;
 
 /// Sends copies of requests to another upstream.
 pub(crate) struct Mirror {
@@ -19,6 +20,7 @@ pub(crate) struct Mirror {
     key: Option<Template>,
     header: Option<Header>,
     methods: Vec<String>,
+    body: u64,
     places: Places,
     mirrored: Counter,
     failed: Counter,
@@ -42,11 +44,23 @@ pub(crate) struct Options {
     /// Only requests with these methods are copied. With none named, all are: also those that change something, at the mirror, too.
     #[serde(default)]
     methods: Vec<String>,
+    /// How large a body may be that is copied, at most `"16MiB"`. It is in memory as a whole, once for all copies, from before the request goes on
+    /// until the last of them was sent: so much for each request that is mirrored at a time. A request with a larger one is not copied, and counted
+    /// in `switchback_mirrors_skipped_total`.
+    #[serde(default = "usual_body")]
+    body: Size,
 }
 
 const fn all() -> Share {
     Share::ALL
 }
+
+const fn usual_body() -> Size {
+    Size(64 << 10)
+}
+
+/// The largest body that may be copied.
+const MOST_BODY: Size = Size(16 << 20);
 
 /// What a request must have.
 struct Header {
@@ -71,6 +85,10 @@ impl Plugin for Mirror {
                 return Err(BuildError::new(format!("methods[{index}]"), "no method"));
             }
         }
+        if options.body > MOST_BODY {
+            let message = format!("at most {MOST_BODY}: all of it is kept in memory");
+            return Err(BuildError::new("body", message));
+        }
         let labels = [("upstream", options.upstream.as_str())];
         let mirrored = setup.counter("mirrored_total", "Requests that were copied.", &labels)?;
         let failed = setup.counter(
@@ -85,6 +103,7 @@ impl Plugin for Mirror {
             upstream: options.upstream,
             share: options.share,
             methods: options.methods,
+            body: options.body.0,
             mirrored,
             failed,
         })
@@ -94,7 +113,10 @@ impl Plugin for Mirror {
         if !self.is_chosen(route) {
             return Flow::Continue;
         }
-        match route.steer(Steer::Mirror(&self.upstream)) {
+        let asked = route
+            .steer(Steer::Mirror(&self.upstream))
+            .and_then(|()| route.steer(Steer::MirrorBody(self.body)));
+        match asked {
             Ok(()) => {
                 self.mirrored.add(1);
                 Flow::Continue

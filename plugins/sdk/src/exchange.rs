@@ -206,11 +206,13 @@ pub trait Exchange: Send {
     /// A variable of the configuration, without `$`, or one that a plugin has set.
     fn variable(&self, name: &str) -> Option<Value<'_>>;
 
-    /// Sets a variable of the request, for later plugins, templates and logs.
+    /// Sets a variable of the request, for later plugins, templates and logs: `$plugin_NAME`, of small letters, digits and underscores. `name` is
+    /// that with `plugin_`, or without.
     ///
     /// # Errors
     ///
-    /// [`Refused::Invalid`] for a name of the proxy's own, [`Refused::Full`]
+    /// [`Refused::Invalid`] for what is no such name, and for one of the proxy's own (`host`) that is written without `plugin_`;
+    /// [`Refused::Full`]
     fn set_variable(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
 
     /// Changes the target. Routes are looked for anew when the chain has ended.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::exchange::Map;
+use crate::operation::Operation;
 
 /// One place of a request's way at which a plugin may be asked.
 ///
@@ -68,6 +69,12 @@ impl Hook {
     #[must_use]
     pub const fn may_wait(self) -> bool {
         !matches!(self, Self::ResponseBody | Self::Log)
+    }
+
+    /// Whether `operation` may be begun there: where nobody can wait, only what answers at once.
+    #[must_use]
+    pub const fn may_begin(self, operation: &Operation) -> bool {
+        self.may_wait() || matches!(operation, Operation::Store(_))
     }
 
     /// Whether fields of `map` may be changed there: until the head that has them is sent.

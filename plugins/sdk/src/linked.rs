@@ -6,11 +6,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use crate::exchange::Exchange;
-use crate::facade::{Background, Body, Done, Endpoints, Request, Response, Route};
+use crate::exchange::{Exchange, Level};
+use crate::facade::{Background, Body, Done, Endpoints, Operating as _, Request, Response, Route};
 use crate::flow::{Cause, Flow};
 use crate::hook::{Hook, Hooks};
 use crate::module::{Called, Instance, Kind, Module, State};
+use crate::operation::StoreOperation;
 use crate::options;
 use crate::plugin::Plugin;
 use crate::setup::{BuildError, Services, Setup};
@@ -127,13 +128,25 @@ pub(crate) fn call<'a, P: Plugin>(
             Called::Done(plugin.on_response_body(state, &mut Body::new(exchange)))
         }
         Hook::Log => {
-            plugin.on_log(state, &Done::new(exchange));
+            let done = Done::new(&*exchange);
+            plugin.on_log(state, &done);
+            keep(done.into_wanted(), exchange);
             Called::Done(Flow::Continue)
         }
         Hook::Tick => run::<P, _>(hook, async move {
             plugin.on_tick(&mut Background::new(exchange)).await;
             Flow::Continue
         }),
+    }
+}
+
+/// Does what a request that has ended is to leave in stores.
+fn keep(wanted: Vec<StoreOperation>, exchange: &mut dyn Exchange) {
+    for operation in wanted {
+        let StoreOperation { store, key, action } = operation;
+        if let Err(error) = Request::new(exchange).store_now(&store, key, action) {
+            exchange.log(Level::Warn, &format!("on_log: store `{store}`: {error}"));
+        }
     }
 }
 

@@ -17,7 +17,7 @@ pub enum Operation {
     Http(Box<HttpRequest>),
     /// To wait.
     Sleep(Duration),
-    /// To read or change what plugins keep.
+    /// To read or change what plugins keep. Also where nobody can wait: it is there at once.
     Store(StoreOperation),
     /// All of the request's body, up to so many bytes; it is sent on as if nobody had read it. Only in [`Hook::Request`](crate::Hook)
     /// and [`Hook::Route`](crate::Hook).
@@ -27,9 +27,9 @@ pub enum Operation {
     },
     /// Work that takes long (more than some 100 us), done by a thread beside the way. In Wasm it is done at once.
     Blocking(Box<dyn FnOnce() + Send>),
-    /// The addresses of a name.
+    /// The addresses of a name: none if there is no such name.
     Resolve(String),
-    /// The names of an address.
+    /// The names of an address: none if nobody has named it.
     ResolveAddress(std::net::IpAddr),
 }
 

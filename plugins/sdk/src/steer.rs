@@ -26,8 +26,12 @@ pub enum Steer<'a> {
     SendTimeout(Duration),
     /// How many endpoints may be asked in all, from 1.
     Tries(u32),
-    /// A copy of the request, and of its body up to what the proxy keeps, goes to that upstream, whose answer is read and forgotten.
+    /// A copy of the request, with its body, goes to that upstream, whose answer is read and forgotten. Where the body is larger than
+    /// [`MirrorBody`](Self::MirrorBody) says, nothing is copied.
     Mirror(&'a str),
+    /// How many bytes a body may have that is copied: 64 KiB unless said otherwise. It is taken into memory as a whole before the request goes on,
+    /// and stays there until the last copy was sent.
+    MirrorBody(u64),
 }
 
 /// All decisions of a request, as whoever implements an [`Exchange`](crate::Exchange) may keep them.
@@ -54,6 +58,8 @@ pub struct Steering {
     pub tries: Option<u32>,
     /// The upstream that gets a copy.
     pub mirror: Option<String>,
+    /// How many bytes a body may have that is copied.
+    pub mirror_body: Option<u64>,
 }
 
 impl Steering {
@@ -70,6 +76,7 @@ impl Steering {
             Steer::SendTimeout(time) => self.send_timeout = Some(time),
             Steer::Tries(tries) => self.tries = Some(tries.max(1)),
             Steer::Mirror(name) => self.mirror = Some(name.to_owned()),
+            Steer::MirrorBody(bytes) => self.mirror_body = Some(bytes),
         }
     }
 }

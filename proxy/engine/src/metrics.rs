@@ -38,6 +38,8 @@ pub(crate) struct Metrics {
     pub(crate) upstream_reuses: Counter,
     /// Answers replaced by another route's.
     pub(crate) reentries: Counter,
+    /// Copies of requests that were not made, because their body is too large.
+    pub(crate) skipped_mirrors: Counter,
     /// Tunnels opened.
     pub(crate) tunnels: Counter,
     /// Configurations put in force by a reload.
@@ -193,6 +195,11 @@ impl Metrics {
             ),
             ("upstream_reuses_total", "Upstream connections used again.", &self.upstream_reuses),
             ("reentries_total", "Answers replaced by another route's.", &self.reentries),
+            (
+                "mirrors_skipped_total",
+                "Copies of requests that were not made, because their body is larger than the mirror's `body`.",
+                &self.skipped_mirrors,
+            ),
             ("tunnels_total", "Tunnels opened.", &self.tunnels),
             ("reloads_total", "Configurations put in force by a reload.", &self.reloads),
             ("failed_reloads_total", "Reloads that were refused.", &self.failed_reloads),

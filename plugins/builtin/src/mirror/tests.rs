@@ -49,6 +49,19 @@ fn headers_and_methods_choose_what_is_copied() {
 }
 
 #[test]
+fn bodies_are_copied_up_to_a_size() {
+    for (options, wanted) in [
+        (r#"{"upstream": "shadow"}"#, 64 << 10),
+        (r#"{"upstream": "shadow", "body": "1MiB"}"#, 1 << 20),
+        (r#"{"upstream": "shadow", "body": "0"}"#, 0),
+    ] {
+        let mut scene = Scene::post("/", "x");
+        made::<Mirror>(options).request(&mut scene);
+        assert_eq!(scene.steering().mirror_body, Some(wanted));
+    }
+}
+
+#[test]
 fn mistakes_are_told_with_their_place() {
     assert_refused::<Mirror>(&[
         ("{}", "", "upstream"),
@@ -58,5 +71,6 @@ fn mistakes_are_told_with_their_place() {
         (r#"{"upstream": "main", "header": "a b: c"}"#, "header", "no name of a header"),
         (r#"{"upstream": "main", "methods": ["GET", "G T"]}"#, "methods[1]", "no method"),
         (r#"{"upstream": "main", "sample": "5%"}"#, "sample", "unknown"),
+        (r#"{"upstream": "main", "body": "17MiB"}"#, "body", "at most 16MiB"),
     ]);
 }

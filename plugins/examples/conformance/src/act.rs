@@ -103,6 +103,7 @@ fn steer<'a>(kind: &str, value: &'a str) -> Option<Steer<'a>> {
         "send-timeout" => Steer::SendTimeout(time()?),
         "tries" => Steer::Tries(value.parse().ok()?),
         "mirror" => Steer::Mirror(value),
+        "mirror-body" => Steer::MirrorBody(value.parse().ok()?),
         _ => return None,
     })
 }

@@ -182,6 +182,7 @@ unsafe fn steer_of<'a>(steer: &abi::Steer) -> Result<Steer<'a>, Refused> {
             Steer::Tries(u32::try_from(steer.number).map_err(|_| Refused::Invalid)?)
         }
         abi::STEER_MIRROR => Steer::Mirror(text()?),
+        abi::STEER_MIRROR_BODY => Steer::MirrorBody(steer.number),
         _ => return Err(Refused::Unsupported),
     })
 }

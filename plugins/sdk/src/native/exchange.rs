@@ -318,6 +318,7 @@ fn steer_of(steer: Steer<'_>) -> abi::Steer {
         Steer::SendTimeout(time) => timeout(abi::STEER_SEND_TIMEOUT, time),
         Steer::Tries(tries) => (abi::STEER_TRIES, abi::Bytes::ABSENT, tries.into()),
         Steer::Mirror(name) => (abi::STEER_MIRROR, bytes(name.as_bytes()), 0),
+        Steer::MirrorBody(size) => (abi::STEER_MIRROR_BODY, abi::Bytes::ABSENT, size),
     };
     abi::Steer { size: size_of::<abi::Steer>() as u32, kind, text, number }
 }

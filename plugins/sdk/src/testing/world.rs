@@ -159,8 +159,7 @@ impl World {
                 Ok(Outcome::Done)
             }
             Operation::Resolve(name) => {
-                let found = self.names.get(&name).cloned();
-                found.map(Outcome::Addresses).ok_or(OperationError::Failed)
+                Ok(Outcome::Addresses(self.names.get(&name).cloned().unwrap_or_default()))
             }
             Operation::ResolveAddress(address) => Ok(Outcome::Names(
                 self.names

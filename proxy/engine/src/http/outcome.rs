@@ -4,15 +4,17 @@
 
 use std::cell::Cell;
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 use std::time::Instant;
 
 use pingora_error::{Error, ErrorSource, ErrorType};
 use switchback_upstream::health::Now;
-use switchback_upstream::{InFlight, Outcome};
+use switchback_upstream::{Endpoint, InFlight, Outcome, Pool};
 
 use super::context::Context;
 use super::fault::{Fault, Kind, Side};
 use super::{hedge, overload, shard};
+use crate::snapshot::resident::Resident;
 use crate::snapshot::shards::Group;
 use crate::{h2, health};
 
@@ -107,14 +109,35 @@ fn tell(outcome: Outcome, now: Instant, context: &mut Context) {
     overload::told(outcome, now, context);
 }
 
-/// Ejects the endpoint, if that was one failure too many.
 fn judge(outcome: Outcome, now: Instant, context: &Context) {
     let group = shard::group(context.chosen.as_ref());
     let (Some(trying), Some(Group { pool, .. })) = (&context.trying, group) else { return };
-    let now = Now { at: now, dice: (chance() >> 32) as u32 };
-    let Some(ejected) = pool.told(trying.in_flight.endpoint(), outcome, now) else { return };
     let upstream = context.upstream().map_or("", |upstream| &upstream.plan.name);
-    health::tell_ejected(upstream, pool, ejected, &context.resident);
+    eject((outcome, now), (pool, trying.in_flight.endpoint()), upstream, &context.resident);
+}
+
+/// Tells of a try that is not a request's own: of one that a plugin has made.
+pub(in crate::http) fn tell_of(
+    outcome: (Outcome, Instant),
+    (pool, in_flight): (&Pool, &InFlight),
+    upstream: &str,
+    resident: &Resident,
+) {
+    in_flight.endpoint().load().told(outcome.0, outcome.1);
+    eject(outcome, (pool, in_flight.endpoint()), upstream, resident);
+}
+
+/// Ejects the endpoint, if that was one failure too many.
+fn eject(
+    (outcome, now): (Outcome, Instant),
+    (pool, endpoint): (&Pool, &Arc<Endpoint>),
+    upstream: &str,
+    resident: &Resident,
+) {
+    let now = Now { at: now, dice: (chance() >> 32) as u32 };
+    if let Some(ejected) = pool.told(endpoint, outcome, now) {
+        health::tell_ejected(upstream, pool, ejected, resident);
+    }
 }
 
 /// Chance for one choice: each thread has a sequence of its own, so that none waits for another.

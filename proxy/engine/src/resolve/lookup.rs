@@ -38,7 +38,7 @@ pub(super) async fn lookup(name: &Address, servers: &[SocketAddr]) -> Result<Loo
     }
 }
 
-/// The addresses of a host, wherever it is told of.
+/// The addresses of a host, wherever it is told of; none where everybody says that there is no such name.
 pub(super) async fn addresses(host: &str, servers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
     let system = tokio::task::spawn_blocking(System::read).await.unwrap_or_default();
     let own = if servers.is_empty() { &system.servers[..] } else { servers };
@@ -83,6 +83,9 @@ struct Asker<'a> {
 impl Asker<'_> {
     async fn host(&self, host: &str, (port, weight): (u16, u32)) -> Result<Lookup, String> {
         let (addresses, holds) = self.addresses(host).await?;
+        if addresses.is_empty() {
+            return Err("there is no such name".to_owned());
+        }
         let found = addresses.into_iter().map(|address| Found {
             address: SocketAddr::new(address, port),
             rank: 0,
@@ -92,6 +95,7 @@ impl Asker<'_> {
         Ok(Lookup { found: found.collect(), holds })
     }
 
+    /// None where all name servers say so.
     async fn addresses(&self, host: &str) -> Result<(Vec<IpAddr>, Duration), String> {
         let own = self.system.addresses(host);
         if !own.is_empty() {
@@ -126,7 +130,7 @@ impl Asker<'_> {
                 return Ok((found.map(|address| address.ip()).collect(), UNTOLD));
             }
         }
-        Err(failure.unwrap_or_else(|| "there is no such name".to_owned()))
+        failure.map_or_else(|| Ok((Vec::new(), UNTOLD)), Err)
     }
 
     /// The hosts of all priorities, those of the first one first.
@@ -214,6 +218,33 @@ mod tests {
         assert_eq!(of("::ffff:192.0.2.7"), "7.2.0.192.in-addr.arpa.");
         let expected = "8.".to_owned() + &"0.".repeat(23) + "8.b.d.0.1.0.0.2.ip6.arpa.";
         assert_eq!(of("2001:db8::8"), expected);
+    }
+
+    /// A name server that knows nobody.
+    async fn nobody() -> SocketAddr {
+        let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(async move {
+            let mut packet = [0; 512];
+            while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+                // The question without what it has beside.
+                let mut answer = packet[..length - 11].to_vec();
+                answer[2..12].copy_from_slice(&[0x81, 0x83, 0, 1, 0, 0, 0, 0, 0, 0]);
+                let _ = socket.send_to(&answer, from).await;
+            }
+        });
+        address
+    }
+
+    #[tokio::test]
+    async fn who_has_no_name_and_whose_name_is_none_is_no_failure() {
+        let servers = [nobody().await];
+        assert_eq!(addresses("nobody.example.", &servers).await, Ok(Vec::new()));
+        assert_eq!(names_of(IpAddr::from([192, 0, 2, 7]), &servers).await, Ok(Vec::new()));
+        let endpoint = Address::Name { host: "nobody.example.".into(), port: 80 };
+        assert_eq!(lookup(&endpoint, &servers).await.unwrap_err(), "there is no such name");
+        // Whose server fails is not known to be none.
+        assert!(addresses("nobody.example.", &["127.0.0.1:1".parse().unwrap()]).await.is_err());
     }
 
     #[test]

@@ -165,12 +165,12 @@ fn take_over(name: &Address, lookup: Lookup, resident: &Resident) -> bool {
     is_new
 }
 
-/// The addresses of a name, asked for now.
+/// The addresses of a name, asked for now; none if there is no such name.
 pub(crate) async fn addresses(name: &str, servers: &[SocketAddr]) -> Result<Vec<IpAddr>, String> {
     lookup::addresses(name, servers).await
 }
 
-/// The names of an address, asked for now; without the dot at their end.
+/// The names of an address, asked for now; without the dot at their end. None if nobody has named it.
 pub(crate) async fn names_of(
     address: IpAddr,
     servers: &[SocketAddr],

@@ -184,6 +184,7 @@ pub fn write_steer(steer: Steer<'_>) -> Vec<u8> {
         Steer::SendTimeout(time) => writer.byte(7).time(time),
         Steer::Tries(tries) => writer.byte(8).number(u64::from(tries)),
         Steer::Mirror(name) => writer.byte(9).text(name),
+        Steer::MirrorBody(bytes) => writer.byte(10).number(bytes),
     }
     .bytes()
 }
@@ -203,6 +204,7 @@ pub fn read_steer(bytes: &[u8]) -> Option<Steer<'_>> {
         7 => Steer::SendTimeout(reader.time()?),
         8 => Steer::Tries(reader.small()?),
         9 => Steer::Mirror(reader.text()?),
+        10 => Steer::MirrorBody(reader.number()?),
         _ => return None,
     })
 }
@@ -296,6 +298,7 @@ mod tests {
             Steer::SendTimeout(time),
             Steer::Tries(3),
             Steer::Mirror("m"),
+            Steer::MirrorBody(1 << 40),
         ];
         for steer in decisions {
             let message = write_steer(steer);

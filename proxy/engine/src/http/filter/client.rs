@@ -13,10 +13,11 @@ use pingora_error::{Error, ErrorType};
 use pingora_http::RequestHeader;
 use switchback_conf::plan::{EndpointAddress, ProxyVersion, RouteTimeouts, UpstreamProtocol};
 use switchback_plugin::{HttpRequest, HttpResponse, OperationError, Outcome};
-use switchback_upstream::{Ask, Attempt, Choice};
+use switchback_upstream::{Ask, Attempt, Choice, Outcome as Came};
 
 use crate::adapt;
-use crate::http::outcome::chance;
+use crate::http::outcome::{chance, tell_of};
+use crate::snapshot::resident::Resident;
 use crate::snapshot::shards::{Group, Part};
 use crate::snapshot::{Snapshot, Upstream};
 
@@ -52,10 +53,12 @@ enum Failure {
 pub(super) async fn ask(
     client: Arc<Client>,
     snapshot: Arc<Snapshot>,
+    resident: Arc<Resident>,
     request: Box<HttpRequest>,
 ) -> Result<Outcome, OperationError> {
     let limit = request.timeout.unwrap_or(USUAL);
-    let asking = tokio::time::timeout(limit, tries(&client, &snapshot, &request));
+    // How patient a plugin is says nothing of an endpoint: what its upstream's own time-outs say is told.
+    let asking = tokio::time::timeout(limit, tries(&client, &snapshot, &resident, &request));
     let response = asking.await.map_err(|_| OperationError::Timeout)??;
     Ok(Outcome::Http(Box::new(response)))
 }
@@ -63,6 +66,7 @@ pub(super) async fn ask(
 async fn tries(
     client: &Client,
     snapshot: &Snapshot,
+    resident: &Resident,
     request: &HttpRequest,
 ) -> Result<HttpResponse, OperationError> {
     let mut upstreams = snapshot.upstreams.iter();
@@ -77,13 +81,30 @@ async fn tries(
         let ask = Ask { is_safe, ..Ask::at(Instant::now(), chance()) };
         let choice = group.pool.choose(&mut attempt, &ask);
         let choice = choice.map_err(|_| OperationError::Failed)?;
-        match once(client, upstream, (group, &choice), request).await {
+        let at = Try { upstream, group, choice: &choice, resident };
+        match once(client, &at, request).await {
             Ok(response) => return Ok(response),
             Err(Failure::Unsent) => {}
             Err(Failure::Stale) if may_repeat => attempt.take_back(),
             Err(Failure::Stale) => return Err(OperationError::Failed),
             Err(Failure::Broken(error)) => return Err(error),
         }
+    }
+}
+
+/// A try at an endpoint. What comes of it is told as that of any other request: who fails for plugins fails for all.
+struct Try<'t> {
+    upstream: &'t Upstream,
+    group: &'t Group,
+    choice: &'t Choice,
+    resident: &'t Resident,
+}
+
+impl Try<'_> {
+    fn tell(&self, outcome: Came) {
+        let Self { upstream, group, choice, resident } = self;
+        let told = (outcome, Instant::now());
+        tell_of(told, (&group.pool, &choice.in_flight), &upstream.plan.name, resident);
     }
 }
 
@@ -99,38 +120,49 @@ fn part(upstream: &Upstream, request: &HttpRequest) -> Option<Arc<Part>> {
 
 async fn once(
     client: &Client,
-    upstream: &Upstream,
-    (group, choice): (&Group, &Choice),
+    at: &Try<'_>,
     request: &HttpRequest,
 ) -> Result<HttpResponse, Failure> {
-    let template = group.peers.get(choice.endpoint).ok_or(Failure::Unsent)?;
-    let peer = peer(template, choice, upstream).ok_or(Failure::Unsent)?;
-    let head = head(request, upstream, template, choice)
+    let template = at.group.peers.get(at.choice.endpoint).ok_or(Failure::Unsent)?;
+    let peer = peer(template, at.choice, at.upstream).ok_or(Failure::Unsent)?;
+    let head = head(request, at.upstream, template, at.choice)
         .ok_or(Failure::Broken(OperationError::Refused))?;
     let connector = client.0.get_or_init(|| Connector::new(None));
     let connected = connector.get_http_session(&*peer).await;
-    let (mut session, is_reused) = connected.map_err(|_| Failure::Unsent)?;
+    let (mut session, is_reused) = connected.map_err(|error| {
+        at.tell(not_connected(&error));
+        Failure::Unsent
+    })?;
     session.set_read_timeout(peer.options.read_timeout);
     session.set_write_timeout(peer.options.write_timeout);
-    let asked = exchange(&mut session, head, request).await;
-    match asked {
+    let mut is_answered = false;
+    match exchange(&mut session, at, head, request, &mut is_answered).await {
         Ok(response) => {
             connector.release_http_session(session, &*peer, peer.options.idle_timeout).await;
             Ok(response)
         }
-        Err(Broke::Before(_)) if is_reused => Err(Failure::Stale),
-        Err(Broke::Before(error) | Broke::Within(error)) => Err(Failure::Broken(reason(&error))),
+        Err(Broke::By(error)) => {
+            at.tell(broke(&error, is_answered, is_reused));
+            if is_reused && !is_answered {
+                return Err(Failure::Stale);
+            }
+            Err(Failure::Broken(reason(&error)))
+        }
         Err(Broke::TooLarge) => Err(Failure::Broken(OperationError::TooLarge)),
     }
 }
 
-/// Where an exchange broke.
+/// How an exchange broke.
 enum Broke {
-    /// Before its answer began.
-    Before(Box<Error>),
-    /// Within that.
-    Within(Box<Error>),
+    By(Box<Error>),
+    /// There is more than the plugin wants.
     TooLarge,
+}
+
+impl From<Box<Error>> for Broke {
+    fn from(error: Box<Error>) -> Self {
+        Self::By(error)
+    }
 }
 
 fn reason(error: &Error) -> OperationError {
@@ -140,38 +172,41 @@ fn reason(error: &Error) -> OperationError {
     }
 }
 
+fn not_connected(error: &Error) -> Came {
+    match error.etype() {
+        ErrorType::ConnectTimedout | ErrorType::TLSHandshakeTimedout => Came::ConnectTimedOut,
+        _ => Came::ConnectFailed,
+    }
+}
+
+fn broke(error: &Error, is_answered: bool, is_reused: bool) -> Came {
+    match error.etype() {
+        _ if is_answered => Came::Cut,
+        ErrorType::ReadTimedout | ErrorType::WriteTimedout => Came::TimedOut,
+        // The endpoint may have closed it for want of use.
+        _ if is_reused => Came::Stale,
+        _ => Came::Reset,
+    }
+}
+
 async fn exchange(
     session: &mut HttpSession,
+    at: &Try<'_>,
     head: RequestHeader,
     request: &HttpRequest,
+    is_answered: &mut bool,
 ) -> Result<HttpResponse, Broke> {
-    session.write_request_header(Box::new(head)).await.map_err(Broke::Before)?;
+    session.write_request_header(Box::new(head)).await?;
     if !request.body.is_empty() {
-        let sent = session.write_request_body(Bytes::clone(&request.body), true).await;
-        sent.map_err(Broke::Before)?;
+        session.write_request_body(Bytes::clone(&request.body), true).await?;
     }
-    session.finish_request_body().await.map_err(Broke::Before)?;
-    let mut interim = 0;
-    let mut response = loop {
-        session.read_response_header().await.map_err(Broke::Before)?;
-        let head = session.response_header();
-        let Some(head) = head else {
-            return Err(Broke::Before(Error::new(ErrorType::InvalidHTTPHeader)));
-        };
-        if !head.status.is_informational() {
-            break HttpResponse {
-                status: head.status,
-                headers: head.headers.clone(),
-                body: Bytes::new(),
-            };
-        }
-        interim += 1;
-        if interim > MOST_INTERIM {
-            return Err(Broke::Before(Error::new(ErrorType::InvalidHTTPHeader)));
-        }
-    };
+    session.finish_request_body().await?;
+    let sent = Instant::now();
+    let mut response = answer_head(session).await?;
+    *is_answered = true;
+    at.tell(Came::Answered { status: response.status.as_u16(), first_byte: sent.elapsed() });
     let mut body = BytesMut::new();
-    while let Some(piece) = session.read_response_body().await.map_err(Broke::Within)? {
+    while let Some(piece) = session.read_response_body().await? {
         if body.len() + piece.len() > request.body_limit {
             return Err(Broke::TooLarge);
         }
@@ -179,6 +214,19 @@ async fn exchange(
     }
     response.body = body.freeze();
     Ok(response)
+}
+
+/// The head of an answer, behind those that announce it.
+async fn answer_head(session: &mut HttpSession) -> Result<HttpResponse, Box<Error>> {
+    for _ in 0..=MOST_INTERIM {
+        session.read_response_header().await?;
+        let Some(head) = session.response_header() else { break };
+        if !head.status.is_informational() {
+            let (status, headers) = (head.status, head.headers.clone());
+            return Ok(HttpResponse { status, headers, body: Bytes::new() });
+        }
+    }
+    Err(Error::new(ErrorType::InvalidHTTPHeader))
 }
 
 fn peer(template: &HttpPeer, choice: &Choice, upstream: &Upstream) -> Option<Box<HttpPeer>> {

@@ -15,8 +15,8 @@ use super::steering::Steering;
 use crate::http::cache::fetch::beside;
 use crate::http::context::Context;
 
-/// The largest body that a copy has. Where there is more, nothing is copied.
-const MOST_BODY: u64 = 64 * 1024;
+/// The largest body that a copy has where nobody says anything. Where there is more, nothing is copied.
+const USUAL_BODY: u64 = 64 * 1024;
 /// How long a copy may take; then it is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -26,19 +26,16 @@ pub(super) async fn take_body(
     taking: &mut Taking,
     context: &mut Context,
 ) -> Passed<()> {
-    let has_mirrors =
-        context.steering.as_ref().is_some_and(|steering| !steering.mirrors.is_empty());
-    if !has_mirrors {
-        return Ok(());
-    }
-    taking.read(session, MOST_BODY).await?;
-    let is_small = taking.whole().is_some_and(|body| body.len() as u64 <= MOST_BODY);
+    let with_mirrors = context.steering.as_ref().filter(|steering| !steering.mirrors.is_empty());
+    let Some(steering) = with_mirrors else { return Ok(()) };
+    let most = steering.mirror_body.unwrap_or(USUAL_BODY);
+    taking.read(session, most).await?;
+    let is_small = taking.whole().is_some_and(|body| body.len() as u64 <= most);
     if !is_small && let Some(steering) = &mut context.steering {
-        steering.mirrors.clear();
-        tracing::debug!(
-            request = &*context.request.id,
-            "not mirrored: its body is larger than 64 KiB"
-        );
+        let skipped = std::mem::take(&mut steering.mirrors);
+        skipped.iter().for_each(|_| context.resident.metrics.skipped_mirrors.add());
+        let request = &*context.request.id;
+        tracing::debug!(request, most, "not mirrored: its body is too large");
     }
     Ok(())
 }

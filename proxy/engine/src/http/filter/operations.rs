@@ -45,7 +45,7 @@ impl Operations {
                 let client = host.client.ok_or(Refused::Unsupported)?;
                 steering::upstream(&request.upstream, host.snapshot).ok_or(Refused::Unknown)?;
                 let (client, snapshot) = (Arc::clone(client), Arc::clone(host.snapshot));
-                Box::pin(client::ask(client, snapshot, request))
+                Box::pin(client::ask(client, snapshot, Arc::clone(host.resident), request))
             }
             Operation::Sleep(time) => Box::pin(async move {
                 tokio::time::sleep(time).await;

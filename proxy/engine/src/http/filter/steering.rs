@@ -21,6 +21,8 @@ pub(crate) struct Steering {
     pub(crate) bypasses_cache: bool,
     /// Who gets a copy, until it is on its way.
     pub(super) mirrors: Vec<UpstreamId>,
+    /// How many bytes a body may have that is copied; of several that say so, the most.
+    pub(super) mirror_body: Option<u64>,
     /// Parts of the cache key.
     keys: Vec<Bytes>,
     timeouts: RouteTimeouts,
@@ -104,6 +106,7 @@ pub(super) fn steer(
         Steer::SendTimeout(time) => steering.timeouts.write = Some(at_least(time)),
         Steer::Mirror(_) if steering.mirrors.len() >= MOST_MIRRORS => return Err(Refused::Full),
         Steer::Mirror(_) => steering.mirrors.extend(named),
+        Steer::MirrorBody(bytes) => steering.mirror_body = steering.mirror_body.max(Some(bytes)),
         _ => return Err(Refused::Unsupported),
     }
     Ok(None)

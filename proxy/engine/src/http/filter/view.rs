@@ -262,7 +262,7 @@ impl Exchange for View<'_> {
     }
 
     fn begin(&mut self, operation: Operation) -> Result<OperationId, Refused> {
-        if !self.hook.may_wait() {
+        if !self.hook.may_begin(&operation) {
             return Err(Refused::NotNow);
         }
         if let Operation::Body { limit } = operation {

@@ -131,6 +131,9 @@ struct Rule {
 #[derive(Default)]
 pub(super) struct Guard(Option<String>);
 
+/// Those that spin and may come back, by their value.
+pub(super) static RELEASED: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
 /// Guards that were dropped.
 pub(super) static DROPPED: Mutex<Vec<String>> = Mutex::new(Vec::new());
 
@@ -151,12 +154,19 @@ impl Does {
             "panic" => panic!("as it was told to"),
             "fail" => return Flow::fail("as it was told to"),
             "hang" => drop(request.sleep(Duration::from_secs(600)).await),
+            "spin" => {
+                while !RELEASED.lock().iter().any(|own| own == value) {
+                    std::hint::spin_loop();
+                }
+            }
             "nap" => request.sleep(Duration::from_millis(5)).await.unwrap(),
             "header" => request.set_header("x-set", value).unwrap(),
             "path" => request.set(Part::Path, value).unwrap(),
             "host" => request.set(Part::Host, value).unwrap(),
             "method" => request.set(Part::Method, value).unwrap(),
             "variable" => request.set_variable("tier", value).unwrap(),
+            "own_host" => request.set_variable("plugin_host", value).unwrap(),
+            "mirror_body" => request.steer(Steer::MirrorBody(value.parse().unwrap())).unwrap(),
             "site" => request.steer(Steer::Site(value)).unwrap(),
             "upstream" => request.steer(Steer::Upstream(value)).unwrap(),
             "shard_key" => request.steer(Steer::ShardKey(value.as_bytes())).unwrap(),
@@ -270,6 +280,10 @@ impl Plugin for Does {
         }
         match &*self.0.what {
             "panic" => panic!("as it was told to"),
+            "count" if body.is_last() => {
+                let action = StoreAction::Add { delta: 1_000_000, ttl: None };
+                body.store_now(&self.0.value, "all", action).unwrap();
+            }
             "whole" if !body.is_last() => body.hold().unwrap(),
             "whole" => {
                 let whole = String::from_utf8_lossy(body.piece()).into_owned();
@@ -278,6 +292,12 @@ impl Plugin for Does {
             _ => {}
         }
         Flow::Continue
+    }
+
+    fn on_log(&self, _: &mut Guard, done: &Done<'_>) {
+        if self.0.at == "log" && self.0.what == "count" {
+            done.store(&self.0.value, "all", StoreAction::Add { delta: 1000, ttl: None });
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! What becomes of requests whose plugins fail: one that may deny never lets anybody through by failing.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use super::World;
-use super::doing::DROPPED;
+use super::doing::{DROPPED, RELEASED};
+use super::{Answer, World};
 
 fn site(at: &str, what: &str, more: &str) -> String {
     format!(
@@ -103,6 +103,47 @@ fn one_that_fails_too_often_is_left_alone_and_lets_nobody_through() {
     assert!(metrics.contains("switchback_plugin_left_alone{plugin=\"fails\"} 1"), "{metrics}");
     assert!(metrics.contains("{plugin=\"fails\",kind=\"breaker\"} 5"), "{metrics}");
     assert_eq!(world.origin.requests(), 0);
+}
+
+#[test]
+fn one_that_spins_is_counted_and_left_alone_while_it_does() {
+    for (tag, more, status) in [("closed", "", 500), ("open", ", on_error = \"open\"", 200)] {
+        let filter = format!(
+            "{{ use = \"does\", timeout = \"50ms\"{more}, options = {{ at = \"request\", do = \"spin\", value = \"{tag}\" }} }}"
+        );
+        let world = World::start(&format!(
+            "[[sites]]\n[[sites.routes]]\nproxy = \"app\"\nfilters = [{filter}]\n"
+        ));
+        let mut stream = world.connect();
+        write!(stream, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").unwrap();
+        // The only worker is in the plugin: who tells of it is another.
+        let spin = "switchback_plugin_failures_total{plugin=\"does\",kind=\"spin\"} 1";
+        counted(&world, |line| line == spin);
+        assert_eq!(world.origin.requests(), 0);
+
+        RELEASED.lock().push(tag.to_owned());
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        assert_eq!(Answer::read(&answer, true).status, status, "{tag}");
+        // Nobody asks it now: it would spin no more.
+        assert_eq!(world.get("/").status, status, "{tag}");
+        counted(&world, |line| line.contains("kind=\"breaker\"") && !line.ends_with(" 0"));
+        counted(&world, |line| line == spin);
+    }
+}
+
+/// Waits for a line of what is counted.
+fn counted(world: &World, is_it: impl Fn(&str) -> bool) {
+    let began = Instant::now();
+    loop {
+        let mut metrics = String::new();
+        world.handle.metrics(&mut metrics);
+        if metrics.lines().any(&is_it) {
+            return;
+        }
+        assert!(began.elapsed() < Duration::from_secs(20), "{metrics}");
+        std::thread::yield_now();
+    }
 }
 
 fn dropped(tag: &str) {

@@ -197,6 +197,58 @@ fn a_copy_goes_to_a_mirror_with_its_body() {
 }
 
 #[test]
+fn a_body_is_mirrored_up_to_its_bound_and_a_copy_that_is_not_made_is_counted() {
+    let filters = [filter("route", "mirror", "second"), filter("route", "mirror_body", "100000")];
+    let site = format!(
+        "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nproxy = \"app\"\n\
+         [upstreams.app]\nendpoints = [\"ORIGIN\"]\n[upstreams.second]\nendpoints = [\"SECOND\"]\n",
+        filters.join(", ")
+    );
+    let (handle, origin, second) = two(&site);
+    let world = World { handle, origin };
+    for size in [100_000, 100_001, 100_000] {
+        let head = format!("POST /b HTTP/1.1\r\nContent-Length: {size}\r\n");
+        assert_eq!(world.ask(&head, &vec![b'x'; size]).status, 200);
+    }
+    let copies = second.wait_for(2);
+    assert!(copies.iter().all(|copy| copy.ends_with(&"x".repeat(100_000))));
+    let mut metrics = String::new();
+    world.handle.metrics(&mut metrics);
+    assert!(metrics.contains("switchback_mirrors_skipped_total 1\n"), "{metrics}");
+}
+
+#[test]
+fn stores_are_there_where_nobody_can_wait() {
+    let hooks = ["response_body", "log", "request"];
+    let world = proxied(&hooks.map(|hook| filter(hook, "count", "all")).join(", "));
+    let first = world.get("/");
+    assert!(first.body.contains("x-count: Value(b\"1\")"), "{first:?}");
+    for number in 2..1000 {
+        let answer = world.get("/").body;
+        let (_, count) = answer.split_once("x-count: Value(b\"").unwrap();
+        let count: u32 = count.split_once('"').unwrap().0.parse().unwrap();
+        // A million by each body, before its client had all of it.
+        assert_eq!((count % 1000, count / 1_000_000), (number, number - 1));
+        // A thousand by each request that has ended: that may be after the next one has come.
+        if count / 1000 % 1000 > 0 {
+            return;
+        }
+    }
+    panic!("none has ended");
+}
+
+#[test]
+fn a_plugins_variable_may_be_called_as_one_of_the_proxys_own() {
+    let filters = [filter("request", "own_host", "mine"), filter("request", "header", "x")];
+    let site = format!(
+        "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nrespond = {{ body = \"$plugin_host at $host\" }}\n",
+        filters.join(", ")
+    );
+    let world = World::start(&site);
+    assert_eq!(world.get("/").body, "mine at shop.example");
+}
+
+#[test]
 fn a_plugin_asks_an_upstream_keeps_and_computes() {
     let all = [
         filter("request", "http", "/asked"),

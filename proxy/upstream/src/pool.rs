@@ -1,13 +1,18 @@
 //! Interchangeable endpoints, and the tries of one request over them.
 
+mod attempt;
+mod choice;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::{Ask, Balance, Member, Outcome, Tier, mix};
-use crate::endpoint::{Endpoint, Target};
+use crate::endpoint::Endpoint;
 use crate::health::{Ejected, Guard, Now, Sign};
-use crate::limit::Pass;
 use crate::shard::Members;
+pub use attempt::Attempt;
+use attempt::MOST_TRIES;
+pub use choice::{Choice, InFlight, Look, Nobody};
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
@@ -33,87 +38,6 @@ pub struct Settings {
     pub tries: u32,
     /// The time over which an endpoint that is new comes to its whole share.
     pub slow_start: Duration,
-}
-
-/// The tries of one request. Lives on the stack: choosing does not allocate.
-#[derive(Clone, Debug, Default)]
-pub struct Attempt {
-    made: usize,
-    tried: [u32; MOST_TRIES],
-    /// The most, where that is said of the request.
-    most: Option<u32>,
-}
-
-/// The most tries that one request may be given, whatever a pool allows.
-const MOST_TRIES: usize = 16;
-
-/// Whom one try goes to.
-#[derive(Debug)]
-pub struct Choice {
-    /// Position of the endpoint in its pool.
-    pub endpoint: usize,
-    /// What to dial.
-    pub target: Target,
-    /// What counts the request at the endpoint.
-    pub in_flight: InFlight,
-}
-
-/// An endpoint as it looks at some moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Look<'p> {
-    /// Which.
-    pub endpoint: &'p Arc<Endpoint>,
-    /// Its share of the requests.
-    pub weight: u32,
-    /// Requests that it has in hand.
-    pub in_flight: u32,
-    /// Its latency, as the balancer knows it.
-    pub latency: Option<Duration>,
-    /// Whether the balancer would choose it: of the first tier, well, and with room.
-    pub is_ready: bool,
-}
-
-/// One request at an endpoint, until it is dropped: whichever way the try ends.
-#[derive(Debug)]
-pub struct InFlight {
-    endpoint: Arc<Endpoint>,
-    /// How its breaker let it through, if it is asked.
-    pass: Option<Pass>,
-}
-
-impl InFlight {
-    /// Where.
-    #[must_use]
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// How the endpoint's breaker let it through; `None` where breakers are not asked.
-    #[must_use]
-    pub fn pass(&self) -> Option<Pass> {
-        self.pass
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint.load().leave();
-        if let Some(pass) = self.pass {
-            // Of one that told its outcome, the breaker knows already.
-            self.endpoint.breaker().forget(pass);
-        }
-    }
-}
-
-/// Why there is no choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nobody {
-    /// The request has had all its tries.
-    TriesUsed,
-    /// Every address was tried, none is well, or no name has been resolved yet.
-    NoneLeft,
-    /// All that are left have as many requests in flight as they may.
-    Full,
 }
 
 /// Which endpoints one look at a tier considers.
@@ -392,47 +316,6 @@ impl Pool {
 
 /// Races for the last place at an endpoint that one choice may lose.
 const MOST_RACES: usize = 8;
-
-impl Attempt {
-    /// How many choices were given.
-    #[must_use]
-    pub fn made(&self) -> usize {
-        self.made
-    }
-
-    /// Has the request be given at most so many choices, whatever its pools say.
-    pub fn limit(&mut self, most: u32) {
-        self.most = Some(most.max(1));
-    }
-
-    /// The tries of the same request at another pool.
-    #[must_use]
-    pub fn anew(&self) -> Self {
-        Self { most: self.most, ..Self::default() }
-    }
-
-    /// Takes the last choice back, because it came to nothing that was the endpoint's fault: a pooled connection that the
-    /// endpoint had closed meanwhile. The endpoint may be chosen again.
-    pub fn take_back(&mut self) {
-        self.made = self.made.saturating_sub(1);
-    }
-
-    /// Counts what `other`, a copy of the same request at the same pool, has tried as tried here, too.
-    pub fn join(&mut self, other: &Self) {
-        for tried in other.tried.iter().take(other.made) {
-            if self.times(*tried as usize) == 0
-                && let Some(free) = self.tried.get_mut(self.made)
-            {
-                *free = *tried;
-                self.made += 1;
-            }
-        }
-    }
-
-    fn times(&self, endpoint: usize) -> usize {
-        self.tried.iter().take(self.made).filter(|tried| **tried as usize == endpoint).count()
-    }
-}
 
 #[cfg(test)]
 impl Pool {

@@ -94,12 +94,13 @@ impl Pool {
         self.guard.judge(&self.endpoints, now)
     }
 
-    /// How long nobody is there to choose because all breakers are open, if that is so.
+    /// How long nobody is there to choose because all breakers are open, if that is so: those of `among` where a client has a few alone.
     #[must_use]
-    pub fn closed_for(&self, now: Instant) -> Option<Duration> {
-        let endpoints = self.endpoints.iter().filter(|_| self.breaks);
+    pub fn closed_for(&self, among: Option<&Members>, now: Instant) -> Option<Duration> {
+        let is_own = |index: usize| self.breaks && among.is_none_or(|own| own.contains(index));
+        let endpoints = self.endpoints.iter().enumerate().filter(|(index, _)| is_own(*index));
         let times: Option<Vec<Duration>> =
-            endpoints.map(|endpoint| endpoint.breaker().closed_for(now)).collect();
+            endpoints.map(|(_, endpoint)| endpoint.breaker().closed_for(now)).collect();
         times?.into_iter().min()
     }
 
@@ -181,6 +182,7 @@ impl Pool {
         attempt: &mut Attempt,
         ask: &Ask<'_>,
     ) -> Result<Choice, Nobody> {
+        attempt.among = ask.among;
         let choice = found.ok_or_else(|| self.why_nobody(attempt, ask.now))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
@@ -216,7 +218,7 @@ impl Pool {
         self.tiers.iter().any(Tier::has_hot_keys)
     }
 
-    /// Whether [`Pool::choose`] may give this request another choice.
+    /// Whether [`Pool::choose`] may give this request another choice, of those that it was given the last one of.
     #[must_use]
     pub fn has_more(&self, attempt: &Attempt, now: Instant) -> bool {
         attempt.made < self.tries(attempt) && self.left(attempt, now).next().is_some()
@@ -245,12 +247,14 @@ impl Pool {
         usize::try_from(tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
     }
 
-    /// Those that are well and have addresses which the request has not tried.
+    /// Those that the request may have, are well and have addresses which it has not tried.
     fn left(&self, attempt: &Attempt, now: Instant) -> impl Iterator<Item = &Member> {
+        let among = attempt.among.as_ref();
         let is_left = move |(index, member): &(usize, &Member)| {
-            let is_open = member.weight > 0 && !member.is_draining;
+            let is_own = among.is_none_or(|among| among.contains(*index));
+            let is_open = is_own && member.weight > 0 && !member.is_draining;
             let is_there = is_open && attempt.times(*index) < member.endpoint.width();
-            is_there && self.admits(&member.endpoint, None, now)
+            is_there && self.admits(&member.endpoint, among, now)
         };
         self.members.iter().enumerate().filter(is_left).map(|(_, member)| member)
     }

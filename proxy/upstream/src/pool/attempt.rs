@@ -1,5 +1,7 @@
 //! The tries of one request.
 
+use crate::shard::Members;
+
 /// The tries of one request. Lives on the stack: choosing does not allocate.
 #[derive(Clone, Debug, Default)]
 pub struct Attempt {
@@ -7,6 +9,8 @@ pub struct Attempt {
     pub(super) tried: [u32; MOST_TRIES],
     /// The most, where that is said of the request.
     pub(super) most: Option<u32>,
+    /// Whom it may be given at its pool, where that is not everybody: known once it was given somebody.
+    pub(super) among: Option<Members>,
 }
 
 /// The most tries that one request may be given, whatever a pool allows.
@@ -38,6 +42,7 @@ impl Attempt {
 
     /// Counts what `other`, a copy of the same request at the same pool, has tried as tried here, too.
     pub fn join(&mut self, other: &Self) {
+        self.among = self.among.or(other.among);
         for tried in other.tried.iter().take(other.made) {
             if self.times(*tried as usize) == 0
                 && let Some(free) = self.tried.get_mut(self.made)

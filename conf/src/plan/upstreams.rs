@@ -231,10 +231,7 @@ pub(super) fn is_replica(endpoint: &Endpoint) -> bool {
     endpoint.role.value == EndpointRole::Replica
 }
 
-fn plan_read_your_writes(
-    upstream: &Upstream,
-    findings: &mut Findings<'_>,
-) -> Option<std::time::Duration> {
+fn plan_read_your_writes(upstream: &Upstream, findings: &mut Findings<'_>) -> Option<Duration> {
     let window = upstream.read_your_writes.as_ref()?;
     if !all_endpoints(upstream).any(is_replica) {
         let message = "`read_your_writes` has no effect: no endpoint has the role of a replica";

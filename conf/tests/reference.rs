@@ -46,3 +46,30 @@ fn the_schema_tells_defaults_bounds_and_required_keys() {
     assert_eq!((&weight["minimum"], &weight["maximum"]), (&0.into(), &1000.into()));
     assert_eq!(schema["$defs"]["Site"]["properties"]["encoded_slash"]["enum"][1], "decode");
 }
+
+/// What may be written as `"on"` is told to be `"on"`, `"off"` or a table: so it may be each of these.
+#[test]
+fn whatever_is_switched_on_is_switched_off() {
+    fn count(value: &Value, may_be_off: bool, found: &mut usize) {
+        let words = |word: &str| -> bool {
+            let any = value.get("anyOf").and_then(Value::as_array);
+            any.is_some_and(|any| any.iter().any(|one| one["const"] == word))
+        };
+        let may_be_off = may_be_off || words("off");
+        if words("on") {
+            assert!(may_be_off, "{value}");
+            *found += 1;
+        }
+        match value {
+            Value::Object(all) => {
+                let below = |key: &str| may_be_off && key == "anyOf";
+                all.iter().for_each(|(key, value)| count(value, below(key), found));
+            }
+            Value::Array(all) => all.iter().for_each(|value| count(value, may_be_off, found)),
+            _ => {}
+        }
+    }
+    let mut found = 0;
+    count(&schema(), false, &mut found);
+    assert!(found >= 6, "{found}");
+}

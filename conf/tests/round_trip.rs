@@ -987,7 +987,8 @@ fn overload() -> impl Strategy<Value = Upstream> {
     let waits = (at(at_once), option::of(at(queue)), option::of(at(template())));
     let source = vec(at(any::<std::net::IpAddr>()), 0..3);
     let hedge = prop_oneof![Just(OrOff::Off), at(hedge).prop_map(OrOff::On)];
-    let again = (retry, hedge, option::of(at(breaker)));
+    let breaker = prop_oneof![Just(OrOff::Off), at(breaker).prop_map(OrOff::On)];
+    let again = (retry, hedge, breaker);
     (again, waits, source).prop_map(
         |((retry, hedge, breaker), (concurrency, queue, priority), source)| Upstream {
             retry,

@@ -294,7 +294,13 @@ impl<T: Setting> Setting for OrOff<T> {
     fn decode(node: Node<'_>, decoder: &mut Decoder<'_>) -> Option<Self> {
         match node.value() {
             Value::String(text) if text == "off" => Some(Self::Off),
-            _ => T::decode(node, decoder).map(Self::On),
+            _ => {
+                let before = decoder.found();
+                let value = T::decode(node, decoder);
+                // What is expected otherwise does not know that it may be off.
+                decoder.advise(before, &node.at(), "or \"off\"");
+                value.map(Self::On)
+            }
         }
     }
 

@@ -74,8 +74,8 @@ model! {
         pub retry: Retry = Retry::default(),
         /// Whether what is read is asked of a second endpoint when the first is slow to answer: `"on"`, or a table.
         pub hedge: OrOff<At<OrOn<Hedge>>> = OrOff::Off,
-        /// When endpoints that fail are not asked for a while: `"on"` or a table. Without it, each is always asked.
-        pub breaker: Option<At<OrOn<Breaker>>> = None,
+        /// When endpoints that fail are not asked for a while: `"on"`, a table, or `"off"`, with which each is always asked.
+        pub breaker: OrOff<At<OrOn<Breaker>>> = OrOff::Off,
         /// How many requests it may have at once, or each of its shards: a number; `"adaptive"`, as many as it can work at, which
         /// is found by watching it: nothing is limited until requests queue in it, and no limit is kept with which fewer are
         /// answered; or `"off"`. A request counts until its answer is over. For `"adaptive"` it counts from when all of it was sent
@@ -134,7 +134,7 @@ impl Upstream {
             sticky: None,
             retry: Retry::default(),
             hedge: OrOff::Off,
-            breaker: None,
+            breaker: OrOff::Off,
             concurrency: At::from(AtOnce::Adaptive),
             queue: None,
             priority: None,

@@ -142,6 +142,22 @@ impl<'e> Decoder<'e> {
         None
     }
 
+    /// How much is wrong so far.
+    pub(crate) fn found(&self) -> usize {
+        self.diagnostics.len()
+    }
+
+    /// Adds advice to a value of another type than expected at this place, found after so much, if it has none and does not say it.
+    pub(crate) fn advise(&mut self, after: usize, at: &Location, hint: &str) {
+        let (said, at) = (hint.trim_start_matches("or "), at.to_string());
+        for found in self.diagnostics.iter_mut().skip(after) {
+            let is_here = found.code == Code::WrongType && found.at.to_string() == at;
+            if is_here && found.hint.is_none() && !found.message.contains(said) {
+                found.hint = Some(hint.to_owned());
+            }
+        }
+    }
+
     /// A value of the right type that is not written as it should be.
     pub(crate) fn bad_value(&mut self, at: Location, problem: Problem) {
         self.report(

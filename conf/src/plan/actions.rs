@@ -1,14 +1,76 @@
 //! What makes the response.
 
+use http::{HeaderName, StatusCode};
 use switchback_value::Template;
 
 use super::build::{Findings, Names};
 use super::routes::RouteNames;
 use super::texts::Captures;
-use super::{ActionPlan, OwnActionPlan, ProxyPlan, RedirectPlan, RespondPlan, files, shard_keys};
+use super::{FilesPlan, UpstreamId, files, shard_keys};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Proxy, Redirect, Respond, Route, TemplateText};
+
+/// What makes the response.
+#[derive(Clone, Debug)]
+pub enum ActionPlan {
+    /// An upstream's answer.
+    Proxy(ProxyPlan),
+    /// Files below a directory.
+    Files(Box<FilesPlan>),
+    /// A fixed answer.
+    Respond(RespondPlan),
+    /// Another address for the client.
+    Redirect(RedirectPlan),
+    /// Another path and query, for which a route is looked for again.
+    Rewrite(Template),
+    /// An answer of the program that the proxy is built into.
+    Own(OwnActionPlan),
+}
+
+/// Another address for the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RedirectPlan {
+    /// The address.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: StatusCode,
+}
+
+/// An upstream's answer.
+#[derive(Clone, Debug)]
+pub struct ProxyPlan {
+    /// Whose.
+    pub upstream: UpstreamId,
+    /// Path and query sent upstream instead of those received.
+    pub rewrite: Option<Template>,
+    /// Whether the whole request body is taken in before the upstream is asked.
+    pub buffer_request: bool,
+    /// What decides which shard of it has a request, where it has shards.
+    pub shard_key: Option<Template>,
+    /// What tells its tenants apart, where each has some of its endpoints.
+    pub shuffle_key: Option<Template>,
+}
+
+/// A fixed answer.
+#[derive(Clone, Debug)]
+pub struct RespondPlan {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers beside those computed.
+    pub headers: Vec<(HeaderName, Template)>,
+    /// Its body.
+    pub body: Template,
+}
+
+/// An answer of the program that the proxy is built into. Whether it has that action is found when the plan is assembled.
+#[derive(Clone, Debug)]
+pub struct OwnActionPlan {
+    /// The name that the program gave it.
+    pub name: Box<str>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
 
 /// What a route's action may refer to.
 #[derive(Clone, Copy)]

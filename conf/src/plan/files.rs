@@ -2,12 +2,79 @@
 
 use std::path::{Path, PathBuf};
 
-use super::FilesPlan;
+use switchback_value::Template;
+
+use super::RouteId;
 use super::actions::Scope;
 use super::build::Findings;
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic};
 use crate::model::{Files, Name, TemplateText};
+
+/// Files below a directory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FilesPlan {
+    /// The directory that is never left: what of `root` is the same for every request, up to its last `/`.
+    pub anchor: PathBuf,
+    /// The whole directory; it renders to something that begins with `anchor`.
+    pub root: Template,
+    /// Taken off the beginning of paths.
+    pub strip_prefix: Option<Box<str>>,
+    /// Paths below `root`, in the order they are tried. One that ends with `/` is a directory. Without any, the path of the
+    /// request, whatever is there.
+    pub candidates: Vec<Template>,
+    /// What answers for a directory.
+    pub index: Vec<Box<str>>,
+    /// How a directory without index is listed.
+    pub autoindex: Autoindex,
+    /// Encodings of copies that lie beside files, those the server prefers first.
+    pub precompressed: Vec<Coding>,
+    /// Whether answers have an `ETag`.
+    pub etag: bool,
+    /// Content types of extensions, in lower case, beside the usual ones.
+    pub types: Vec<(Box<str>, Box<str>)>,
+    /// The content type of other extensions.
+    pub default_type: Box<str>,
+    /// The charset named with content types that are text.
+    pub charset: Option<Box<str>>,
+    /// Which symbolic links are followed.
+    pub symlinks: Symlinks,
+    /// Whether names that begin with a dot are served.
+    pub hidden: bool,
+    /// The route that answers when there is no such file.
+    pub missing: Option<RouteId>,
+}
+
+/// How a directory is listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Autoindex {
+    /// Not at all.
+    Off,
+    /// As a page.
+    Html,
+    /// As nginx's `autoindex_format json`.
+    Json,
+}
+
+/// A way to encode bodies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Coding {
+    /// Brotli; in copies of files that end with `.br`.
+    Br,
+    /// Zstandard; `.zst`.
+    Zstd,
+    /// Gzip; `.gz`.
+    Gzip,
+}
+
+/// Which symbolic links are followed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Symlinks {
+    /// Those that stay below the directory.
+    Beneath,
+    /// None.
+    Never,
+}
 
 pub(super) fn plan(
     files: &Files,
@@ -121,7 +188,7 @@ fn check_types(files: &Files, findings: &mut Findings<'_>) {
     }
 }
 
-fn missing(files: &Files, scope: Scope<'_>, findings: &mut Findings<'_>) -> Option<super::RouteId> {
+fn missing(files: &Files, scope: Scope<'_>, findings: &mut Findings<'_>) -> Option<RouteId> {
     let name: &At<Name> = files.missing.as_ref()?;
     let found = scope.routes.get(&***name).copied();
     if found.is_none() {

@@ -3,19 +3,142 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::build::Findings;
 use super::connections::connections;
 use super::sockets::socket;
 use super::tolerate::tolerances;
 use super::{
-    Http2Limits, ListenAddress, ListenerId, ListenerLimits, ListenerPlan, ListenerTimeouts,
+    ConnectionsPlan, FilterPlan, ListenerId, ListenerTlsPlan, ProxyProtocolPlan, SocketPlan,
     Tolerances, proxy_protocol, tls,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
-use crate::model::{BindAddress, Config, Http2, Limits, Listener, MinRate, Timeouts};
+use crate::model::{self, BindAddress, Config, Http2, Limits, Listener, Timeouts};
+
+/// A bound address.
+#[derive(Clone, Debug)]
+pub struct ListenerPlan {
+    /// Its name, or its address where it has none.
+    pub name: Box<str>,
+    /// What is bound.
+    pub address: ListenAddress,
+    /// How its sockets are set up.
+    pub socket: SocketPlan,
+    /// How many connections it takes.
+    pub connections: ConnectionsPlan,
+    /// TLS, or plain text.
+    pub tls: Option<Box<ListenerTlsPlan>>,
+    /// Whether ALPN offers `h2`.
+    pub h2: bool,
+    /// Whether plain-text HTTP/2 with prior knowledge is understood.
+    pub h2c: bool,
+    /// Who must begin with a PROXY header, if anybody.
+    pub proxy_protocol: Option<ProxyProtocolPlan>,
+    /// Deadlines towards clients.
+    pub timeouts: ListenerTimeouts,
+    /// Bounds on what a client may send.
+    pub limits: ListenerLimits,
+    /// What HTTP/2 connections may cost.
+    pub http2: Http2Limits,
+    /// How fast they have to be.
+    pub min_rate: MinRate,
+    /// What is asked about each of its requests, first.
+    pub filters: Vec<FilterPlan>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// What a listener binds.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// TCP. `[::]` written as `:port` also takes IPv4 (`dual_stack`).
+    Tcp {
+        /// Address and port; port 0 lets the kernel choose.
+        address: SocketAddr,
+        /// Whether an IPv6 socket also takes IPv4 clients.
+        dual_stack: bool,
+    },
+    /// A Unix stream socket.
+    Unix {
+        /// The socket's file.
+        path: PathBuf,
+    },
+}
+
+/// Deadlines towards clients. All finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListenerTimeouts {
+    /// For the whole TLS handshake.
+    pub handshake: Duration,
+    /// For a whole request head, from its first byte (or the connection's start).
+    pub header: Duration,
+    /// Between requests.
+    pub keepalive: Duration,
+    /// Between two reads of a request body.
+    pub body: Duration,
+    /// Between two writes of an answer.
+    pub write: Duration,
+}
+
+/// Bounds on what a client may send.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct ListenerLimits {
+    /// Bytes of a request target; beyond it 414.
+    pub target: u64,
+    /// Bytes of all header lines together; beyond it 431.
+    pub headers: u64,
+    /// Number of header lines; beyond it 431.
+    pub fields: u32,
+    /// Requests on one connection before it is closed.
+    pub keepalive_requests: u32,
+    /// Faults that are mended instead of refused.
+    pub tolerate: Tolerances,
+}
+
+/// What one HTTP/2 connection may cost; as [`Http2`](crate::model::Http2) says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Http2Limits {
+    /// Requests at once.
+    pub max_streams: u32,
+    /// Requests at once until the first answer has gone out in full.
+    pub first_streams: u32,
+    /// CONTINUATION frames of one request.
+    pub continuations: u32,
+    /// RST_STREAM frames received in a second.
+    pub resets_per_second: u32,
+    /// Requests cancelled before their answer began, beyond those answered in full.
+    pub early_resets: u32,
+    /// RST_STREAM frames sent, beyond the requests answered in full.
+    pub faulty_streams: u32,
+    /// PING frames in a second.
+    pub pings_per_second: u32,
+    /// SETTINGS frames in a second.
+    pub settings_per_second: u32,
+    /// PRIORITY and unknown frames in a second.
+    pub priorities_per_second: u32,
+    /// Empty DATA frames in a second.
+    pub empty_data_per_second: u32,
+    /// WINDOW_UPDATE frames in a second.
+    pub window_updates_per_second: u32,
+    /// Frames of each of these kinds while the connection lasts.
+    pub frames: u32,
+    /// Answers not taken in time.
+    pub stalled_streams: u32,
+}
+
+/// How fast a client has to be, over a time that is spent waiting for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MinRate {
+    /// Bytes a second of a request body; 0 is no bound.
+    pub receive: u64,
+    /// Bytes a second of an answer; 0 is no bound.
+    pub send: u64,
+    /// The time over which the rate is taken.
+    pub after: Duration,
+}
 
 pub(super) fn listeners<'a>(
     config: &'a Config,
@@ -116,9 +239,9 @@ fn plan_timeouts(timeouts: &Timeouts) -> ListenerTimeouts {
     }
 }
 
-fn plan_min_rate(rate: &MinRate) -> super::MinRate {
-    let MinRate { receive, send, after } = rate;
-    super::MinRate { receive: receive.0, send: send.0, after: after.std() }
+fn plan_min_rate(rate: &model::MinRate) -> MinRate {
+    let model::MinRate { receive, send, after } = rate;
+    MinRate { receive: receive.0, send: send.0, after: after.std() }
 }
 
 fn plan_limits(limits: &Limits, tolerate: Tolerances) -> ListenerLimits {

@@ -107,7 +107,7 @@ pub(super) fn plan(upstream: &Upstream, findings: &mut Findings<'_>) -> Overload
     OverloadPlan {
         retry: retry(&upstream.retry),
         hedge: upstream.hedge.on().map(|hedge| self::hedge(hedge, upstream, findings)),
-        breaker: upstream.breaker.as_ref().map(|breaker| self::breaker(breaker, findings)),
+        breaker: upstream.breaker.on().map(|breaker| self::breaker(breaker, findings)),
         at_once: match upstream.concurrency.value {
             AtOnce::Adaptive => AtOncePlan::Adaptive,
             AtOnce::Fixed(most) => AtOncePlan::Fixed(most),

@@ -3,11 +3,47 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::ConnectionsPlan;
 use super::build::Findings;
 use super::connections::connections;
-use super::{ForwardingPlan, ProcessPlan};
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, OrOff, Workers};
+
+/// Threads, files and time-outs of the process.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProcessPlan {
+    /// Worker threads; `None` is one per core.
+    pub workers: Option<u16>,
+    /// Where the process id is written.
+    pub pid_file: Option<PathBuf>,
+    /// The control socket; `None` is off.
+    pub control_socket: Option<PathBuf>,
+    /// How many connections are taken on all listeners together.
+    pub connections: ConnectionsPlan,
+    /// The longest a graceful stop waits for what runs.
+    pub shutdown_timeout: Duration,
+    /// The time over which idle connections are closed in a graceful stop.
+    pub drain_spread: Duration,
+    /// How long the successor in an upgrade may take until it is ready.
+    pub upgrade_timeout: Duration,
+}
+
+/// Who is believed and what is told about the client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ForwardingPlan {
+    /// Peers whose forwarded headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Whether upstreams are sent `X-Forwarded-For`, `-Proto`, `-Host` and `-Port`.
+    pub x_forwarded: bool,
+    /// Whether upstreams are sent `Forwarded` (RFC 7239).
+    pub forwarded: bool,
+    /// Whether upstreams are sent `X-Request-ID`.
+    pub request_id: bool,
+    /// Our pseudonym in `Via` (RFC 9110, 7.6.3); `None` leaves the header out.
+    pub via: Option<Box<str>>,
+}
 
 pub(super) fn process(config: &Config, findings: &mut Findings<'_>) -> ProcessPlan {
     ProcessPlan {

@@ -10,12 +10,58 @@ use super::build::{Findings, Names};
 use super::rules::{self, RulesPlan};
 use super::texts::Captures;
 use super::{
-    CachePlan, ErrorRule, ErrorsPlan, RouteId, RoutePlan, SiteId, VariantsPlan, access, actions,
-    cache, errors, matchers, shard_keys, variants,
+    AccessPlan, ActionPlan, BandwidthPlan, CachePlan, ConcurrencyPlan, CookieRule, ErrorRule,
+    ErrorsPlan, FilterPlan, HeaderRules, RouteId, RouteTimeouts, SiteId, VariantsPlan, access,
+    actions, cache, errors, matchers, shard_keys, variants,
 };
 use crate::at::At;
-use crate::diagnostic::{Code, Diagnostic};
+use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{ErrorTarget, Errors, Name, Route, Site};
+
+/// Matcher and action.
+#[derive(Clone, Debug)]
+pub struct RoutePlan {
+    /// `$route`: its name, or its first path pattern.
+    pub name: Box<str>,
+    /// The site it belongs to.
+    pub site: SiteId,
+    /// Any of these paths.
+    pub paths: Vec<PathPattern>,
+    /// And this.
+    pub condition: Condition,
+    /// Higher first.
+    pub priority: i32,
+    /// Never matched, only reached from another route.
+    pub internal: bool,
+    /// What makes the response.
+    pub action: ActionPlan,
+    /// What is answered instead of errors.
+    pub errors: ErrorsPlan,
+    /// Who may ask, beside what the site says.
+    pub access: Option<AccessPlan>,
+    /// How many requests may be in progress at once, beside what the site says.
+    pub concurrency: Option<ConcurrencyPlan>,
+    /// Deadlines towards the upstream where they differ from its own.
+    pub timeouts: RouteTimeouts,
+    /// How fast an answer is sent; `None` is as fast as it goes.
+    pub bandwidth: Option<BandwidthPlan>,
+    /// Changes to what the upstream receives, those of the site first.
+    pub request_headers: Vec<Arc<HeaderRules>>,
+    /// Changes to what the client receives, those of the site first.
+    pub response_headers: Vec<Arc<HeaderRules>>,
+    /// Changes to the cookies that the upstream sets, those of the site first.
+    pub response_cookies: Vec<Arc<CookieRule>>,
+    /// Bytes of request body; beyond it 413. `None` is no limit.
+    pub body_limit: Option<u64>,
+    /// What is kept of the upstream's answers.
+    pub cache: Option<Arc<CachePlan>>,
+    /// What is made of the answers for clients that can do more.
+    pub variants: VariantsPlan,
+    /// What is asked about its requests, after the filters of the site.
+    pub filters: Vec<FilterPlan>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
 
 /// The routes of one site.
 #[derive(Clone, Copy)]

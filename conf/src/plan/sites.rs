@@ -8,11 +8,56 @@ use super::build::{Findings, Names};
 use super::routes::{self, OfSite};
 use super::texts::Captures;
 use super::{
-    ListenerId, RoutePlan, SiteId, SitePlan, access, cache, certificates, rules, variants,
+    AccessPlan, CertificatePlan, ConcurrencyPlan, ErrorRule, FilterPlan, ListenerId, RoutePlan,
+    SiteId, access, cache, certificates, rules, variants,
 };
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{Config, Site};
+
+/// The hosts answered together.
+#[derive(Clone, Debug)]
+pub struct SitePlan {
+    /// Which hosts. Never empty: a site without hosts answers [`HostPattern::Any`].
+    pub hosts: Vec<HostPattern>,
+    /// `$server_name`: the first host as written.
+    pub name: Box<str>,
+    /// On which listeners.
+    pub listeners: Vec<ListenerId>,
+    /// Whether that is all of them, because none is named.
+    pub is_everywhere: bool,
+    /// Whether it answers hosts that no site of its listeners claims.
+    pub is_default: bool,
+    /// Certificates of its own, for its hosts.
+    pub certificates: Vec<CertificatePlan>,
+    /// What becomes of `%2f`.
+    pub encoded_slash: EncodedSlash,
+    /// Who may ask.
+    pub access: Option<AccessPlan>,
+    /// How many requests may be in progress at once.
+    pub concurrency: Option<ConcurrencyPlan>,
+    /// What is answered instead of errors where there is no route.
+    pub errors: Vec<ErrorRule>,
+    /// Whether its pages ask browsers what they have room for (`Accept-CH`): some route of it makes images by that.
+    pub client_hints: bool,
+    /// What is asked about each of its requests, after the filters of the listener.
+    pub filters: Vec<FilterPlan>,
+    /// Its routes in written order.
+    pub routes: std::ops::Range<u32>,
+    /// Where it stands in the configuration.
+    pub at: Location,
+}
+
+/// What becomes of an encoded slash in a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EncodedSlash {
+    /// It stays encoded, distinct from `/`.
+    Keep,
+    /// It becomes `/`, as in nginx.
+    Decode,
+    /// The request is refused with 400.
+    Refuse,
+}
 
 pub(super) fn sites(
     config: &Config,

@@ -1,17 +1,159 @@
 //! Named services.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::build::Findings;
 use super::{
-    EndpointAddress, EndpointPlan, EndpointRole, EndpointsFilePlan, FileStamp, UpstreamId,
-    UpstreamPlan, UpstreamTimeouts, UpstreamTlsPlan,
+    BalancePlan, EndpointsFilePlan, FileStamp, HealthPlan, OutliersPlan, OverloadPlan, ResolvePlan,
+    SendProxyPlan, ShardsPlan, ShufflePlan, SpillPlan, StickyPlan, UpstreamId,
 };
 use super::{balance, discovery, health, overload, proxy_protocol, shard_keys, shards, sticky};
 use crate::at::At;
 use crate::diagnostic::{Code, Diagnostic, Location};
 use crate::model::{self, Config, Endpoint, Name, OrText, Upstream, UpstreamTls, is_host_name};
+
+/// A named service.
+#[derive(Clone, Debug)]
+pub struct UpstreamPlan {
+    /// Its name.
+    pub name: Box<str>,
+    /// Interchangeable endpoints.
+    pub endpoints: Vec<EndpointPlan>,
+    /// What is spoken to it.
+    pub protocol: UpstreamProtocol,
+    /// TLS, or plain text.
+    pub tls: Option<UpstreamTlsPlan>,
+    /// The PROXY header that connections begin with, if they do.
+    pub send_proxy: Option<SendProxyPlan>,
+    /// Deadlines towards it.
+    pub timeouts: UpstreamTimeouts,
+    /// The most attempts for one request.
+    pub tries: u32,
+    /// How it is chosen among the endpoints.
+    pub balance: BalancePlan,
+    /// How requests stay with one of them.
+    pub sticky: Option<StickyPlan>,
+    /// What keeps it from being asked for more than it can do.
+    pub overload: OverloadPlan,
+    /// How long what names stand for is believed.
+    pub resolve: ResolvePlan,
+    /// A file with more endpoints, and the state in which it was read: those are among [`endpoints`](Self::endpoints).
+    pub endpoints_file: Option<(EndpointsFilePlan, Option<FileStamp>)>,
+    /// Probes of its endpoints, if there are.
+    pub health: Option<HealthPlan>,
+    /// Which endpoints are ejected for what they answer.
+    pub outliers: Option<OutliersPlan>,
+    /// With fewer available of a hundred, all are used; 0 is never.
+    pub panic: u32,
+    /// Where it stands in the configuration.
+    pub at: Location,
+    /// How long a client that has written reads from primaries.
+    pub read_your_writes: Option<Duration>,
+    /// Its shards, where it has them; then `endpoints` is empty.
+    pub shards: Option<Arc<ShardsPlan>>,
+    /// How many of its endpoints a tenant has.
+    pub shuffle: Option<ShufflePlan>,
+    /// Where requests go that it has no room for.
+    pub spill: Option<SpillPlan>,
+}
+
+/// One address of a named service.
+#[derive(Clone, Debug)]
+pub struct EndpointPlan {
+    /// Where it is.
+    pub address: EndpointAddress,
+    /// The host name that it was found by, if its address was not written.
+    pub host: Option<Box<str>>,
+    /// Its share of the requests, up to 1,000.
+    pub weight: u32,
+    /// What it is called where requests stick to it.
+    pub id: Box<str>,
+    /// Its tier: those of the first one are chosen while they can be.
+    pub tier: u8,
+    /// The most requests in flight.
+    pub max_connections: Option<u32>,
+    /// Whether it gets no new requests but those that stick to it.
+    pub drain: bool,
+    /// Where it stands in the configuration.
+    pub at: Location,
+    /// Which requests it has.
+    pub role: EndpointRole,
+}
+
+/// Which requests an endpoint has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndpointRole {
+    /// All.
+    Primary,
+    /// Those whose methods are safe.
+    Replica,
+}
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum EndpointAddress {
+    /// An address.
+    Ip(SocketAddr),
+    /// A name to resolve.
+    Name {
+        /// Host name.
+        host: Box<str>,
+        /// Port.
+        port: u16,
+    },
+    /// The name of a service, whose SRV records tell hosts and ports.
+    Srv(Box<str>),
+    /// A Unix stream socket.
+    Unix(PathBuf),
+}
+
+impl EndpointAddress {
+    /// The address when no name has to be resolved for it.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Ip(address) => Some(address.ip()),
+            Self::Name { .. } | Self::Srv(_) | Self::Unix(_) => None,
+        }
+    }
+}
+
+/// What is spoken to an upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UpstreamProtocol {
+    /// HTTP/1.1.
+    Http1,
+    /// HTTP/2: by ALPN over TLS, else with prior knowledge.
+    H2,
+}
+
+/// TLS towards an upstream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpstreamTlsPlan {
+    /// The name verified and sent as SNI; `None` is each endpoint's own host name. Never empty.
+    pub server_name: Option<Box<str>>,
+    /// PEM file of trusted roots; `None` is the system's.
+    pub ca: Option<PathBuf>,
+    /// Whether the certificate is verified.
+    pub verify: bool,
+}
+
+/// Deadlines towards an upstream. All finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct UpstreamTimeouts {
+    /// To connect, TLS included.
+    pub connect: Duration,
+    /// Between two reads.
+    pub read: Duration,
+    /// Between two writes.
+    pub write: Duration,
+    /// For a pooled connection that nobody uses.
+    pub idle: Duration,
+}
 
 pub(super) fn upstreams<'a>(
     config: &'a Config,
@@ -89,10 +231,7 @@ pub(super) fn is_replica(endpoint: &Endpoint) -> bool {
     endpoint.role.value == EndpointRole::Replica
 }
 
-fn plan_read_your_writes(
-    upstream: &Upstream,
-    findings: &mut Findings<'_>,
-) -> Option<std::time::Duration> {
+fn plan_read_your_writes(upstream: &Upstream, findings: &mut Findings<'_>) -> Option<Duration> {
     let window = upstream.read_your_writes.as_ref()?;
     if !all_endpoints(upstream).any(is_replica) {
         let message = "`read_your_writes` has no effect: no endpoint has the role of a replica";

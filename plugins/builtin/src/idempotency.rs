@@ -74,7 +74,7 @@ pub(crate) struct Options {
     lock: Time,
     /// How large the body of a request may be; one that is larger is refused with 413.
     request_limit: Size,
-    /// How large the body of an answer may be that is kept. A store has room for 16 MiB, and what was not asked for longest goes first.
+    /// How large the body of an answer may be that is kept. A store has room for 64 MiB, and what was not asked for longest goes first.
     answer_limit: Size,
     /// Whether answers from 400 to 499 are kept, too; never 401, 403, 408, 409, 421, 425 and 429.
     keep_client_errors: bool,

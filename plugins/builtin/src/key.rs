@@ -27,6 +27,11 @@ impl Key {
         Ok(Self { template, hasher: RandomState::new() })
     }
 
+    /// The same, with the numbers that another key of the same text gives with this.
+    pub(crate) fn with_hasher(self, hasher: &RandomState) -> Self {
+        Self { hasher: hasher.clone(), ..self }
+    }
+
     /// The number of the request that `view` sees; `None` where the text is empty: such a request is not counted, as in nginx.
     ///
     /// Texts have the same number when they are the same, part by part: `a` and `bc` is not `ab` and `c`. That two of a million others

@@ -1,10 +1,13 @@
 //! What a plugin finds while it is made of its options.
 
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchback_plugin::{BuildError, Level, Meter, MetricKind, Module, Refused, Services};
+use switchback_plugin::{
+    BuildError, Carried, Level, Meter, Metering, MetricKind, Module, Refused, Services,
+};
 
 use crate::configured::{Configured, OnError, Policy};
 use crate::metrics::Metrics;
@@ -34,20 +37,43 @@ pub struct Said {
     pub timeout: Option<Duration>,
 }
 
+/// What a plugin leaves to the one that takes its place when its options change, by the names that it gave it.
+#[derive(Clone, Default)]
+pub struct Estate(HashMap<Box<str>, Carried>);
+
+/// A plugin that was made.
+pub struct Built {
+    /// The plugin.
+    pub plugin: Arc<Configured>,
+    /// What it will leave.
+    pub estate: Estate,
+}
+
 /// A plugin that is being made.
 pub struct Build<'b> {
     around: &'b dyn Around,
-    metrics: &'b Metrics,
+    metrics: &'b Arc<Metrics>,
     name: &'b str,
+    /// Of the one before.
+    left: Estate,
+    /// Of this one.
+    estate: Estate,
     period: Option<Duration>,
     timeout: Option<Duration>,
 }
 
 impl<'b> Build<'b> {
-    /// Under that name.
+    /// Under that name, which is also what its metrics are of.
     #[must_use]
-    pub fn new(name: &'b str, around: &'b dyn Around, metrics: &'b Metrics) -> Self {
-        Self { around, metrics, name, period: None, timeout: None }
+    pub fn new(name: &'b str, around: &'b dyn Around, metrics: &'b Arc<Metrics>) -> Self {
+        let (left, estate) = (Estate::default(), Estate::default());
+        Self { around, metrics, name, left, estate, period: None, timeout: None }
+    }
+
+    /// In the place of one with other options, which has left that.
+    #[must_use]
+    pub fn after(self, left: Estate) -> Self {
+        Self { left, ..self }
     }
 
     /// Makes the plugin of `options`, a JSON object.
@@ -60,8 +86,9 @@ impl<'b> Build<'b> {
         module: &dyn Module,
         options: &str,
         said: Said,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Arc<Configured>, BuildError> {
+    ) -> Result<Built, BuildError> {
+        // As long as this is held, what it defines is not taken for what is left of one that is gone.
+        let _calls = self.metrics.calls(self.name);
         let built = crate::guard::caught(|| module.build(options, &mut self));
         let instance = built.unwrap_or_else(|failure| {
             Err(BuildError::new("", format!("the plugin panicked: {}", failure.message)))
@@ -73,9 +100,32 @@ impl<'b> Build<'b> {
             tick: self.period,
             ..standard
         };
-        Ok(Configured::new(self.name, instance, policy, observer))
+        let observer = Arc::clone(self.metrics) as Arc<dyn Observer>;
+        let plugin = Configured::new(self.name, instance, policy, observer);
+        Ok(Built { plugin, estate: self.estate })
     }
 }
+
+/// What a plugin defines once it is made.
+struct Later {
+    plugin: Box<str>,
+    metrics: Arc<Metrics>,
+}
+
+impl Metering for Later {
+    fn define(
+        &self,
+        kind: MetricKind,
+        name: &str,
+        help: &str,
+        labels: &[(&str, &str)],
+    ) -> Result<Arc<dyn Meter>, Refused> {
+        self.metrics.define(&self.plugin, kind, (name, help), labels)
+    }
+}
+
+/// More often than that, who ticks would do nothing else.
+const SHORTEST_TICK: Duration = Duration::from_millis(10);
 
 impl Services for Build<'_> {
     fn define(
@@ -88,8 +138,12 @@ impl Services for Build<'_> {
         self.metrics.define(self.name, kind, (name, help), labels)
     }
 
+    fn metering(&self) -> Option<Arc<dyn Metering>> {
+        Some(Arc::new(Later { plugin: self.name.into(), metrics: Arc::clone(self.metrics) }))
+    }
+
     fn every(&mut self, period: Duration) {
-        self.period = Some(period);
+        self.period = Some(period.max(SHORTEST_TICK));
     }
 
     fn timeout(&mut self, timeout: Duration) {
@@ -114,5 +168,13 @@ impl Services for Build<'_> {
 
     fn log(&self, level: Level, message: &str) {
         self.around.log(self.name, level, message);
+    }
+
+    fn left(&self, key: &str) -> Option<Carried> {
+        self.left.0.get(key).cloned()
+    }
+
+    fn leave(&mut self, key: &str, carried: Carried) {
+        self.estate.0.insert(key.into(), carried);
     }
 }

@@ -6,6 +6,7 @@
 //! No panic of a plugin leaves this package, no plugin is waited for longer than its [`Policy`] says, and one that fails never lets a
 //! request through unless its policy says so.
 
+mod amount;
 mod breaker;
 mod build;
 mod call;
@@ -25,7 +26,7 @@ mod ticker;
 mod watch;
 
 pub use breaker::Breaker;
-pub use build::{Around, Build, Said};
+pub use build::{Around, Build, Built, Estate, Said};
 pub use calls::Calls;
 pub use chain::{Chain, Run, Verdict};
 pub use configured::{Configured, OnError, Policy};

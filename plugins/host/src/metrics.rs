@@ -1,23 +1,36 @@
 //! What plugins count, and what is counted of plugins, in the Prometheus text format.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use std::fmt::{Display, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::RwLock;
 use switchback_plugin::{Cause, Hook, Meter, MetricKind, Refused};
 
+use crate::amount::{Amount, Histogram, SIZES, TIMES};
 use crate::calls::Calls;
 use crate::observer::{Failed, Observer};
 
-/// How many series one plugin has at most.
-const SERIES: usize = 1000;
+/// How many series one plugin has at most: it cannot fill it for others.
+const MOST_OF_ONE: usize = 1000;
+
+/// How many all of them have at most, whatever they are called: who scrapes them has to keep them.
+const MOST: usize = 10_000;
 
 /// Names after `switchback_plugin_` that are the host's own.
-const OWN: [&str; 4] = ["calls_total", "failures_total", "resting", "seconds"];
+const OWN: [&str; 7] = [
+    "calls_total",
+    "failures_total",
+    "left_alone",
+    "seconds",
+    "seconds_bucket",
+    "seconds_count",
+    "seconds_sum",
+];
 
-/// All that is counted. Outlives configurations: what has the same name is the same.
+/// All that is counted. Outlives configurations: what has the same name is the same, until no configuration has it any more.
 #[derive(Default)]
 pub struct Metrics {
     plugins: RwLock<BTreeMap<Box<str>, Arc<Plugin>>>,
@@ -29,8 +42,9 @@ pub struct Metrics {
 struct Plugin {
     calls: Arc<Calls>,
     failures: [AtomicU64; Cause::ALL.len()],
-    time: Histogram,
-    is_resting: AtomicU64,
+    /// By hook.
+    times: [Histogram<{ TIMES.len() }>; Hook::ALL.len()],
+    is_left_alone: AtomicU64,
 }
 
 /// A metric with all its labels.
@@ -43,7 +57,7 @@ struct Family {
 
 enum Series {
     Amount(Arc<Amount>),
-    Histogram(Arc<Histogram>),
+    Histogram(Arc<Histogram<{ SIZES.len() }>>),
 }
 
 impl Metrics {
@@ -51,7 +65,8 @@ impl Metrics {
     ///
     /// # Errors
     ///
-    /// [`Refused::Invalid`] for a name or label that is none, or that means something else already; [`Refused::Full`] for one too many.
+    /// [`Refused::Invalid`] for a name or label that is none, or that means something else already; [`Refused::Full`] for one too many: each
+    /// plugin has 1,000 at most, labels counted, and all together 10,000.
     pub fn define(
         &self,
         plugin: &str,
@@ -66,30 +81,42 @@ impl Metrics {
             return Err(Refused::Invalid);
         }
         let mut families = self.families.write();
+        let key = (plugin.into(), shown(plugin, labels));
+        if let Some(family) = families.get(name) {
+            if family.kind != kind {
+                return Err(Refused::Invalid);
+            }
+            if let Some(series) = family.series.get(&key) {
+                return Ok(series.meter());
+            }
+        }
         let own = |family: &Family| family.series.keys().filter(|(of, _)| **of == *plugin).count();
-        let count: usize = families.values().map(own).sum();
+        let all: usize = families.values().map(|family| family.series.len()).sum();
+        if all >= MOST || families.values().map(own).sum::<usize>() >= MOST_OF_ONE {
+            return Err(Refused::Full);
+        }
         let family = families.entry(name.into()).or_insert_with(|| Family {
             kind,
             help: help.replace(['\n', '\\'], " ").into(),
             series: BTreeMap::new(),
         });
-        if family.kind != kind {
-            return Err(Refused::Invalid);
-        }
-        let key = (plugin.into(), shown(plugin, labels));
-        if let Some(series) = family.series.get(&key) {
-            return Ok(series.meter());
-        }
-        if count >= SERIES {
-            return Err(Refused::Full);
-        }
-        let series = match kind {
-            MetricKind::Counter | MetricKind::Gauge => Series::Amount(Arc::new(Amount::new(kind))),
-            MetricKind::Histogram => Series::Histogram(Arc::default()),
-        };
+        let series = Series::new(kind);
         let meter = series.meter();
         family.series.insert(key, series);
         Ok(meter)
+    }
+
+    /// Lets go of what was counted of plugins that nobody has any more, and of what they counted.
+    pub fn forget_unused(&self) {
+        let mut plugins = self.plugins.write();
+        plugins.retain(|_, own| Arc::strong_count(own) > 1 || Arc::strong_count(&own.calls) > 1);
+        let mut families = self.families.write();
+        for family in families.values_mut() {
+            family
+                .series
+                .retain(|(plugin, _), series| plugins.contains_key(plugin) || series.is_held());
+        }
+        families.retain(|_, family| !family.series.is_empty());
     }
 
     /// Appends everything.
@@ -103,7 +130,7 @@ impl Metrics {
             for ((_, labels), series) in &family.series {
                 match series {
                     Series::Amount(amount) => sample(out, (name, labels), amount.value()),
-                    Series::Histogram(histogram) => histogram.render(out, name, labels),
+                    Series::Histogram(histogram) => histogram.render(&SIZES, out, (name, labels)),
                 }
             }
         }
@@ -130,41 +157,44 @@ impl Observer for Metrics {
         }
     }
 
-    fn took(&self, plugin: &str, _hook: Hook, time: u64) {
-        #[expect(clippy::cast_precision_loss, reason = "nanoseconds of months are still exact")]
-        self.plugin(plugin).time.add(time as f64 / 1e9);
+    fn took(&self, plugin: &str, hook: Hook, time: u64) {
+        if let Some(times) = self.plugin(plugin).times.get(hook as usize) {
+            times.note(&TIMES, Duration::from_nanos(time).as_secs_f64());
+        }
     }
 
     fn breaker(&self, plugin: &str, open: bool) {
-        self.plugin(plugin).is_resting.store(u64::from(open), Ordering::Relaxed);
+        self.plugin(plugin).is_left_alone.store(u64::from(open), Ordering::Relaxed);
     }
 }
 
 fn render_plugins(plugins: &BTreeMap<Box<str>, Arc<Plugin>>, out: &mut String) {
-    #[expect(clippy::cast_precision_loss, reason = "metrics are doubles")]
-    let number = |count: u64| count as f64;
-    header(out, ("calls_total", "Calls of hooks of plugins."), MetricKind::Counter);
+    header(out, ("calls_total", "Calls of plugins."), MetricKind::Counter);
     for (name, plugin) in plugins {
-        sample(out, ("calls_total", &shown(name, &[])), number(plugin.calls.count()));
+        sample(out, ("calls_total", &shown(name, &[])), plugin.calls.count());
     }
-    let help = "Times that a plugin was of no use, by kind.";
+    let help = "Calls of plugins that failed, and requests that plugins left alone did not see.";
     header(out, ("failures_total", help), MetricKind::Counter);
     for (name, plugin) in plugins {
         for (cause, count) in Cause::ALL.iter().zip(&plugin.failures) {
             let labels = shown(name, &[("kind", cause.name())]);
-            sample(out, ("failures_total", &labels), number(count.load(Ordering::Relaxed)));
+            sample(out, ("failures_total", &labels), count.load(Ordering::Relaxed));
+        }
+    }
+    let help = "How long calls of plugins took with all that they awaited; of one in 64.";
+    header(out, ("seconds", help), MetricKind::Histogram);
+    for (name, plugin) in plugins {
+        let hooks = Hook::ALL.into_iter().zip(&plugin.times);
+        for (hook, times) in hooks.filter(|(_, times)| !times.is_empty()) {
+            let labels = shown(name, &[("hook", hook.name())]);
+            times.render(&TIMES, out, ("seconds", &labels));
         }
     }
     let help = "Whether a plugin is not asked for a while, because it failed too often.";
-    header(out, ("resting", help), MetricKind::Gauge);
+    header(out, ("left_alone", help), MetricKind::Gauge);
     for (name, plugin) in plugins {
-        let value = plugin.is_resting.load(Ordering::Relaxed);
-        sample(out, ("resting", &shown(name, &[])), number(value));
-    }
-    let help = "How long hooks took with all that they awaited; of one call in 64.";
-    header(out, ("seconds", help), MetricKind::Histogram);
-    for (name, plugin) in plugins {
-        plugin.time.render(out, "seconds", &shown(name, &[]));
+        let is = plugin.is_left_alone.load(Ordering::Relaxed);
+        sample(out, ("left_alone", &shown(name, &[])), is);
     }
 }
 
@@ -179,7 +209,7 @@ fn header(out: &mut String, (name, help): (&str, &str), kind: MetricKind) {
     let _ = writeln!(out, "# TYPE switchback_plugin_{name} {kind}");
 }
 
-fn sample(out: &mut String, (name, labels): (&str, &str), value: f64) {
+pub(crate) fn sample(out: &mut String, (name, labels): (&str, &str), value: impl Display) {
     let _ = writeln!(out, "switchback_plugin_{name}{{{labels}}} {value}");
 }
 
@@ -210,117 +240,26 @@ fn is_name(name: &str) -> bool {
 }
 
 impl Series {
+    fn new(kind: MetricKind) -> Self {
+        match kind {
+            MetricKind::Counter | MetricKind::Gauge => Self::Amount(Arc::new(Amount::new(kind))),
+            MetricKind::Histogram => Self::Histogram(Arc::default()),
+        }
+    }
+
     fn meter(&self) -> Arc<dyn Meter> {
         match self {
             Self::Amount(amount) => Arc::clone(amount) as Arc<dyn Meter>,
             Self::Histogram(histogram) => Arc::clone(histogram) as Arc<dyn Meter>,
         }
     }
-}
 
-/// A counter or a gauge.
-struct Amount {
-    kind: MetricKind,
-    /// Bits of a double.
-    value: AtomicU64,
-}
-
-impl Amount {
-    fn new(kind: MetricKind) -> Self {
-        Self { kind, value: AtomicU64::new(0) }
-    }
-
-    fn value(&self) -> f64 {
-        f64::from_bits(self.value.load(Ordering::Relaxed))
-    }
-}
-
-impl Meter for Amount {
-    fn add(&self, value: f64) {
-        // What a counter has counted stays.
-        if self.kind == MetricKind::Gauge || value >= 0.0 {
-            add(&self.value, value);
+    /// Whether somebody may still count in it.
+    fn is_held(&self) -> bool {
+        match self {
+            Self::Amount(amount) => Arc::strong_count(amount) > 1,
+            Self::Histogram(histogram) => Arc::strong_count(histogram) > 1,
         }
-    }
-
-    fn set(&self, value: f64) {
-        if self.kind == MetricKind::Gauge {
-            self.value.store(value.to_bits(), Ordering::Relaxed);
-        }
-    }
-}
-
-fn add(sum: &AtomicU64, value: f64) {
-    let add = |bits| Some((f64::from_bits(bits) + value).to_bits());
-    // It always has something to put there.
-    let _ = sum.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-}
-
-/// What the buckets of a histogram hold at most: from microseconds to millions, so that it is right for times in seconds as for sizes.
-const BUCKETS: [f64; 27] = [
-    0.000_001,
-    0.000_002_5,
-    0.000_01,
-    0.000_025,
-    0.000_1,
-    0.000_25,
-    0.001,
-    0.002_5,
-    0.005,
-    0.01,
-    0.025,
-    0.05,
-    0.1,
-    0.25,
-    0.5,
-    1.0,
-    2.5,
-    5.0,
-    10.0,
-    25.0,
-    100.0,
-    1e3,
-    1e4,
-    1e5,
-    1e6,
-    1e7,
-    1e8,
-];
-
-#[derive(Default)]
-struct Histogram {
-    buckets: [AtomicU64; BUCKETS.len()],
-    /// Above the last one.
-    rest: AtomicU64,
-    /// Bits of a double.
-    sum: AtomicU64,
-}
-
-impl Meter for Histogram {
-    fn add(&self, value: f64) {
-        let mut buckets = BUCKETS.iter().zip(&self.buckets);
-        let bucket =
-            buckets.find(|(most, _)| value <= **most).map_or(&self.rest, |(_, bucket)| bucket);
-        bucket.fetch_add(1, Ordering::Relaxed);
-        add(&self.sum, value);
-    }
-
-    fn set(&self, _value: f64) {}
-}
-
-impl Histogram {
-    fn render(&self, out: &mut String, name: &str, labels: &str) {
-        let mut count = 0;
-        for (most, bucket) in BUCKETS.iter().zip(&self.buckets) {
-            count += bucket.load(Ordering::Relaxed);
-            let _ =
-                writeln!(out, "switchback_plugin_{name}_bucket{{{labels},le=\"{most}\"}} {count}");
-        }
-        count += self.rest.load(Ordering::Relaxed);
-        let _ = writeln!(out, "switchback_plugin_{name}_bucket{{{labels},le=\"+Inf\"}} {count}");
-        let sum = f64::from_bits(self.sum.load(Ordering::Relaxed));
-        let _ = writeln!(out, "switchback_plugin_{name}_sum{{{labels}}} {sum}");
-        let _ = writeln!(out, "switchback_plugin_{name}_count{{{labels}}} {count}");
     }
 }
 
@@ -365,18 +304,20 @@ mod tests {
     }
 
     #[test]
-    fn buckets_hold_all_that_is_less() {
+    fn a_histogram_is_shown_with_its_labels() {
         let metrics = Metrics::default();
-        let sizes = metrics.define("gate", MetricKind::Histogram, ("sizes", "S."), &[]).unwrap();
-        [0.3, 0.3, 2.0, 1e9].into_iter().for_each(|size| sizes.add(size));
+        let define = || {
+            metrics.define("gate", MetricKind::Histogram, ("sizes", "Said\nhow."), &[("a", "b")])
+        };
+        define().unwrap().add(0.3);
+        define().unwrap().add(2.0);
         let text = rendered(&metrics);
         for line in [
-            "sizes_bucket{plugin=\"gate\",le=\"0.25\"} 0\n",
-            "sizes_bucket{plugin=\"gate\",le=\"0.5\"} 2\n",
-            "sizes_bucket{plugin=\"gate\",le=\"2.5\"} 3\n",
-            "sizes_bucket{plugin=\"gate\",le=\"+Inf\"} 4\n",
-            "sizes_sum{plugin=\"gate\"} 1000000002.6\n",
-            "sizes_count{plugin=\"gate\"} 4\n",
+            "# HELP switchback_plugin_sizes Said how.\n",
+            "# TYPE switchback_plugin_sizes histogram\n",
+            "sizes_bucket{plugin=\"gate\",a=\"b\",le=\"0.5\"} 1\n",
+            "sizes_bucket{plugin=\"gate\",a=\"b\",le=\"+Inf\"} 2\n",
+            "sizes_sum{plugin=\"gate\",a=\"b\"} 2.3\n",
         ] {
             assert!(text.contains(line), "{line}{text}");
         }
@@ -389,7 +330,7 @@ mod tests {
             metrics.define("gate", kind, (name, ""), labels).map(drop)
         };
         let counter = MetricKind::Counter;
-        for name in ["", "1a", "a-b", "a b", "calls_total", "seconds"] {
+        for name in ["", "1a", "a-b", "a b", "calls_total", "left_alone", "seconds_sum"] {
             assert_eq!(define(name, counter, &[]), Err(Refused::Invalid), "{name}");
         }
         for label in ["", "a-b", "plugin", "le", "__name__"] {
@@ -400,41 +341,75 @@ mod tests {
     }
 
     #[test]
-    fn one_plugin_cannot_fill_it_for_others() {
+    fn one_plugin_cannot_fill_it_for_others_and_all_together_have_a_bound() {
         let metrics = Metrics::default();
-        let define = |plugin, value: &str| {
+        let define = |plugin: &str, name: &str, value: &str| {
             let labels = [("value", value)];
-            metrics.define(plugin, MetricKind::Counter, ("a", ""), &labels).map(drop)
+            metrics.define(plugin, MetricKind::Counter, (name, ""), &labels).map(drop)
         };
-        for value in 0..SERIES {
-            define("one", &value.to_string()).unwrap();
-        }
-        assert_eq!(define("one", "more"), Err(Refused::Full));
-        assert_eq!(define("one", "0"), Ok(()));
-        assert_eq!(define("other", "0"), Ok(()));
+        let fill = |plugin: &str| {
+            for value in 0..MOST_OF_ONE {
+                define(plugin, "a", &value.to_string()).unwrap();
+            }
+        };
+        fill("0");
+        assert_eq!(define("0", "a", "more"), Err(Refused::Full));
+        assert_eq!(define("0", "a", "0"), Ok(()));
+        assert_eq!(define("0", "b", "0"), Err(Refused::Full));
+        assert!(!rendered(&metrics).contains("_b"), "what was refused leaves nothing behind");
+        (1..MOST / MOST_OF_ONE).for_each(|plugin| fill(&plugin.to_string()));
+        assert_eq!(define("last", "a", "0"), Err(Refused::Full));
+        assert_eq!(define("0", "a", "0"), Ok(()));
     }
 
     #[test]
-    fn calls_failures_and_rest_are_told_of_each_plugin() {
+    fn calls_failures_and_times_are_told_of_each_plugin() {
         let metrics = Metrics::default();
         metrics.calls("gate").add();
         metrics.calls("gate").add();
         let failed =
             Failed { plugin: "gate", hook: Hook::Request, cause: Cause::Panic, message: "" };
         metrics.failed(failed);
+        metrics.took("gate", Hook::Request, 1_500_000_000);
         metrics.took("gate", Hook::Request, 2_000_000);
         metrics.breaker("gate", true);
         let text = rendered(&metrics);
         for line in [
-            "\nswitchback_plugin_calls_total{plugin=\"gate\"} 2\n",
-            "\nswitchback_plugin_failures_total{plugin=\"gate\",kind=\"panic\"} 1\n",
-            "\nswitchback_plugin_failures_total{plugin=\"gate\",kind=\"timeout\"} 0\n",
-            "\nswitchback_plugin_resting{plugin=\"gate\"} 1\n",
-            "\nswitchback_plugin_seconds_bucket{plugin=\"gate\",le=\"0.001\"} 0\n",
-            "\nswitchback_plugin_seconds_bucket{plugin=\"gate\",le=\"0.0025\"} 1\n",
-            "\nswitchback_plugin_seconds_sum{plugin=\"gate\"} 0.002\n",
+            "switchback_plugin_calls_total{plugin=\"gate\"} 2",
+            "switchback_plugin_failures_total{plugin=\"gate\",kind=\"panic\"} 1",
+            "switchback_plugin_failures_total{plugin=\"gate\",kind=\"timeout\"} 0",
+            "switchback_plugin_left_alone{plugin=\"gate\"} 1",
+            "switchback_plugin_seconds_bucket{plugin=\"gate\",hook=\"on_request\",le=\"0.001\"} 0",
+            "switchback_plugin_seconds_bucket{plugin=\"gate\",hook=\"on_request\",le=\"0.01\"} 1",
+            "switchback_plugin_seconds_sum{plugin=\"gate\",hook=\"on_request\"} 1.502",
+            "switchback_plugin_seconds_count{plugin=\"gate\",hook=\"on_request\"} 2",
         ] {
-            assert!(text.contains(line), "{line}{text}");
+            assert!(text.lines().any(|own| own == line), "{line}\n{text}");
         }
+        assert!(!text.contains("on_log"), "only hooks that were timed are shown\n{text}");
+    }
+
+    #[test]
+    fn what_nobody_has_any_more_is_forgotten() {
+        let metrics = Metrics::default();
+        let define = |plugin, name| {
+            metrics.define(plugin, MetricKind::Counter, (name, "Said."), &[]).unwrap()
+        };
+        let (kept, gone) = (metrics.calls("kept"), metrics.calls("gone"));
+        // That a plugin holds no handle of it says nothing: it may have set it once.
+        define("kept", "once").add(1.0);
+        let (held, dropped) = (define("gone", "held"), define("gone", "dropped"));
+        metrics.forget_unused();
+        assert_eq!(rendered(&metrics).matches("plugin=\"gone\"").count(), 2 + Cause::ALL.len() + 2);
+        drop((gone, dropped));
+        metrics.forget_unused();
+        let text = rendered(&metrics);
+        assert!(text.contains("switchback_plugin_once{plugin=\"kept\"} 1\n"), "{text}");
+        assert!(text.contains("switchback_plugin_calls_total{plugin=\"kept\"} 0\n"), "{text}");
+        assert!(text.contains("switchback_plugin_held{plugin=\"gone\"} 0\n"), "{text}");
+        assert_eq!(text.matches("gone").count(), 1, "{text}");
+        drop((held, kept));
+        metrics.forget_unused();
+        assert_eq!(rendered(&metrics), "");
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use bytes::Bytes;
 use parking_lot::{Mutex, RwLock};
@@ -30,13 +30,14 @@ pub struct Store {
 pub struct Bounds {
     /// How many stores there are at most.
     pub stores: usize,
-    /// How many bytes each takes, of keys, values and what they need beside.
+    /// How many bytes each takes, of keys, values and what they need beside. One value has an eighth of it at most.
     pub bytes: usize,
 }
 
 impl Default for Bounds {
+    /// 256 stores of 64 MiB.
     fn default() -> Self {
-        Self { stores: 256, bytes: 16 << 20 }
+        Self { stores: 256, bytes: 64 << 20 }
     }
 }
 
@@ -58,8 +59,7 @@ struct Part {
 
 struct Entry {
     value: Bytes,
-    /// Nanoseconds of the clock that is handed down.
-    until: Option<u64>,
+    until: Option<Instant>,
     asked: u64,
 }
 
@@ -76,13 +76,13 @@ impl Store {
         Self { stores: RwLock::default(), bounds, hasher: RandomState::new() }
     }
 
-    /// Does one thing. `now` is nanoseconds of any clock that never goes back far.
+    /// Does one thing. Times to live are of a clock that is never set: `now` is handed down.
     ///
     /// # Errors
     ///
     /// [`OperationError::Failed`] as [`StoreAction::apply`](switchback_plugin::StoreAction::apply), [`OperationError::TooLarge`] for what is
     /// more than its store takes, [`OperationError::Refused`] for one store too many.
-    pub fn run(&self, operation: &StoreOperation, now: u64) -> Result<Outcome, OperationError> {
+    pub fn run(&self, operation: &StoreOperation, now: Instant) -> Result<Outcome, OperationError> {
         let store = self.named(&operation.store)?;
         let hash = self.hasher.hash_one(&operation.key);
         let place = usize::try_from(hash % PARTS as u64).unwrap_or(0);
@@ -115,7 +115,7 @@ impl Part {
     fn run(
         &mut self,
         operation: &StoreOperation,
-        now: u64,
+        now: Instant,
         bound: usize,
     ) -> Result<Outcome, OperationError> {
         let key = &operation.key;
@@ -130,7 +130,8 @@ impl Part {
             Change::None => {}
             Change::Remove => self.remove(key),
             Change::Put(value, ttl) => {
-                let until = ttl.map(|ttl| now.saturating_add(nanoseconds(ttl)));
+                // Beyond what the clock can say is for ever.
+                let until = ttl.and_then(|ttl| now.checked_add(ttl));
                 self.put(key, &value, until, bound)?;
             }
             Change::Replace(value) => {
@@ -155,7 +156,7 @@ impl Part {
         &mut self,
         key: &Bytes,
         value: &Bytes,
-        until: Option<u64>,
+        until: Option<Instant>,
         bound: usize,
     ) -> Result<(), OperationError> {
         let size = size(key, value);
@@ -188,20 +189,15 @@ fn size(key: &Bytes, value: &Bytes) -> usize {
     key.len() + value.len() + OVERHEAD
 }
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::VecDeque;
+    use std::time::Duration;
 
     use proptest::prelude::*;
     use switchback_plugin::StoreAction;
 
     use super::*;
-
-    const SECOND: u64 = 1_000_000_000;
 
     fn operation(key: &[u8], action: StoreAction) -> StoreOperation {
         StoreOperation { store: "s".to_owned(), key: Bytes::copy_from_slice(key), action }
@@ -211,58 +207,111 @@ mod tests {
         StoreAction::Put { value: value.to_owned().into(), ttl: ttl.map(Duration::from_secs) }
     }
 
+    fn get(store: &Store, key: &[u8], now: Instant) -> Option<Bytes> {
+        match store.run(&operation(key, StoreAction::Get), now).unwrap() {
+            Outcome::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+
     #[test]
     fn what_has_a_time_is_forgotten_after_it() {
-        let store = Store::default();
-        store.run(&operation(b"k", put("v", Some(2))), SECOND).unwrap();
-        let get = operation(b"k", StoreAction::Get);
-        assert_eq!(store.run(&get, 3 * SECOND - 1), Ok(Outcome::Value("v".into())));
-        assert_eq!(store.run(&get, 3 * SECOND), Ok(Outcome::Done));
+        let (store, now) = (Store::default(), Instant::now());
+        assert_eq!(get(&store, b"k", now), None);
+        store.run(&operation(b"k", put("v", Some(2))), now).unwrap();
+        let late = now + Duration::from_secs(2);
+        assert_eq!(get(&store, b"k", late - Duration::from_nanos(1)), Some("v".into()));
+        assert_eq!(get(&store, b"k", late), None);
         assert_eq!(store.len("s"), 0);
     }
 
     #[test]
     fn adding_keeps_the_time_of_the_first() {
-        let store = Store::default();
-        let add = |ttl| operation(b"k", StoreAction::Add { delta: 1, ttl });
-        let (short, long) = (Some(Duration::from_secs(1)), Some(Duration::from_secs(9)));
-        assert_eq!(store.run(&add(short), 0), Ok(Outcome::Value("1".into())));
-        assert_eq!(store.run(&add(long), SECOND - 1), Ok(Outcome::Value("2".into())));
-        assert_eq!(store.run(&add(long), SECOND), Ok(Outcome::Value("1".into())));
+        let (store, now) = (Store::default(), Instant::now());
+        let add = |delta, ttl| {
+            let ttl = Some(Duration::from_secs(ttl));
+            operation(b"k", StoreAction::Add { delta, ttl })
+        };
+        assert_eq!(store.run(&add(2, 1), now), Ok(Outcome::Value("2".into())));
+        let late = now + Duration::from_secs(1);
+        let before = late - Duration::from_nanos(1);
+        assert_eq!(store.run(&add(-5, 9), before), Ok(Outcome::Value("-3".into())));
+        assert_eq!(store.run(&add(1, 9), late), Ok(Outcome::Value("1".into())));
+    }
+
+    #[test]
+    fn nothing_is_added_to_what_is_no_number() {
+        let (store, now) = (Store::default(), Instant::now());
+        store.run(&operation(b"k", put("one", None)), now).unwrap();
+        let add = operation(b"k", StoreAction::Add { delta: 1, ttl: None });
+        assert_eq!(store.run(&add, now), Err(OperationError::Failed));
+        assert_eq!(get(&store, b"k", now), Some("one".into()));
+    }
+
+    #[test]
+    fn a_value_is_swapped_only_for_the_one_that_was_expected() {
+        let (store, now) = (Store::default(), Instant::now());
+        let swap = |expected: Option<&'static str>, value: &'static str| {
+            let expected = expected.map(Bytes::from);
+            let action = StoreAction::Swap { expected, value: value.into(), ttl: None };
+            store.run(&operation(b"k", action), now)
+        };
+        let swapped = |done, now: Option<&'static str>| {
+            Ok(Outcome::Swapped { done, now: now.map(Bytes::from) })
+        };
+        assert_eq!(swap(Some("x"), "a"), swapped(false, None));
+        assert_eq!(swap(None, "a"), swapped(true, Some("a")));
+        assert_eq!(swap(None, "b"), swapped(false, Some("a")));
+        let remove = operation(b"k", StoreAction::Remove);
+        assert_eq!(store.run(&remove, now), Ok(Outcome::Done));
+        assert_eq!(swap(None, "b"), swapped(true, Some("b")));
     }
 
     #[test]
     fn stores_do_not_see_each_other() {
-        let store = Store::default();
-        store.run(&operation(b"k", put("v", None)), 0).unwrap();
+        let (store, now) = (Store::default(), Instant::now());
+        store.run(&operation(b"k", put("v", None)), now).unwrap();
         let other = StoreOperation { store: "other".into(), ..operation(b"k", StoreAction::Get) };
-        assert_eq!(store.run(&other, 0), Ok(Outcome::Done));
+        assert_eq!(store.run(&other, now), Ok(Outcome::Done));
     }
 
     #[test]
     fn there_is_a_bound_to_stores_and_to_values() {
+        let now = Instant::now();
         let store = Store::new(Bounds { stores: 1, bytes: PARTS * 1000 });
         let large = operation(b"k", put(&"x".repeat(1000), None));
-        assert_eq!(store.run(&large, 0), Err(OperationError::TooLarge));
+        assert_eq!(store.run(&large, now), Err(OperationError::TooLarge));
         let other = StoreOperation { store: "other".into(), ..operation(b"k", StoreAction::Get) };
-        assert_eq!(store.run(&other, 0), Err(OperationError::Refused));
+        assert_eq!(store.run(&other, now), Err(OperationError::Refused));
+    }
+
+    #[test]
+    fn a_store_never_takes_more_than_its_bound() {
+        let now = Instant::now();
+        let store = Store::new(Bounds { stores: 1, bytes: PARTS * 1000 });
+        for key in 0..1000_u32 {
+            store.run(&operation(&key.to_be_bytes(), put("xx", None)), now).unwrap();
+        }
+        let most = PARTS * (1000 / size(&Bytes::from_static(b"keys"), &Bytes::from_static(b"xx")));
+        let there = store.len("s");
+        assert!((1..=most).contains(&there), "{there} of {most}");
+        assert_eq!(get(&store, &999_u32.to_be_bytes(), now), Some("xx".into()));
     }
 
     #[test]
     fn no_addition_is_lost_between_threads() {
-        let store = Store::default();
+        let (store, now) = (Store::default(), Instant::now());
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..500 {
                         let add = StoreAction::Add { delta: 1, ttl: None };
-                        store.run(&operation(b"k", add), 0).unwrap();
+                        store.run(&operation(b"k", add), now).unwrap();
                     }
                 });
             }
         });
-        let sum = store.run(&operation(b"k", StoreAction::Get), 0);
-        assert_eq!(sum, Ok(Outcome::Value("2000".into())));
+        assert_eq!(get(&store, b"k", now), Some("2000".into()));
     }
 
     proptest! {
@@ -271,7 +320,7 @@ mod tests {
         fn what_was_not_asked_for_longest_goes_first(
             steps in prop::collection::vec((0_u8..12, 0_u8..4, 0_usize..300), 1..200)
         ) {
-            let bound = 2000;
+            let (bound, now) = (2000, Instant::now());
             let mut part = Part::default();
             let mut model: VecDeque<(Bytes, Bytes)> = VecDeque::new();
             for (key, action, length) in steps {
@@ -284,7 +333,7 @@ mod tests {
                     1 | 2 => StoreAction::Put { value: value.clone(), ttl: None },
                     _ => StoreAction::Get,
                 };
-                let outcome = part.run(&operation(&key, action.clone()), 0, bound).unwrap();
+                let outcome = part.run(&operation(&key, action.clone()), now, bound).unwrap();
                 match action {
                     StoreAction::Get => {
                         let value = there.as_ref().map(|(_, value)| value.clone());

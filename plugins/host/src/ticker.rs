@@ -1,7 +1,7 @@
 //! When plugins are called that want to be called from time to time.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
 
 use switchback_plugin::Hook;
 
@@ -11,56 +11,63 @@ use crate::configured::Configured;
 ///
 /// ```text
 /// loop {
-///     sleep until ticker.next(); for plugin in ticker.due(now) { spawn(plugin.tick(exchange without a request)) }
+///     ticker.set(plugins of the configuration in force, now);
+///     for plugin in ticker.due(now) { spawn(plugin.tick(exchange without a request)) }
+///     wait until ticker.next(), or for another configuration
 /// }
 /// ```
 ///
-/// Times are nanoseconds of one clock.
+/// It has no part in how long they live: one that nobody else holds any more is forgotten.
 #[derive(Default)]
 pub struct Ticker {
     entries: Vec<Entry>,
 }
 
 struct Entry {
-    plugin: Arc<Configured>,
-    period: u64,
-    due: u64,
+    plugin: Weak<Configured>,
+    period: Duration,
+    due: Instant,
 }
 
-/// Plugins are called no more often.
-const SHORTEST: Duration = Duration::from_millis(10);
+/// For periods that no clock can add up.
+const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 impl Ticker {
-    /// Those of `plugins` that want it, due at `now`: when the configuration is in force. One that is there more than once counts once.
-    pub fn new(plugins: impl IntoIterator<Item = Arc<Configured>>, now: u64) -> Self {
-        let mut entries: Vec<Entry> = Vec::new();
+    /// Has those of `plugins` ticked that want it, and nobody else: who is new is due at `now`, who was there before when it was due.
+    pub fn set<'p>(
+        &mut self,
+        plugins: impl IntoIterator<Item = &'p Arc<Configured>>,
+        now: Instant,
+    ) {
+        let before = std::mem::take(&mut self.entries);
         for plugin in plugins {
             let Some(period) = plugin.policy().tick else { continue };
-            let is_there = entries.iter().any(|entry| Arc::ptr_eq(&entry.plugin, &plugin));
-            if plugin.hooks().contains(Hook::Tick) && !is_there {
-                let period = u64::try_from(period.max(SHORTEST).as_nanos()).unwrap_or(u64::MAX);
-                entries.push(Entry { plugin, period, due: now });
+            let is = |entry: &&Entry| std::ptr::eq(entry.plugin.as_ptr(), Arc::as_ptr(plugin));
+            if plugin.hooks().contains(Hook::Tick) && !self.entries.iter().any(|own| is(&own)) {
+                let due = before.iter().find(is).map_or(now, |entry| entry.due);
+                self.entries.push(Entry { plugin: Arc::downgrade(plugin), period, due });
             }
         }
-        Self { entries }
     }
 
     /// When the first is due; `None` if there is none.
     #[must_use]
-    pub fn next(&self) -> Option<u64> {
+    pub fn next(&self) -> Option<Instant> {
         self.entries.iter().map(|entry| entry.due).min()
     }
 
     /// Those that are due, each to be [called](Configured::tick) beside the others. Their next time is a period from `now`: what was missed is
     /// not made up for.
-    pub fn due(&mut self, now: u64) -> Vec<Arc<Configured>> {
+    pub fn due(&mut self, now: Instant) -> Vec<Arc<Configured>> {
         let mut due = Vec::new();
-        for entry in &mut self.entries {
+        self.entries.retain_mut(|entry| {
+            let Some(plugin) = entry.plugin.upgrade() else { return false };
             if entry.due <= now {
-                entry.due = now.saturating_add(entry.period);
-                due.push(Arc::clone(&entry.plugin));
+                due.push(plugin);
+                entry.due = now.checked_add(entry.period).unwrap_or(now + FOREVER);
             }
-        }
+            true
+        });
         due
     }
 }

@@ -107,7 +107,7 @@ pub use operation::{
 pub use options::{check_options, read as read_options};
 pub use plugin::Plugin;
 pub use setup::{
-    BuildError, Counter, Gauge, Histogram, Meter, Metering, MetricKind, Services, Setup,
+    BuildError, Carried, Counter, Gauge, Histogram, Meter, Metering, MetricKind, Services, Setup,
 };
 pub use steer::{Steer, Steering};
 pub use store::Change;

@@ -1,5 +1,6 @@
 //! What a plugin finds when it is made.
 
+use std::any::Any;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -83,6 +84,9 @@ pub trait Metering: Send + Sync {
     ) -> Result<Arc<dyn Meter>, Refused>;
 }
 
+/// Something that a plugin goes on with when it is made anew of other options.
+pub type Carried = Arc<dyn Any + Send + Sync>;
+
 /// What runs plugins offers one that is being made.
 pub trait Services {
     /// Defines a metric. It is shown as `switchback_plugin_NAME` with a label `plugin`, and `labels`. The same once more is the same metric.
@@ -123,6 +127,17 @@ pub trait Services {
 
     /// Writes a line to the error log, or to whoever checks a configuration.
     fn log(&self, level: Level, message: &str);
+
+    /// What the plugin that this one takes the place of has left under `key`. Nothing for modules: theirs is memory of another build.
+    fn left(&self, key: &str) -> Option<Carried> {
+        let _ = key;
+        None
+    }
+
+    /// Leaves something to the plugin that takes the place of this one.
+    fn leave(&mut self, key: &str, carried: Carried) {
+        let _ = (key, carried);
+    }
 }
 
 /// What a plugin finds when it is made.
@@ -229,6 +244,20 @@ impl<'a> Setup<'a> {
     #[must_use]
     pub fn path(&self, path: &Path) -> std::path::PathBuf {
         self.services.folder().map_or_else(|| path.to_owned(), |folder| folder.join(path))
+    }
+
+    /// Something that the plugin goes on with when its options change: what the one before had under `key`, or what `make` makes if there
+    /// was none, or of another type.
+    ///
+    /// While requests are with both, both have the same: so it must mean the same to both. Whatever changes what it means belongs into
+    /// `key`. Plugins that are linked in have this; modules begin anew, and have the stores
+    /// ([`Operation::Store`](crate::Operation::Store)) for what must stay. Where several plugins of one name change at once, each has what
+    /// the one in its place had; if they are more or fewer than before, they begin anew.
+    pub fn carry<T: Any + Send + Sync>(&mut self, key: &str, make: impl FnOnce() -> T) -> Arc<T> {
+        let left = self.services.left(key).and_then(|left| left.downcast().ok());
+        let carried: Arc<T> = left.unwrap_or_else(|| Arc::new(make()));
+        self.services.leave(key, Arc::clone(&carried) as Carried);
+        carried
     }
 
     /// The name by which the plugin is configured.

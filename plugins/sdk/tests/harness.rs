@@ -1,6 +1,8 @@
 //! The harness from a plugin author's side: each thing that a plugin can ask for, in time that passes when a test says so.
 #![expect(clippy::unwrap_used, reason = "a test fails by it")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -370,4 +372,56 @@ fn facts_are_those_of_the_scene() {
         }
         other => assert!(matches!(other, Flow::Answer(_)), "no answer"),
     }
+}
+
+#[test]
+fn what_a_plugin_carries_and_counts_outlives_a_change_of_its_options() {
+    /// Lets so many through, ever.
+    struct Few {
+        most: usize,
+        passed: Arc<AtomicUsize>,
+        denied: Counter,
+    }
+
+    #[derive(Deserialize, JsonSchema)]
+    struct Most {
+        most: usize,
+        #[serde(default)]
+        of: String,
+    }
+
+    #[hooks]
+    impl Plugin for Few {
+        const NAME: &'static str = "few";
+        type Options = Most;
+        type State = ();
+
+        fn build(options: Most, setup: &mut Setup<'_>) -> Result<Self, BuildError> {
+            let denied = setup.counter("few_denied_total", "Denied.", &[])?;
+            let passed = setup.carry(&options.of, AtomicUsize::default);
+            if options.most == 0 {
+                return Err(BuildError::new("most", "nobody passes"));
+            }
+            Ok(Self { most: options.most, passed, denied })
+        }
+
+        async fn on_request(&self, _: &mut (), _: &mut Request<'_>) -> Flow {
+            if self.passed.fetch_add(1, Ordering::Relaxed) < self.most {
+                return Flow::Continue;
+            }
+            self.denied.add(1);
+            Flow::status(403)
+        }
+    }
+    let mut harness = Harness::<Few>::new(r#"{ "most": 1 }"#).unwrap();
+    let mut ask = |harness: &mut Harness<Few>| harness.request(&mut Scene::get("/")).status;
+    assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403));
+    harness.reconfigure(r#"{ "most": 3 }"#).unwrap();
+    assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403));
+    assert_eq!(harness.reconfigure(r#"{ "most": 0 }"#).unwrap_err().path, "most");
+    harness.reconfigure(r#"{ "most": 5 }"#).unwrap();
+    assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403), "as if nothing had been said");
+    harness.reconfigure(r#"{ "most": 1, "of": "others" }"#).unwrap();
+    assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403), "under another key");
+    assert_eq!(harness.metric("few_denied_total", &[]), Some(4.0));
 }

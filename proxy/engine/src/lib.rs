@@ -143,9 +143,11 @@ impl Engine {
         let swapped = self.swap(plan);
         let metrics = &self.shared.resident.metrics;
         if swapped.is_ok() {
-            metrics.reloads.add()
+            metrics.reloads.add();
         } else {
-            metrics.failed_reloads.add()
+            metrics.failed_reloads.add();
+            // Plugins were made of it, and may take their time to end.
+            self.beside(|resident| resident.plugins.forget_unused());
         }
         swapped
     }
@@ -210,13 +212,17 @@ impl Engine {
 
     /// Ends the old snapshot elsewhere: it may be a million pieces, and whoever asked for the reload need not wait for that.
     fn let_go(&self, old: Arc<Snapshot>) {
-        let Some(control) = &self.control else { return };
-        let shared = Arc::clone(&self.shared);
-        control.spawn(async move {
+        self.beside(move |resident| {
             drop(old);
             // What requests still hold of it is forgotten after the next reload.
-            shared.resident.forget_unused();
+            resident.forget_unused();
         });
+    }
+
+    fn beside(&self, work: impl FnOnce(&Resident) + Send + 'static) {
+        let Some(control) = &self.control else { return };
+        let shared = Arc::clone(&self.shared);
+        control.spawn(async move { work(&shared.resident) });
     }
 
     /// Waits for the addresses of endpoints that `snapshot` is the first to name: its first requests would find none.

@@ -83,7 +83,7 @@ impl Engine {
         resident.encoders.render(out);
         resident.dictionaries.render(out);
         resident.pictures.render(out);
-        resident.plugins.meters.render(out);
+        resident.plugins.metrics.render(out);
         metrics::log_losses(out, &resident.log_losses);
         let snapshot = self.shared.cell.load();
         health::render(out, &snapshot);

@@ -1,13 +1,18 @@
 //! Interchangeable endpoints, and the tries of one request over them.
 
+mod attempt;
+mod choice;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::balance::{Ask, Balance, Member, Outcome, Tier, mix};
-use crate::endpoint::{Endpoint, Target};
+use crate::endpoint::Endpoint;
 use crate::health::{Ejected, Guard, Now, Sign};
-use crate::limit::Pass;
 use crate::shard::Members;
+pub use attempt::Attempt;
+use attempt::MOST_TRIES;
+pub use choice::{Choice, InFlight, Look, Nobody};
 
 /// Interchangeable endpoints with their weights.
 #[derive(Debug)]
@@ -33,87 +38,6 @@ pub struct Settings {
     pub tries: u32,
     /// The time over which an endpoint that is new comes to its whole share.
     pub slow_start: Duration,
-}
-
-/// The tries of one request. Lives on the stack: choosing does not allocate.
-#[derive(Clone, Debug, Default)]
-pub struct Attempt {
-    made: usize,
-    tried: [u32; MOST_TRIES],
-    /// The most, where that is said of the request.
-    most: Option<u32>,
-}
-
-/// The most tries that one request may be given, whatever a pool allows.
-const MOST_TRIES: usize = 16;
-
-/// Whom one try goes to.
-#[derive(Debug)]
-pub struct Choice {
-    /// Position of the endpoint in its pool.
-    pub endpoint: usize,
-    /// What to dial.
-    pub target: Target,
-    /// What counts the request at the endpoint.
-    pub in_flight: InFlight,
-}
-
-/// An endpoint as it looks at some moment.
-#[derive(Clone, Copy, Debug)]
-pub struct Look<'p> {
-    /// Which.
-    pub endpoint: &'p Arc<Endpoint>,
-    /// Its share of the requests.
-    pub weight: u32,
-    /// Requests that it has in hand.
-    pub in_flight: u32,
-    /// Its latency, as the balancer knows it.
-    pub latency: Option<Duration>,
-    /// Whether the balancer would choose it: of the first tier, well, and with room.
-    pub is_ready: bool,
-}
-
-/// One request at an endpoint, until it is dropped: whichever way the try ends.
-#[derive(Debug)]
-pub struct InFlight {
-    endpoint: Arc<Endpoint>,
-    /// How its breaker let it through, if it is asked.
-    pass: Option<Pass>,
-}
-
-impl InFlight {
-    /// Where.
-    #[must_use]
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
-    }
-
-    /// How the endpoint's breaker let it through; `None` where breakers are not asked.
-    #[must_use]
-    pub fn pass(&self) -> Option<Pass> {
-        self.pass
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint.load().leave();
-        if let Some(pass) = self.pass {
-            // Of one that told its outcome, the breaker knows already.
-            self.endpoint.breaker().forget(pass);
-        }
-    }
-}
-
-/// Why there is no choice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Nobody {
-    /// The request has had all its tries.
-    TriesUsed,
-    /// Every address was tried, none is well, or no name has been resolved yet.
-    NoneLeft,
-    /// All that are left have as many requests in flight as they may.
-    Full,
 }
 
 /// Which endpoints one look at a tier considers.
@@ -170,12 +94,13 @@ impl Pool {
         self.guard.judge(&self.endpoints, now)
     }
 
-    /// How long nobody is there to choose because all breakers are open, if that is so.
+    /// How long nobody is there to choose because all breakers are open, if that is so: those of `among` where a client has a few alone.
     #[must_use]
-    pub fn closed_for(&self, now: Instant) -> Option<Duration> {
-        let endpoints = self.endpoints.iter().filter(|_| self.breaks);
+    pub fn closed_for(&self, among: Option<&Members>, now: Instant) -> Option<Duration> {
+        let is_own = |index: usize| self.breaks && among.is_none_or(|own| own.contains(index));
+        let endpoints = self.endpoints.iter().enumerate().filter(|(index, _)| is_own(*index));
         let times: Option<Vec<Duration>> =
-            endpoints.map(|endpoint| endpoint.breaker().closed_for(now)).collect();
+            endpoints.map(|(_, endpoint)| endpoint.breaker().closed_for(now)).collect();
         times?.into_iter().min()
     }
 
@@ -257,6 +182,7 @@ impl Pool {
         attempt: &mut Attempt,
         ask: &Ask<'_>,
     ) -> Result<Choice, Nobody> {
+        attempt.among = ask.among;
         let choice = found.ok_or_else(|| self.why_nobody(attempt, ask.now))?;
         if let Some(tried) = attempt.tried.get_mut(attempt.made) {
             *tried = u32::try_from(choice.endpoint).unwrap_or(u32::MAX);
@@ -292,7 +218,7 @@ impl Pool {
         self.tiers.iter().any(Tier::has_hot_keys)
     }
 
-    /// Whether [`Pool::choose`] may give this request another choice.
+    /// Whether [`Pool::choose`] may give this request another choice, of those that it was given the last one of.
     #[must_use]
     pub fn has_more(&self, attempt: &Attempt, now: Instant) -> bool {
         attempt.made < self.tries(attempt) && self.left(attempt, now).next().is_some()
@@ -321,12 +247,14 @@ impl Pool {
         usize::try_from(tries).map_or(MOST_TRIES, |tries| tries.min(MOST_TRIES))
     }
 
-    /// Those that are well and have addresses which the request has not tried.
+    /// Those that the request may have, are well and have addresses which it has not tried.
     fn left(&self, attempt: &Attempt, now: Instant) -> impl Iterator<Item = &Member> {
+        let among = attempt.among.as_ref();
         let is_left = move |(index, member): &(usize, &Member)| {
-            let is_open = member.weight > 0 && !member.is_draining;
+            let is_own = among.is_none_or(|among| among.contains(*index));
+            let is_open = is_own && member.weight > 0 && !member.is_draining;
             let is_there = is_open && attempt.times(*index) < member.endpoint.width();
-            is_there && self.admits(&member.endpoint, None, now)
+            is_there && self.admits(&member.endpoint, among, now)
         };
         self.members.iter().enumerate().filter(is_left).map(|(_, member)| member)
     }
@@ -392,47 +320,6 @@ impl Pool {
 
 /// Races for the last place at an endpoint that one choice may lose.
 const MOST_RACES: usize = 8;
-
-impl Attempt {
-    /// How many choices were given.
-    #[must_use]
-    pub fn made(&self) -> usize {
-        self.made
-    }
-
-    /// Has the request be given at most so many choices, whatever its pools say.
-    pub fn limit(&mut self, most: u32) {
-        self.most = Some(most.max(1));
-    }
-
-    /// The tries of the same request at another pool.
-    #[must_use]
-    pub fn anew(&self) -> Self {
-        Self { most: self.most, ..Self::default() }
-    }
-
-    /// Takes the last choice back, because it came to nothing that was the endpoint's fault: a pooled connection that the
-    /// endpoint had closed meanwhile. The endpoint may be chosen again.
-    pub fn take_back(&mut self) {
-        self.made = self.made.saturating_sub(1);
-    }
-
-    /// Counts what `other`, a copy of the same request at the same pool, has tried as tried here, too.
-    pub fn join(&mut self, other: &Self) {
-        for tried in other.tried.iter().take(other.made) {
-            if self.times(*tried as usize) == 0
-                && let Some(free) = self.tried.get_mut(self.made)
-            {
-                *free = *tried;
-                self.made += 1;
-            }
-        }
-    }
-
-    fn times(&self, endpoint: usize) -> usize {
-        self.tried.iter().take(self.made).filter(|tried| **tried as usize == endpoint).count()
-    }
-}
 
 #[cfg(test)]
 impl Pool {

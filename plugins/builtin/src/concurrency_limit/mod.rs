@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -26,7 +27,8 @@ pub(crate) struct ConcurrencyLimit {
     refused: Counter,
 }
 
-/// Lets so many requests of one key through at once, and refuses more. A request counts until it has ended, whichever way.
+/// Lets so many requests of one key through at once, and refuses more. A request counts until it has ended, whichever way, also where the
+/// options change meanwhile; only with another `key`, the count begins anew.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Options {
@@ -67,13 +69,15 @@ impl Plugin for ConcurrencyLimit {
         positive("limit", options.limit.into())?;
         let refused =
             setup.counter("concurrency_refused_total", "Requests over their limit.", &[])?;
+        let key = Key::new("key", &options.key, setup)?;
+        let in_flight = setup.carry(&options.key, InFlight::default);
         Ok(Self {
-            key: Key::new("key", &options.key, setup)?,
+            key: key.with_hasher(&in_flight.hasher),
             limit: options.limit,
             status: refusal("status", options.status)?,
             retry_after: options.retry_after.0.as_millis().div_ceil(1000).try_into().unwrap_or(0),
             dry_run: options.dry_run,
-            in_flight: Arc::default(),
+            in_flight,
             refused,
         })
     }
@@ -104,6 +108,8 @@ impl Plugin for ConcurrencyLimit {
 /// How many of each key are in flight: never more entries than there are requests.
 #[derive(Default)]
 struct InFlight {
+    /// Makes the same numbers of the same keys, whatever else changes.
+    hasher: RandomState,
     shards: [Mutex<HashMap<u64, u32>>; 16],
 }
 
@@ -212,6 +218,21 @@ mod tests {
         assert_eq!(limit.request(&mut over).status, 200);
         assert_eq!(limit.metric("concurrency_refused_total", &[]), Some(1.0));
         assert_eq!(over.lines().len(), 1);
+    }
+
+    #[test]
+    fn requests_that_are_under_way_count_when_the_limit_changes() {
+        let mut limit = plugin::<ConcurrencyLimit>(json!({ "limit": 1 }));
+        let (mut first, mut second, mut third) = (scene("a"), scene("a"), scene("a"));
+        assert_eq!(limit.request(&mut first).status, 200);
+        limit.reconfigure(&json!({ "limit": 2 }).to_string()).unwrap();
+        assert_eq!(limit.request(&mut second).status, 200);
+        assert_eq!(limit.request(&mut third).status, 503);
+        drop((first, third));
+        assert_eq!(limit.request(&mut scene("a")).status, 200);
+        limit.reconfigure(&json!({ "limit": 1, "key": "all" }).to_string()).unwrap();
+        assert_eq!(limit.request(&mut scene("a")).status, 200, "another key begins anew");
+        drop(second);
     }
 
     #[test]

@@ -61,8 +61,8 @@ impl Gcra {
 
     /// Decides at `now` (nanoseconds since 1970) on a request of the key whose number is `until`, and charges it if it passes.
     ///
-    /// A number further ahead than any that was ever written is one from before the clock was set back: it counts as a spent burst, so
-    /// that the key has its rate again at once, and not after the time by which the clock was set back.
+    /// A number further ahead than any that is written is one from before the clock was set back, or from before the rate was raised: it
+    /// counts as a spent burst, so that the key has its rate again at once, and not after the time by which the clock was set back.
     pub(super) fn decide(&self, until: &mut u64, now: u64) -> Decision {
         let spent = now.saturating_add(self.ahead);
         let before = (*until).clamp(now, spent);

@@ -4,6 +4,8 @@ mod gcra;
 mod table;
 
 use std::fmt::Write;
+use std::hash::RandomState;
+use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
@@ -31,7 +33,8 @@ pub(crate) struct RateLimit {
 }
 
 /// Lets so many requests of one key through in a time, and refuses more: evenly refilled, exact, with one number per key (GCRA). What is
-/// counted is counted by this instance: every proxy for itself.
+/// counted is counted by this instance: every proxy for itself. Rates, bursts and what is answered may change while it goes on counting; with
+/// another name, key or number of `keys`, a limit begins anew.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Options {
@@ -95,8 +98,15 @@ struct Limit {
     name: String,
     gcra: Gcra,
     key: Key,
-    table: Table,
+    counted: Arc<Counted>,
     refused: Counter,
+}
+
+/// What a limit goes on with when its rate changes: with another one, a key's number means the same.
+struct Counted {
+    /// Makes the same numbers of the same keys.
+    hasher: RandomState,
+    table: Table,
 }
 
 /// How a request stands with each limit that counted it.
@@ -177,7 +187,7 @@ impl RateLimit {
         for (index, limit) in self.limits.iter().enumerate() {
             let Some(key) = limit.key.of(request) else { continue };
             let (decision, seated) =
-                limit.table.with(key, now, |until| limit.gcra.decide(until, now));
+                limit.counted.table.with(key, now, |until| limit.gcra.decide(until, now));
             if seated == Seated::Evicted {
                 self.evicted.add(1);
             }
@@ -190,7 +200,7 @@ impl RateLimit {
                     limit.refused.add(1);
                     standing.quotas.push((index, quota));
                     for (limit, key) in charged {
-                        limit.table.with(key, now, |until| limit.gcra.refund(until));
+                        limit.counted.table.with(key, now, |until| limit.gcra.refund(until));
                     }
                     return Some(retry_after);
                 }
@@ -274,10 +284,15 @@ fn limit(
     })?;
     let help = "Requests over their rate.";
     let labels = [("limit", options.name.as_str())];
+    let key = Key::new(&format!("{path}key"), &options.key, setup)?;
+    let counted = setup.carry(&format!("{} {keys} {}", options.name, options.key), || Counted {
+        hasher: RandomState::new(),
+        table: Table::new(keys),
+    });
     Ok(Limit {
         gcra,
-        key: Key::new(&format!("{path}key"), &options.key, setup)?,
-        table: Table::new(keys),
+        key: key.with_hasher(&counted.hasher),
+        counted,
         refused: setup.counter("rate_limit_refused_total", help, &labels)?,
         name: options.name,
     })

@@ -112,6 +112,53 @@ fn a_table_that_is_full_forgets_and_says_so() {
 }
 
 #[test]
+fn a_change_of_the_rate_forgets_nobody() {
+    let mut limit = plugin::<RateLimit>(json!({ "rate": "1/m" }));
+    assert_eq!(limit.request(&mut scene("a")).status, 200);
+    assert_eq!(limit.request(&mut scene("a")).status, 429);
+    // Half a minute is what one request is worth now, and a whole one is owed.
+    let changed = json!({ "rate": "2/m", "status": 503, "headers": false }).to_string();
+    limit.reconfigure(&changed).unwrap();
+    let refused = limit.request(&mut scene("a"));
+    assert_eq!((refused.status, refused.header("retry-after")), (503, Some("30")));
+    assert_eq!(limit.request(&mut scene("b")).status, 200);
+    limit.advance(Duration::from_secs(30));
+    assert_eq!(limit.request(&mut scene("a")).status, 200);
+    // A rate that is raised far is had at once, whatever was owed at the lower one.
+    limit.reconfigure(&json!({ "rate": "100/s" }).to_string()).unwrap();
+    assert_eq!(limit.request(&mut scene("a")).header("retry-after"), Some("1"));
+    limit.advance(Duration::from_millis(10));
+    assert_eq!(limit.request(&mut scene("a")).status, 200);
+    assert_eq!(limit.metric("rate_limit_refused_total", &[("limit", "default")]), Some(3.0));
+}
+
+#[test]
+fn what_is_counted_otherwise_is_counted_anew() {
+    let once = |key: &str, keys: usize| json!({ "rate": "1/m", "key": key, "keys": keys });
+    let mut limit = plugin::<RateLimit>(once("$remote_addr", 1000));
+    assert_eq!(limit.request(&mut scene("a")).status, 200);
+    for other in [once("$remote_addr$remote_addr", 1000), once("$remote_addr", 2000)] {
+        limit.reconfigure(&other.to_string()).unwrap();
+        assert_eq!(limit.request(&mut scene("a")).status, 200, "{other}");
+        assert_eq!(limit.request(&mut scene("a")).status, 429, "{other}");
+    }
+}
+
+#[test]
+fn each_of_several_limits_goes_on_by_its_name() {
+    let limit = |name: &str, rate: &str| json!({ "name": name, "rate": rate });
+    let mut both =
+        plugin::<RateLimit>(json!({ "limits": [limit("few", "1/m"), limit("many", "9/m")] }));
+    assert_eq!(both.request(&mut scene("a")).status, 200);
+    let turned = json!({ "limits": [limit("many", "8/m"), limit("few", "1/m")] });
+    both.reconfigure(&turned.to_string()).unwrap();
+    assert_eq!(both.request(&mut scene("a")).status, 429);
+    assert_eq!(both.metric("rate_limit_refused_total", &[("limit", "few")]), Some(1.0));
+    both.reconfigure(&json!({ "limits": [limit("many", "8/m")] }).to_string()).unwrap();
+    assert_eq!(both.request(&mut scene("a")).status, 200);
+}
+
+#[test]
 fn bad_options_are_refused_where_they_are() {
     let limit = |name: &str| json!({ "name": name, "rate": "1/s" });
     refused::<RateLimit>([

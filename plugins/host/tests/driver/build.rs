@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -8,7 +9,7 @@ use switchback_plugin::{
     BuildError, Counter, Done, Flow, Level, Linked, Meter, MetricKind, Plugin, Refused, Request,
     Response, Services, Setup, hooks,
 };
-use switchback_plugin_host::{Around, Build, Metrics, Observer, OnError, Said};
+use switchback_plugin_host::{Around, Build, Built, Configured, Estate, Metrics, OnError, Said};
 
 /// Without state, and never waits.
 pub(crate) struct Stamp(HeaderValue);
@@ -89,6 +90,10 @@ struct Curious(Counter);
 struct CuriousOptions {
     upstream: String,
     #[serde(default)]
+    carries: String,
+    #[serde(default)]
+    often: bool,
+    #[serde(default)]
     panics: bool,
 }
 
@@ -102,9 +107,11 @@ impl Plugin for Curious {
         assert!(!options.panics, "as it was told");
         setup.upstream("upstream", &options.upstream)?;
         setup.variable("", "host")?;
-        setup.every(Duration::from_secs(1));
+        setup.every(if options.often { Duration::ZERO } else { Duration::from_secs(1) });
         setup.timeout(Duration::from_millis(7));
-        setup.log(Level::Info, &format!("made as {}", setup.instance_name()));
+        let times = setup.carry(&options.carries, AtomicUsize::default);
+        let times = times.fetch_add(1, Ordering::Relaxed) + 1;
+        setup.log(Level::Info, &format!("made as {}, {times}", setup.instance_name()));
         Ok(Self(setup.counter("seen_total", "Requests seen.", &[])?))
     }
 
@@ -135,18 +142,21 @@ impl Around for Configuration {
     }
 }
 
-fn build(options: &str, said: Said) -> Result<Arc<switchback_plugin_host::Configured>, BuildError> {
+fn build(options: &str, said: Said) -> Result<Arc<Configured>, BuildError> {
+    let (built, line) = build_after(Estate::default(), options, said)?;
+    assert_eq!(line, "c Info made as c, 1");
+    Ok(built.plugin)
+}
+
+fn build_after(left: Estate, options: &str, said: Said) -> Result<(Built, String), BuildError> {
     let (around, metrics) = (Configuration::default(), Arc::new(Metrics::default()));
     let module = Linked::<Curious>::module();
-    let observer = Arc::clone(&metrics) as Arc<dyn Observer>;
-    let built = Build::new("c", &around, &metrics).configured(&*module, options, said, observer);
-    if built.is_ok() {
-        assert_eq!(*around.0.lock(), ["c Info made as c"]);
-        let mut text = String::new();
-        metrics.render(&mut text);
-        assert!(text.contains("switchback_plugin_seen_total{plugin=\"c\"} 0\n"), "{text}");
-    }
-    built
+    let built =
+        Build::new("c", &around, &metrics).after(left).configured(&*module, options, said)?;
+    let mut text = String::new();
+    metrics.render(&mut text);
+    assert!(text.contains("switchback_plugin_seen_total{plugin=\"c\"} 0\n"), "{text}");
+    Ok((built, around.0.lock().join("\n")))
 }
 
 #[test]
@@ -169,11 +179,35 @@ fn what_is_wrong_with_options_is_said_with_its_place() {
         (r#"{ "upstream": 1 }"#, "upstream: invalid type: integer `1`, expected a string"),
         (
             r#"{ "upstream": "app", "uptream": "" }"#,
-            "uptream: unknown option (known are `upstream`, `panics`)",
+            "uptream: unknown option (known are `upstream`, `carries`, `often`, `panics`)",
         ),
         (r#"{ "upstream": "app", "panics": true }"#, "the plugin panicked: as it was told"),
     ] {
         let error = build(options, Said::default()).err().unwrap();
         assert_eq!(error.to_string(), wanted);
     }
+}
+
+#[test]
+fn what_a_plugin_carries_is_found_by_the_next_one_under_the_same_key() {
+    let made = |left, carries| {
+        let options = format!(r#"{{ "upstream": "app", "carries": "{carries}" }}"#);
+        let (built, line) = build_after(left, &options, Said::default()).unwrap();
+        (built.estate, line.rsplit_once(' ').unwrap().1.to_owned())
+    };
+    let (first, times) = made(Estate::default(), "a");
+    assert_eq!(times, "1");
+    let (second, times) = made(first.clone(), "a");
+    assert_eq!(times, "2");
+    let (_, times) = made(second.clone(), "b");
+    assert_eq!(times, "1", "another key is another thing");
+    drop(first);
+    let (_, times) = made(second, "a");
+    assert_eq!(times, "3", "and it is there as long as one has it");
+}
+
+#[test]
+fn nobody_is_ticked_without_end() {
+    let plugin = build(r#"{ "upstream": "app", "often": true }"#, Said::default()).unwrap();
+    assert_eq!(plugin.policy().tick, Some(Duration::from_millis(10)));
 }

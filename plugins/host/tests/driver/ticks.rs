@@ -1,13 +1,11 @@
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use switchback_plugin::Hook;
 use switchback_plugin::testing::{Scene, Stage, World};
 use switchback_plugin_host::{Configured, Policy, Ticker};
 
 use crate::fake::{Act, Stand, closed};
-
-const SECOND: u64 = 1_000_000_000;
 
 fn ticking(stand: &Stand, act: Act, period: Duration) -> Arc<Configured> {
     stand.plugin("a", &[(Hook::Tick, act)], Policy { tick: Some(period), ..closed() })
@@ -24,16 +22,37 @@ fn the_first_tick_is_at_once_and_the_next_a_period_later() {
     let often = ticking(&stand, Act::Pass, Duration::from_secs(1));
     let seldom = ticking(&stand, Act::Pass, Duration::from_secs(3));
     let never = stand.plugin("b", &[(Hook::Tick, Act::Pass)], closed());
-    let all = [&often, &seldom, &often, &never].map(Arc::clone);
-    let mut ticker = Ticker::new(all, 5 * SECOND);
-    assert_eq!(ticker.next(), Some(5 * SECOND));
-    assert_eq!(ticker.due(5 * SECOND).len(), 2);
-    assert_eq!(ticker.next(), Some(6 * SECOND));
-    assert!(ticker.due(6 * SECOND - 1).is_empty());
-    let due = ticker.due(7 * SECOND);
+    let begin = Instant::now();
+    let at = |seconds| begin + Duration::from_secs(seconds);
+    let mut ticker = Ticker::default();
+    ticker.set([&never], begin);
+    assert_eq!(ticker.next(), None);
+    ticker.set([&often, &seldom, &often, &never], begin);
+    assert_eq!(ticker.next(), Some(begin));
+    assert_eq!(ticker.due(begin).len(), 2);
+    assert_eq!(ticker.next(), Some(at(1)));
+    assert!(ticker.due(at(1) - Duration::from_nanos(1)).is_empty());
+    let due = ticker.due(at(2));
     assert!(due.len() == 1 && Arc::ptr_eq(&due[0], &often));
-    assert_eq!(ticker.next(), Some(8 * SECOND), "what was missed is not made up for");
-    assert_eq!(Ticker::new([never], 0).next(), None);
+    assert_eq!(ticker.next(), Some(at(3)), "what was missed is not made up for");
+}
+
+#[test]
+fn another_configuration_ticks_what_is_new_and_leaves_the_rest_its_time() {
+    let stand = Stand::default();
+    let [kept, gone, new] = [(); 3].map(|()| ticking(&stand, Act::Pass, Duration::from_secs(4)));
+    let begin = Instant::now();
+    let at = |seconds| begin + Duration::from_secs(seconds);
+    let mut ticker = Ticker::default();
+    ticker.set([&kept, &gone], begin);
+    assert_eq!(ticker.due(begin).len(), 2);
+    ticker.set([&kept, &new], at(1));
+    let only = |due: &[Arc<Configured>], one| due.len() == 1 && Arc::ptr_eq(&due[0], one);
+    assert!(only(&ticker.due(at(1)), &new));
+    assert!(only(&ticker.due(at(4)), &kept));
+    drop((kept, new));
+    assert!(ticker.due(at(9)).is_empty());
+    assert_eq!(ticker.next(), None, "it holds nobody back");
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ use crate::module::{Called, Instance, Module};
 use crate::operation::{HttpRequest, HttpResponse, OperationError, StoreAction, StoreOperation};
 use crate::plugin::Plugin;
 use crate::setup::BuildError;
-use world::{Making, Metric, nanoseconds};
+use world::{Estate, Making, Metric, nanoseconds};
 
 pub use scene::{Line, Scene};
 pub use stage::Stage;
@@ -74,6 +74,7 @@ pub struct Harness<P = AnyModule> {
     timeout: Duration,
     metrics: Vec<Metric>,
     lines: Vec<Line>,
+    estate: Estate,
     plugin: PhantomData<fn() -> P>,
 }
 
@@ -116,6 +117,21 @@ impl<P: Plugin> Harness<P> {
     pub fn within(around: Surroundings, options: &str) -> Result<Self, BuildError> {
         Self::make(&*Linked::<P>::module(), around, options)
     }
+
+    /// Makes the plugin anew of other options, as a reload does: with what it has [carried](crate::Setup::carry), stored and counted.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the options, and where; the plugin stays as it is.
+    pub fn reconfigure(&mut self, options: &str) -> Result<(), BuildError> {
+        let before = (&mut self.metrics, &self.estate);
+        let made = Made::new(&*Linked::<P>::module(), &self.world.around, options, before)?;
+        let Made { instance, period, timeout, lines, estate } = made;
+        (self.instance, self.period, self.timeout) = (instance, period, timeout);
+        (self.next_tick, self.estate) = (self.world.now(), estate);
+        self.lines.extend(lines);
+        Ok(())
+    }
 }
 
 impl Harness {
@@ -139,26 +155,20 @@ impl<P> Harness<P> {
         mut around: Surroundings,
         options: &str,
     ) -> Result<Self, BuildError> {
-        let name = around.name.get_or_insert_with(|| module.name().to_owned()).clone();
-        let mut making = Making {
-            around: &around,
-            name: &name,
-            period: None,
-            timeout: None,
-            metrics: Vec::new(),
-            lines: RefCell::default(),
-        };
-        let instance = module.build(options, &mut making)?;
-        let Making { period, timeout, metrics, lines, .. } = making;
+        around.name.get_or_insert_with(|| module.name().to_owned());
+        let (mut metrics, nothing) = (Vec::new(), Estate::new());
+        let made = Made::new(module, &around, options, (&mut metrics, &nothing))?;
+        let Made { instance, period, timeout, lines, estate } = made;
         let world = World::new(around);
         Ok(Self {
             instance,
             period,
             next_tick: world.now(),
             world,
-            timeout: timeout.unwrap_or(Duration::from_millis(50)),
+            timeout,
             metrics,
-            lines: lines.into_inner(),
+            lines,
+            estate,
             plugin: PhantomData,
         })
     }
@@ -419,6 +429,39 @@ impl<P> Harness<P> {
     #[must_use]
     pub fn lines(&self) -> &[Line] {
         &self.lines
+    }
+}
+
+/// What comes of options.
+struct Made {
+    instance: Arc<dyn Instance>,
+    period: Option<Duration>,
+    timeout: Duration,
+    lines: Vec<Line>,
+    estate: Estate,
+}
+
+impl Made {
+    fn new(
+        module: &dyn Module,
+        around: &Surroundings,
+        options: &str,
+        (metrics, left): (&mut Vec<Metric>, &Estate),
+    ) -> Result<Self, BuildError> {
+        let mut making = Making {
+            around,
+            name: around.name.as_deref().unwrap_or_default(),
+            period: None,
+            timeout: None,
+            metrics,
+            lines: RefCell::default(),
+            left,
+            estate: Estate::new(),
+        };
+        let instance = module.build(options, &mut making)?;
+        let Making { period, timeout, lines, estate, .. } = making;
+        let timeout = timeout.unwrap_or(Duration::from_millis(50));
+        Ok(Self { instance, period, timeout, lines: lines.into_inner(), estate })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::exchange::{Level, Refused};
 use crate::operation::{
     HttpRequest, HttpResponse, Operation, OperationError, Outcome, StoreOperation,
 };
-use crate::setup::{Meter, MetricKind, Services};
+use crate::setup::{Carried, Meter, MetricKind, Services};
 use crate::store::Change;
 use crate::testing::scene::Line;
 
@@ -219,9 +219,15 @@ pub(super) struct Making<'a> {
     pub(super) name: &'a str,
     pub(super) period: Option<Duration>,
     pub(super) timeout: Option<Duration>,
-    pub(super) metrics: Vec<Metric>,
+    pub(super) metrics: &'a mut Vec<Metric>,
     pub(super) lines: std::cell::RefCell<Vec<Line>>,
+    /// By the one before.
+    pub(super) left: &'a Estate,
+    pub(super) estate: Estate,
 }
+
+/// What a plugin leaves to the one that takes its place.
+pub(super) type Estate = HashMap<String, Carried>;
 
 /// A metric that a plugin has defined.
 pub(super) struct Metric {
@@ -305,5 +311,13 @@ impl Services for Making<'_> {
 
     fn log(&self, level: Level, message: &str) {
         self.lines.borrow_mut().push(Line { level, message: message.to_owned() });
+    }
+
+    fn left(&self, key: &str) -> Option<Carried> {
+        self.left.get(key).cloned()
+    }
+
+    fn leave(&mut self, key: &str, carried: Carried) {
+        self.estate.insert(key.to_owned(), carried);
     }
 }

@@ -81,7 +81,7 @@ fn choose(
     };
     let choice = chosen.map_err(|why| {
         let elsewhere = if why == Nobody::Full { Why::Full } else { Why::Unavailable };
-        let fault = match pool.closed_for(now) {
+        let fault = match pool.closed_for(ask.among.as_ref(), now) {
             Some(time) => {
                 overload::later(format!("every endpoint of upstream `{name}` fails"), time)
             }

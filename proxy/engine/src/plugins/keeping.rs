@@ -1,25 +1,23 @@
 //! Plugins that are configured, kept from one configuration to the next: one that is the same goes on with what it remembers.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use switchback_conf::plan::{self, FilterPlan, Plan, PluginPlan, PluginSource, shown_sha256};
 use switchback_conf::{Code, Diagnostic};
-use switchback_plugin::{BuildError, Instance, Module};
+use switchback_plugin::{BuildError, Module};
 use switchback_plugin_host::{
-    Chain, Configured, Digest, Isolation, Limits, Node, Observer, OnError, Policy, Registry,
+    Build, Built, Chain, Configured, Digest, Estate, Isolation, Limits, Metrics, Node, OnError,
+    Registry, Said, Store,
 };
 use switchback_value::suggest::nearest;
 use tokio::sync::Notify;
 
-use super::meters::Meters;
-use super::services::{Names, Needs, Offer};
-use super::store::Stores;
+use super::successors::succeed;
+use super::surroundings::{Names, Needs, Surroundings};
 use crate::http::filter::names::VariableNames;
 use crate::http::filter::operations::Threads;
 
@@ -29,10 +27,12 @@ pub(crate) struct Keeping {
     /// What there is to configure.
     registry: Arc<Registry>,
     kept: Mutex<HashMap<Identity, Arc<Kept>>>,
+    /// Those that the configuration in force asks, in its order.
+    in_force: Mutex<Vec<Weak<Kept>>>,
     /// What is counted.
-    pub(crate) meters: Arc<Meters>,
-    /// What plugins keep.
-    pub(crate) stores: Stores,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What plugins store.
+    pub(crate) store: Store,
     /// What variables are called.
     pub(crate) names: VariableNames,
     /// Where they do what takes long.
@@ -58,12 +58,17 @@ pub(crate) struct Kept {
     /// Kept because its place says what it is.
     _module: Arc<dyn Module>,
     needs: Needs,
-    /// Whether somebody ticks it.
-    pub(super) is_ticking: AtomicBool,
+    /// For the one that takes its place.
+    estate: Estate,
 }
 
-/// How long a hook may take where nobody says anything.
-const USUAL_TIMEOUT: Duration = Duration::from_millis(50);
+/// A plugin of a plan.
+enum Sought {
+    /// It is there already.
+    Known(Arc<Kept>),
+    /// It has to be made.
+    New { module: Arc<dyn Module>, identity: Identity },
+}
 
 impl Keeping {
     /// Of what the program has.
@@ -75,22 +80,29 @@ impl Keeping {
     pub(crate) fn find(&self, plan: &Plan, found: &mut Vec<Diagnostic>) -> Vec<Option<Arc<Kept>>> {
         let names = Names::of(plan);
         let defined: Vec<&str> = plan.plugins.iter().map(|plugin| &*plugin.name).collect();
-        let one = |plugin: &PluginPlan| match self.one(plugin, &names, &defined) {
-            Ok(kept) => Some(kept),
-            Err(wrong) => {
-                found.push(wrong);
-                None
-            }
-        };
-        plan.plugins.iter().map(one).collect()
+        let seek = |plugin: &PluginPlan| self.seek(plugin, &names, &defined);
+        let sought: Vec<_> = plan.plugins.iter().map(seek).collect();
+        let left = self.left(&plan.plugins, &sought);
+        let mut all = Vec::with_capacity(sought.len());
+        for ((plugin, sought), left) in plan.plugins.iter().zip(sought).zip(left) {
+            let kept = match sought {
+                Ok(Sought::Known(kept)) => Ok(kept),
+                Ok(Sought::New { module, identity }) => {
+                    self.make(plugin, (module, identity), &names, left)
+                }
+                Err(wrong) => Err(wrong),
+            };
+            all.push(kept.map_err(|wrong| found.push(wrong)).ok());
+        }
+        all
     }
 
-    fn one(
+    fn seek(
         &self,
         plan: &PluginPlan,
         names: &Names,
         defined: &[&str],
-    ) -> Result<Arc<Kept>, Diagnostic> {
+    ) -> Result<Sought, Diagnostic> {
         let module = self.module(plan, defined)?;
         let identity = Identity {
             name: plan.name.clone(),
@@ -99,39 +111,67 @@ impl Keeping {
             on_error: plan.on_error,
             timeout: plan.timeout,
         };
-        let known = self.kept.lock().get(&identity).cloned();
-        if let Some(kept) = known.filter(|kept| names.have(&kept.needs)) {
+        Ok(match self.known(&identity, names) {
+            Some(kept) => Sought::Known(kept),
+            None => Sought::New { module, identity },
+        })
+    }
+
+    fn known(&self, identity: &Identity, names: &Names) -> Option<Arc<Kept>> {
+        let known = self.kept.lock().get(identity).cloned();
+        known.filter(|kept| names.have(&kept.needs))
+    }
+
+    /// What each of these plugins is left by one in force: nothing, unless it is to be made and takes the place of one.
+    fn left(&self, plugins: &[PluginPlan], sought: &[Result<Sought, Diagnostic>]) -> Vec<Estate> {
+        let stays = |one: &Arc<Kept>| {
+            let is = |sought: &Result<Sought, Diagnostic>| matches!(sought, Ok(Sought::Known(kept)) if Arc::ptr_eq(kept, one));
+            sought.iter().any(is)
+        };
+        let gone: Vec<Arc<Kept>> =
+            self.in_force().into_iter().filter(|kept| !stays(kept)).collect();
+        let gone_names: Vec<&str> = gone.iter().map(|kept| &**kept.configured.name()).collect();
+        let new = plugins.iter().zip(sought).map(|(plugin, sought)| {
+            let is_new = plugin.is_used && matches!(sought, Ok(Sought::New { .. }));
+            is_new.then_some(&*plugin.name)
+        });
+        let new: Vec<Option<&str>> = new.collect();
+        let estate = |index: Option<usize>| {
+            let before = index.and_then(|index| gone.get(index));
+            before.map(|kept| kept.estate.clone()).unwrap_or_default()
+        };
+        succeed(&new, &gone_names).into_iter().map(estate).collect()
+    }
+
+    fn make(
+        &self,
+        plan: &PluginPlan,
+        (module, identity): (Arc<dyn Module>, Identity),
+        names: &Names,
+        left: Estate,
+    ) -> Result<Arc<Kept>, Diagnostic> {
+        // Two files may be one module.
+        if let Some(kept) = self.known(&identity, names) {
             return Ok(kept);
         }
-        let mut offer = Offer {
-            name: &plan.name,
+        let surroundings = Surroundings {
             names,
-            meters: &self.meters,
             folder: plan.at.file().and_then(|file| Some(file.parent()?.to_owned())),
             needs: Mutex::default(),
-            tick: None,
-            timeout: None,
         };
-        let building = AssertUnwindSafe(|| module.build(&identity.options, &mut offer));
-        let built = catch_unwind(building).unwrap_or_else(|_| {
-            Err(BuildError::new("", "it panicked when it was made of these options"))
-        });
-        let instance = built.map_err(|error| refusal(&error, plan))?;
-        let Offer { needs, tick, timeout, .. } = offer;
-        let policy = Policy {
-            on_error: match plan.on_error {
-                plan::OnError::Closed => OnError::Closed,
-                plan::OnError::Open => OnError::Open,
-            },
-            timeout: plan.timeout.or(timeout).unwrap_or(USUAL_TIMEOUT),
-            tick,
-            ..Policy::default()
+        let on_error = match plan.on_error {
+            plan::OnError::Closed => OnError::Closed,
+            plan::OnError::Open => OnError::Open,
         };
+        let said = Said { on_error, timeout: plan.timeout };
+        let build = Build::new(&plan.name, &surroundings, &self.metrics).after(left);
+        let built = build.configured(&*module, &identity.options, said);
+        let Built { plugin, estate } = built.map_err(|error| refusal(&error, plan))?;
         let kept = Arc::new(Kept {
-            configured: self.configured(&plan.name, instance, policy),
+            configured: plugin,
             _module: module,
-            needs: needs.into_inner(),
-            is_ticking: AtomicBool::new(false),
+            needs: surroundings.needs.into_inner(),
+            estate,
         });
         self.kept.lock().insert(identity, Arc::clone(&kept));
         Ok(kept)
@@ -164,22 +204,17 @@ impl Keeping {
         }
     }
 
-    fn configured(
-        &self,
-        name: &str,
-        instance: Arc<dyn Instance>,
-        policy: Policy,
-    ) -> Arc<Configured> {
-        let observer = Arc::clone(&self.meters) as Arc<dyn Observer>;
-        Configured::new(name, instance, policy, observer)
+    /// Those that the configuration in force asks, in its order.
+    fn in_force(&self) -> Vec<Arc<Kept>> {
+        self.in_force.lock().iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Those that are in use.
-    pub(crate) fn all(&self) -> Vec<Arc<Kept>> {
-        self.kept.lock().values().cloned().collect()
+    /// Has `plugins` be those that the configuration in force asks.
+    pub(crate) fn put_in_force(&self, plugins: &[Arc<Kept>]) {
+        *self.in_force.lock() = plugins.iter().map(Arc::downgrade).collect();
     }
 
-    /// Lets go of what no snapshot refers to any more.
+    /// Lets go of what no snapshot refers to any more: after a configuration was put in force, and after one was refused.
     pub(crate) fn forget_unused(&self) {
         // What is dropped is a plugin's own: not under the lock.
         let unused: Vec<_> = {
@@ -188,6 +223,11 @@ impl Keeping {
             kept.extract_if(is_unused).collect()
         };
         drop(unused);
+        self.metrics.forget_unused();
+    }
+
+    /// Lets go of modules that the configuration in force does not name.
+    pub(crate) fn forget_modules(&self) {
         self.registry.sweep();
     }
 }

@@ -1,9 +1,8 @@
 //! Plugins: what is made of them when a configuration is put in force, and kept. What they do to requests is in `http/filter.rs`.
 
 pub(crate) mod keeping;
-pub(crate) mod meters;
-mod services;
-pub(crate) mod store;
+mod successors;
+mod surroundings;
 pub(crate) mod ticks;
 
 use std::sync::Arc;

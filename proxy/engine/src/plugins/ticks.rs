@@ -1,12 +1,10 @@
 //! Plugins that do something from time to time, on the control thread.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::Instant;
 
-use switchback_plugin::Hook;
+use switchback_plugin_host::{Configured, Ticker};
 
-use super::keeping::Kept;
 use crate::http::filter::background::Background;
 use crate::http::filter::client::Client;
 use crate::snapshot::SnapshotCell;
@@ -15,39 +13,25 @@ use crate::snapshot::resident::Resident;
 /// Has the plugins in use ticked, those of each configuration from the moment that it is in force; until the runtime ends.
 pub(crate) async fn run(cell: Arc<SnapshotCell>, resident: Arc<Resident>) {
     let client = Arc::new(Client::default());
+    let mut ticker = Ticker::default();
     loop {
-        for kept in resident.plugins.all() {
-            let configured = &kept.configured;
-            let Some(period) = configured.policy().tick else { continue };
-            let is_new = configured.hooks().contains(Hook::Tick)
-                && !kept.is_ticking.swap(true, Ordering::AcqRel);
-            if is_new {
-                let host = Host {
-                    cell: Arc::clone(&cell),
-                    resident: Arc::clone(&resident),
-                    client: Arc::clone(&client),
-                };
-                tokio::spawn(tick(Arc::downgrade(&kept), period, host));
-            }
+        let snapshot = cell.load();
+        ticker.set(snapshot.plugins().iter().map(|kept| &kept.configured), Instant::now());
+        for plugin in ticker.due(Instant::now()) {
+            let (name, snapshot) = (Arc::clone(plugin.name()), Arc::clone(&snapshot));
+            let (resident, client) = (Arc::clone(&resident), Arc::clone(&client));
+            tokio::spawn(tick(plugin, Background::new(name, snapshot, resident, client)));
         }
-        resident.plugins.changed.notified().await;
+        // One that is not in force any more is held by nobody who only waits.
+        drop(snapshot);
+        let changed = resident.plugins.changed.notified();
+        match ticker.next() {
+            Some(due) => drop(tokio::time::timeout_at(due.into(), changed).await),
+            None => changed.await,
+        }
     }
 }
 
-struct Host {
-    cell: Arc<SnapshotCell>,
-    resident: Arc<Resident>,
-    client: Arc<Client>,
-}
-
-/// Ticks one plugin until no configuration has it any more.
-async fn tick(plugin: Weak<Kept>, period: Duration, host: Host) {
-    while let Some(kept) = plugin.upgrade() {
-        let (snapshot, resident) = (host.cell.load(), Arc::clone(&host.resident));
-        let name = Arc::clone(kept.configured.name());
-        let mut background = Background::new(name, snapshot, resident, Arc::clone(&host.client));
-        kept.configured.tick(&mut background).await;
-        drop((background, kept));
-        tokio::time::sleep(period).await;
-    }
+async fn tick(plugin: Arc<Configured>, mut background: Background) {
+    plugin.tick(&mut background).await;
 }

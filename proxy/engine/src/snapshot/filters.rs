@@ -17,8 +17,8 @@ pub(crate) struct FilterTable {
     sites: Box<[Option<Arc<Chain>>]>,
     /// Indexed by [`RouteId`].
     routes: Box<[Option<Arc<Chain>>]>,
-    /// Keeps them in use.
-    _plugins: Box<[Arc<Kept>]>,
+    /// All that these ask, which keeps them in use.
+    plugins: Box<[Arc<Kept>]>,
 }
 
 /// The filters of `plan`; `None` where it has none. All plugins are made, so that what is wrong with any is told.
@@ -39,7 +39,7 @@ pub(super) fn assemble(
         listeners: plan.listeners.iter().filter_map(of_listener).collect(),
         sites: plan.sites.iter().map(|site| chain(&site.filters, &plugins)).collect(),
         routes: plan.routes.iter().map(|route| chain(&route.filters, &plugins)).collect(),
-        _plugins: used.filter_map(|(_, kept)| kept.clone()).collect(),
+        plugins: used.filter_map(|(_, kept)| kept.clone()).collect(),
     };
     let has_any =
         !table.listeners.is_empty() || table.sites.iter().chain(&table.routes).any(Option::is_some);
@@ -47,6 +47,11 @@ pub(super) fn assemble(
 }
 
 impl FilterTable {
+    /// All plugins that are asked, in the order of the configuration.
+    pub(crate) fn plugins(&self) -> &[Arc<Kept>] {
+        &self.plugins
+    }
+
     /// Those of a listener.
     pub(crate) fn of_listener(&self, address: &ListenAddress) -> Option<&Arc<Chain>> {
         self.listeners.get(address)

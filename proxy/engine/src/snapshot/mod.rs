@@ -37,6 +37,7 @@ use crate::listen::admit::Limits;
 use crate::listen::connection::Connection;
 use crate::listen::tls::Tls;
 use crate::log::AccessLog;
+use crate::plugins::keeping::Kept;
 use caches::CacheSettings;
 use encodes::EncodeSettings;
 use filters::FilterTable;
@@ -257,9 +258,15 @@ impl Snapshot {
         self.site_zones.get(id.0 as usize).map_or(&[], |zones| zones)
     }
 
+    /// The plugins that are asked, in the order of the configuration.
+    pub(crate) fn plugins(&self) -> &[Arc<Kept>] {
+        self.filters.as_deref().map_or(&[], FilterTable::plugins)
+    }
+
     /// Has what outlives snapshots obey this one.
     pub(crate) fn take_over(&self, resident: &Resident) {
         resident.dictionaries.set_limit(self.dictionary_room);
+        resident.plugins.put_in_force(self.plugins());
         self.access_logs.iter().for_each(AccessLog::take_over);
         self.zones.iter().for_each(NamedZone::take_over);
         let shardings = self.upstreams.iter().filter_map(|upstream| upstream.sharding.as_ref());

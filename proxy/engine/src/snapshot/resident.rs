@@ -182,6 +182,7 @@ impl Resident {
         self.services.lock().retain(|_, service| Arc::strong_count(service) > 1);
         self.learned.lock().retain(|_, learned| Arc::strong_count(learned) > 1);
         self.plugins.forget_unused();
+        self.plugins.forget_modules();
         self.tls.forget_unused();
         self.zones.forget_unused();
         self.counts.lock().retain(|_, counts| Arc::strong_count(counts) > 1);

@@ -386,9 +386,9 @@ fn who_has_an_open_breaker_is_passed_over_until_one_request_probes() {
         let choice = pool.choose(&mut Attempt::default(), &Ask::at(now, 7)).unwrap();
         assert_eq!(choice.endpoint, 1);
     }
-    assert_eq!(pool.closed_for(now), None, "another is well");
+    assert_eq!(pool.closed_for(None, now), None, "another is well");
     assert!(pool.endpoints()[1].breaker().tell(Pass::Usual, true, &rules, now));
-    assert_eq!(pool.closed_for(now), Some(second));
+    assert_eq!(pool.closed_for(None, now), Some(second));
     assert!(pool.choose(&mut Attempt::default(), &Ask::at(now, 7)).is_err());
     let then = now + second;
     let probes: Vec<Choice> =
@@ -484,6 +484,56 @@ fn a_client_that_has_a_few_of_all_is_in_a_panic_for_those_alone() {
     let ask = Ask { among: Some(own), ..Ask::at(now, 1) };
     let chosen = healthy.choose(&mut Attempt::default(), &ask).unwrap().endpoint;
     assert!(all.contains(&chosen), "its own are all dead, though most of the pool is well");
+}
+
+#[test]
+fn a_client_that_has_a_few_of_all_has_no_more_tries_than_those_give() {
+    let pool = by(Balance::P2c, &[1, 2, 3, 4, 5, 6], 10);
+    let names: Vec<String> = (1..=6).map(|port| format!("127.0.0.1:{port}")).collect();
+    let shuffle = Shuffle::new(names.iter().map(|name| &**name), 2).unwrap();
+    let (now, own) = (Instant::now(), shuffle.members(b"tenant"));
+    let ask = Ask { among: Some(own), ..Ask::at(now, 1) };
+    let mut attempt = Attempt::default();
+    let first = pool.choose(&mut attempt, &ask).unwrap();
+    assert!(pool.has_more(&attempt, now));
+    let mut copy = Attempt::default();
+    copy.join(&attempt);
+    assert!(pool.has_more(&copy, now));
+    let second = pool.choose(&mut attempt, &ask).unwrap();
+    assert!(own.contains(first.endpoint) && own.contains(second.endpoint));
+    assert!(!pool.has_more(&attempt, now), "the other four are nothing to it");
+    copy.join(&attempt);
+    assert!(!pool.has_more(&copy, now), "nor to a copy of the request");
+    let nobody = pool.choose(&mut attempt, &ask).unwrap_err();
+    assert_eq!(nobody, Nobody::NoneLeft);
+    // One of its own is dead: those that are well are others'.
+    kill(&pool, second.endpoint, now);
+    let mut attempt = Attempt::default();
+    assert_eq!(pool.choose(&mut attempt, &ask).unwrap().endpoint, first.endpoint);
+    assert!(!pool.has_more(&attempt, now));
+}
+
+#[test]
+fn a_client_that_has_a_few_of_all_is_told_when_those_are_full_or_broken() {
+    use crate::limit::{BreakerRules, Pass};
+    let most = |member: &mut Member| member.most = 1;
+    let pool = of(settings(Balance::P2c), &[&most, &most, &most, &most]).with_breakers();
+    let shuffle = Shuffle::new(["1", "2", "3", "4"], 2).unwrap();
+    let (now, own) = (Instant::now(), shuffle.members(b"tenant"));
+    let ask = Ask { among: Some(own), ..Ask::at(now, 1) };
+    let held: Vec<Choice> =
+        (0..2).map(|_| pool.choose(&mut Attempt::default(), &ask).unwrap()).collect();
+    let full = pool.choose(&mut Attempt::default(), &ask).unwrap_err();
+    assert_eq!(full, Nobody::Full);
+    drop(held);
+    let second = Duration::from_secs(1);
+    let rules = BreakerRules { percent: 50, least: 1, open: second, longest: second };
+    for place in own.as_slice() {
+        let endpoint = &pool.endpoints()[*place as usize];
+        assert!(endpoint.breaker().tell(Pass::Usual, true, &rules, now));
+    }
+    assert_eq!(pool.closed_for(Some(&own), now), Some(second));
+    assert_eq!(pool.closed_for(None, now), None, "others are well");
 }
 
 #[test]

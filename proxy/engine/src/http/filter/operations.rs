@@ -52,8 +52,8 @@ impl Operations {
                 Ok(Outcome::Done)
             }),
             Operation::Store(operation) => {
-                let done = host.resident.plugins.stores.operate(operation, Instant::now());
-                Box::pin(std::future::ready(done.ok_or(OperationError::TooLarge)))
+                let done = host.resident.plugins.store.run(&operation, Instant::now());
+                Box::pin(std::future::ready(done))
             }
             Operation::Blocking(work) => {
                 let room = Arc::clone(&host.resident.plugins.threads.0);

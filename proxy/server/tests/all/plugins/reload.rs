@@ -11,7 +11,8 @@ use serde::Deserialize;
 use switchback::Server;
 use switchback_conf::read_text;
 use switchback_plugin::{
-    Background, BuildError, Flow, Operating, Plugin, Request, Response, Setup, StoreAction, hooks,
+    Answer, Background, BuildError, Flow, Operating, Plugin, Request, Response, Setup, StoreAction,
+    hooks,
 };
 
 use super::origin::Origin;
@@ -123,4 +124,131 @@ fn reloads_fail_nobody_and_keep_what_has_not_changed() {
     while world.get("/").field("x-ticks").parse().unwrap_or(0) < 3 {
         thread::yield_now();
     }
+}
+
+/// Knows how many of it there are, and who of them is ticked.
+struct Lives {
+    mark: String,
+}
+
+static LIVES: AtomicUsize = AtomicUsize::new(0);
+
+impl Drop for Lives {
+    fn drop(&mut self) {
+        LIVES.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[hooks]
+impl Plugin for Lives {
+    const NAME: &'static str = "lives";
+    type Options = Mark;
+    type State = ();
+
+    fn build(options: Mark, setup: &mut Setup<'_>) -> Result<Self, BuildError> {
+        if options.mark == "bad" {
+            return Err(BuildError::new("mark", "is bad"));
+        }
+        LIVES.fetch_add(1, Ordering::SeqCst);
+        setup.every(Duration::from_millis(10));
+        setup.counter("lives_total", "Made.", &[("mark", &options.mark)])?.add(1);
+        Ok(Self { mark: options.mark })
+    }
+
+    async fn on_request(&self, (): &mut (), request: &mut Request<'_>) -> Flow {
+        let asked =
+            request.header("x-mark").map(|mark| String::from_utf8_lossy(&mark).into_owned());
+        let ticks = request.stored("lives", asked.unwrap_or_default()).await;
+        Answer::new(200).with_body(ticks.unwrap().unwrap_or_default()).into()
+    }
+
+    async fn on_tick(&self, background: &mut Background<'_>) {
+        let add = StoreAction::Add { delta: 1, ttl: None };
+        drop(background.store("lives", self.mark.clone(), add).await);
+    }
+}
+
+#[test]
+fn what_is_not_in_force_is_let_go_and_never_ticked() {
+    let lives = |name: &str, mark: &str| {
+        format!("[plugins.{name}]\nuse = \"lives\"\noptions = {{ mark = \"{mark}\" }}\n")
+    };
+    let config = |plugins: &[String]| {
+        let text = format!(
+            "{BASE}{}[[sites]]\n[[sites.routes]]\nfilters = [\"asked\"]\nrespond = {{ status = 204 }}\n",
+            plugins.concat()
+        );
+        read_text("test.toml", &text, &BTreeMap::new()).into_result().unwrap()
+    };
+    let good = config(&[lives("asked", "good"), lives("idle", "idle")]);
+    let handle = Server::new(good).plugin::<Lives>().spawn().unwrap();
+    let world = World { handle, origin: Origin::start() };
+    let ticks = |mark: &str| {
+        let answer = world.ask(&format!("GET / HTTP/1.1\r\nX-Mark: {mark}\r\n"), b"");
+        answer.body.parse().unwrap_or(0)
+    };
+    for round in 0..3 {
+        let refused = config(&[lives("asked", &format!("new-{round}")), lives("broken", "bad")]);
+        assert!(!world.handle.replace(refused).accepted);
+    }
+    // The one that is asked stays. That the other one could be made is all that was to be known of it.
+    while LIVES.load(Ordering::SeqCst) > 1 {
+        thread::yield_now();
+    }
+    let seen = ticks("good");
+    while ticks("good") < seen + 3 {
+        thread::yield_now();
+    }
+    assert_eq!((ticks("idle"), ticks("new-0"), ticks("new-2")), (0, 0, 0));
+    assert!(world.handle.replace(config(&[lives("asked", "better")])).accepted);
+    let metrics = || {
+        let mut metrics = String::new();
+        world.handle.metrics(&mut metrics);
+        metrics
+    };
+    assert!(metrics().contains("lives_total{plugin=\"asked\",mark=\"better\"} 1"), "{}", metrics());
+    while metrics().contains("plugin=\"idle\"") || metrics().contains("plugin=\"broken\"") {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn limits_whose_rate_changes_go_on_counting() {
+    let config = |(login, search): (&str, &str), more: &str| {
+        let route = |path: &str, options: &str| {
+            format!(
+                "[[sites.routes]]\nmatch = {{ path = \"{path}\" }}\n\
+                 filters = [{{ use = \"rate-limit\", options = {{ {options} }} }}]\nrespond = {{ status = 204 }}\n"
+            )
+        };
+        let (login, search) = (route("/login", login), route("/search", search));
+        let text = format!("{BASE}[[sites]]\n{more}{login}{search}");
+        read_text("test.toml", &text, &BTreeMap::new()).into_result().unwrap()
+    };
+    let first = config(("rate = \"1/d\"", "rate = \"4/d\""), "");
+    let handle = Server::new(first).spawn().unwrap();
+    let world = World { handle, origin: Origin::start() };
+    let ask = |path: &str| {
+        let answer = world.get(path);
+        (answer.status, answer.field("ratelimit").split(';').nth(1).unwrap_or_default().to_owned())
+    };
+    assert_eq!(ask("/login"), (204, "r=0".to_owned()));
+    assert_eq!(ask("/login").0, 429);
+    assert_eq!(ask("/search"), (204, "r=3".to_owned()));
+    // A mistake changes nothing.
+    assert!(!world.handle.replace(config(("rate = \"2/d\"", "rate = \"?\""), "")).accepted);
+    assert_eq!(ask("/search"), (204, "r=2".to_owned()));
+    // Both change at once: each goes on with what it has counted, of a day that is all or half spent.
+    assert!(world.handle.replace(config(("rate = \"2/d\"", "rate = \"8/d\""), "")).accepted);
+    assert_eq!(ask("/login").0, 429);
+    assert_eq!(ask("/search"), (204, "r=3".to_owned()));
+    // One changes, the other stays.
+    let one = config(("rate = \"3/d\"", "rate = \"8/d\""), "");
+    assert!(world.handle.replace(one.clone()).accepted);
+    assert_eq!(ask("/login").0, 429);
+    assert_eq!(ask("/search"), (204, "r=2".to_owned()));
+    // A third of the same name: who is who cannot be told any more where they change.
+    let more = "filters = [{ use = \"rate-limit\", options = { rate = \"9/s\" } }]\n";
+    assert!(world.handle.replace(config(("rate = \"5/d\"", "rate = \"8/d\""), more)).accepted);
+    assert_eq!(ask("/login").0, 204);
 }

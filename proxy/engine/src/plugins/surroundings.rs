@@ -2,14 +2,12 @@
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
+use parking_lot::Mutex;
 use switchback_conf::plan::Plan;
-use switchback_plugin::{Level, Meter, Metering, MetricKind, Refused, Services};
+use switchback_plugin::Level;
+use switchback_plugin_host::Around;
 use switchback_value::Variable;
-
-use super::meters::Meters;
 
 /// What a configuration has that plugins may name.
 #[derive(Debug, Default)]
@@ -47,62 +45,15 @@ pub(super) struct Needs {
     variables: HashSet<Box<str>>,
 }
 
-/// Offered to one plugin.
-pub(super) struct Offer<'o> {
-    pub(super) name: &'o str,
-    pub(super) names: &'o Names,
-    pub(super) meters: &'o Arc<Meters>,
+/// A configuration, as one plugin sees it that is made.
+pub(super) struct Surroundings<'n> {
+    pub(super) names: &'n Names,
     /// Where relative paths of options start.
     pub(super) folder: Option<PathBuf>,
-    pub(super) needs: parking_lot::Mutex<Needs>,
-    pub(super) tick: Option<Duration>,
-    pub(super) timeout: Option<Duration>,
+    pub(super) needs: Mutex<Needs>,
 }
 
-/// What one plugin defines once it is made.
-struct Later {
-    name: Box<str>,
-    meters: Arc<Meters>,
-}
-
-impl Metering for Later {
-    fn define(
-        &self,
-        kind: MetricKind,
-        name: &str,
-        help: &str,
-        labels: &[(&str, &str)],
-    ) -> Result<Arc<dyn Meter>, Refused> {
-        self.meters.define(&self.name, kind, (name, help), labels)
-    }
-}
-
-/// More often than that, the control thread would do nothing else.
-const SHORTEST_TICK: Duration = Duration::from_millis(10);
-
-impl Services for Offer<'_> {
-    fn define(
-        &mut self,
-        kind: MetricKind,
-        name: &str,
-        help: &str,
-        labels: &[(&str, &str)],
-    ) -> Result<Arc<dyn Meter>, Refused> {
-        self.meters.define(self.name, kind, (name, help), labels)
-    }
-
-    fn metering(&self) -> Option<Arc<dyn Metering>> {
-        Some(Arc::new(Later { name: self.name.into(), meters: Arc::clone(self.meters) }))
-    }
-
-    fn every(&mut self, period: Duration) {
-        self.tick = Some(period.max(SHORTEST_TICK));
-    }
-
-    fn timeout(&mut self, timeout: Duration) {
-        self.timeout = Some(timeout);
-    }
-
+impl Around for Surroundings<'_> {
     fn has_upstream(&self, name: &str) -> bool {
         let has = self.names.upstreams.contains(name);
         if has {
@@ -123,11 +74,7 @@ impl Services for Offer<'_> {
         self.folder.as_deref()
     }
 
-    fn instance_name(&self) -> &str {
-        self.name
-    }
-
-    fn log(&self, level: Level, message: &str) {
-        super::log(level, self.name, None, message);
+    fn log(&self, plugin: &str, level: Level, message: &str) {
+        super::log(level, plugin, None, message);
     }
 }

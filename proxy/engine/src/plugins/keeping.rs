@@ -17,6 +17,7 @@ use switchback_plugin_host::{
 use switchback_value::suggest::nearest;
 use tokio::sync::Notify;
 
+use super::living::Living;
 use super::meters::Meters;
 use super::services::{Names, Needs, Offer};
 use super::store::Stores;
@@ -31,6 +32,8 @@ pub(crate) struct Keeping {
     kept: Mutex<HashMap<Identity, Arc<Kept>>>,
     /// What is counted.
     pub(crate) meters: Arc<Meters>,
+    /// What is there of each plugin.
+    pub(crate) living: Living,
     /// What plugins keep.
     pub(crate) stores: Stores,
     /// What variables are called.
@@ -117,6 +120,7 @@ impl Keeping {
             Err(BuildError::new("", "it panicked when it was made of these options"))
         });
         let instance = built.map_err(|error| refusal(&error, plan))?;
+        self.living.note(&plan.name, module.kind(), &instance);
         let Offer { needs, tick, timeout, .. } = offer;
         let policy = Policy {
             on_error: match plan.on_error {

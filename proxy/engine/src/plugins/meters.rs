@@ -128,7 +128,7 @@ impl Meters {
 }
 
 /// Names of metrics that are ours.
-const OURS: [&str; 4] = ["calls_total", "failures_total", "seconds", "left_alone"];
+const OURS: [&str; 5] = ["calls_total", "failures_total", "seconds", "left_alone", "instances"];
 
 fn header(out: &mut String, name: &str, help: &str, kind: &str) {
     // Writing to a String cannot fail.

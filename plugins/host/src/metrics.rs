@@ -20,9 +20,10 @@ const MOST_OF_ONE: usize = 1000;
 const MOST: usize = 10_000;
 
 /// Names after `switchback_plugin_` that are the host's own.
-const OWN: [&str; 7] = [
+const OWN: [&str; 8] = [
     "calls_total",
     "failures_total",
+    "instances",
     "left_alone",
     "seconds",
     "seconds_bucket",

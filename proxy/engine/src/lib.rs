@@ -212,10 +212,22 @@ impl Engine {
 
     /// Ends the old snapshot elsewhere: it may be a million pieces, and whoever asked for the reload need not wait for that.
     fn let_go(&self, old: Arc<Snapshot>) {
-        self.beside(move |resident| {
+        const PAUSE: Duration = Duration::from_millis(500);
+        let Some(control) = &self.control else { return };
+        let shared = Arc::clone(&self.shared);
+        control.spawn(async move {
+            let used = Arc::downgrade(&old);
             drop(old);
-            // What requests still hold of it is forgotten after the next reload.
-            resident.forget_unused();
+            shared.resident.forget_unused();
+            // Requests that began with it hold it: what only they use goes with the last of them, and not after a next reload that may
+            // never come.
+            loop {
+                tokio::time::sleep(PAUSE).await;
+                if used.strong_count() == 0 {
+                    break;
+                }
+            }
+            shared.resident.forget_unused();
         });
     }
 

@@ -84,6 +84,7 @@ impl Engine {
         resident.dictionaries.render(out);
         resident.pictures.render(out);
         resident.plugins.metrics.render(out);
+        resident.plugins.living.render(out);
         metrics::log_losses(out, &resident.log_losses);
         let snapshot = self.shared.cell.load();
         health::render(out, &snapshot);

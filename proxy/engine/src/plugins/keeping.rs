@@ -16,6 +16,7 @@ use switchback_plugin_host::{
 use switchback_value::suggest::nearest;
 use tokio::sync::Notify;
 
+use super::living::Living;
 use super::successors::succeed;
 use super::surroundings::{Names, Needs, Surroundings};
 use crate::http::filter::names::VariableNames;
@@ -31,6 +32,8 @@ pub(crate) struct Keeping {
     in_force: Mutex<Vec<Weak<Kept>>>,
     /// What is counted.
     pub(crate) metrics: Arc<Metrics>,
+    /// What is there of each plugin.
+    pub(crate) living: Living,
     /// What plugins store.
     pub(crate) store: Store,
     /// What variables are called.
@@ -167,6 +170,7 @@ impl Keeping {
         let build = Build::new(&plan.name, &surroundings, &self.metrics).after(left);
         let built = build.configured(&*module, &identity.options, said);
         let Built { plugin, estate } = built.map_err(|error| refusal(&error, plan))?;
+        self.living.note(&plan.name, module.kind(), plugin.instance());
         let kept = Arc::new(Kept {
             configured: plugin,
             _module: module,

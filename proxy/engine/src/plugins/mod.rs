@@ -1,6 +1,7 @@
 //! Plugins: what is made of them when a configuration is put in force, and kept. What they do to requests is in `http/filter.rs`.
 
 pub(crate) mod keeping;
+pub(crate) mod living;
 mod successors;
 mod surroundings;
 pub(crate) mod ticks;

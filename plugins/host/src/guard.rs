@@ -53,14 +53,21 @@ fn call_from<'a>(
     let at = post.enter(turn, mark);
     let called = caught(move || plugin.instance.call(hook, state, exchange));
     if post.leave(at) {
-        forget(called);
-        return Began::Done(Err(Late));
+        return late(called);
     }
     match called {
         Ok(Called::Done(flow)) => Began::Done(Ok(flow)),
         Err(failure) => Began::Done(Ok(Flow::Fail(failure))),
         Ok(Called::Waits(future)) => Began::Waits(Waiting { future: Some(future), mark }),
     }
+}
+
+/// What has come too late is of no use.
+#[cold]
+#[inline(never)]
+fn late<'a>(called: Result<Called<'a>, Box<Failure>>) -> Began<'a> {
+    forget(called);
+    Began::Done(Err(Late))
 }
 
 /// Calls a hook where nobody can wait, or will.

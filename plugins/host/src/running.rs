@@ -73,7 +73,7 @@ impl Running {
             && let Ok(state) = guard::start(&*plugin.instance)
         {
             *memory = Memory::Some(state);
-            if is_new {
+            if is_new && plugin.breaker.is_counting() {
                 plugin.requests.add();
             }
         }
@@ -100,7 +100,7 @@ impl Running {
             return Began::Done(Ok(Flow::Continue));
         };
         if matches!(memory, Memory::None) {
-            if is_new {
+            if is_new && plugin.breaker.is_counting() {
                 plugin.requests.add();
             }
             match guard::start(&*plugin.instance) {
@@ -183,11 +183,11 @@ impl Running {
     }
 }
 
-impl Trouble {
+impl Drop for Trouble {
     /// Whoever was tried and got along with all of the request is well.
     #[cold]
-    fn end(self) {
-        for trial in self.trials {
+    fn drop(&mut self) {
+        for trial in self.trials.drain(..) {
             if !trial.is_asked {
                 trial.plugin.succeeded();
             }
@@ -197,9 +197,6 @@ impl Trouble {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        if let Some(trouble) = self.trouble.take() {
-            trouble.end();
-        }
         for memory in self.memories.drain(..) {
             if matches!(memory, Memory::Some(_)) {
                 guard::forget(memory);

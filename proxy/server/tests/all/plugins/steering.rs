@@ -239,7 +239,7 @@ fn stores_are_there_where_nobody_can_wait() {
 
 #[test]
 fn an_endpoint_that_fails_for_plugins_is_ejected_for_all() {
-    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = "unix:/nowhere/at/all.sock";
     let site = format!(
         "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nrespond.body = \"here\"\n\
          [upstreams.other]\nendpoints = [\"ORIGIN\", \"{nobody}\"]\noutliers = {{ errors = 1 }}\n",

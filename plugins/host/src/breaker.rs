@@ -1,6 +1,6 @@
 //! One that fails too often is left alone for a while.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -40,6 +40,8 @@ pub(crate) struct Standing {
     holds: AtomicU32,
     /// The hook whose failure opened it.
     opener: AtomicU32,
+    /// Whether requests are counted: only of those that failed before.
+    counts: AtomicBool,
     minute: Mutex<Minute>,
 }
 
@@ -57,6 +59,7 @@ impl Standing {
             until: AtomicU64::new(0),
             holds: AtomicU32::new(0),
             opener: AtomicU32::new(0),
+            counts: AtomicBool::new(false),
             minute: Mutex::default(),
         }
     }
@@ -65,6 +68,17 @@ impl Standing {
     #[inline]
     pub(crate) fn is_closed(&self) -> bool {
         self.until.load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether requests are to be counted.
+    #[inline]
+    pub(crate) fn is_counting(&self) -> bool {
+        self.counts.load(Ordering::Relaxed)
+    }
+
+    /// Has requests be counted from now on. Whether they were not.
+    pub(crate) fn count(&self) -> bool {
+        !self.counts.swap(true, Ordering::Relaxed)
     }
 
     /// Whether somebody waits for a call that does not come back.

@@ -39,7 +39,7 @@ impl Call<'_> {
         let post = watch::mine();
         let before = plugin.calls.add_at(post);
         let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
-        let ended = guard::call_now(post, (plugin, self.hook), state, exchange);
+        let ended = guard::call_now((post, before), (plugin, self.hook), state, exchange);
         match (ended, sample) {
             (Ok(Flow::Continue), None) => Outcome::Passed,
             (ended, sample) => self.end(ended, sample, running, exchange),

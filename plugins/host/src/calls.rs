@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::watch::{self, Post};
 
-/// Threads with a place of their own; the rest share the last one.
-const PLACES: usize = 32;
+/// Threads with a place of their own; the rest share one.
+const PLACES: usize = 31;
 
 /// A number that only grows, of many threads.
 ///
@@ -13,7 +13,8 @@ const PLACES: usize = 32;
 /// only when its own has ended.
 #[derive(Default)]
 pub struct Calls {
-    places: [Place; PLACES],
+    own: [Place; PLACES],
+    shared: Place,
 }
 
 #[derive(Default)]
@@ -30,27 +31,22 @@ impl Calls {
     /// The same of the thread that has this post.
     #[inline]
     pub(crate) fn add_at(&self, post: &Post) -> u64 {
-        match self.places.get(post.number()) {
-            // The last place is everybody's.
-            Some(Place(count)) if post.number() < PLACES - 1 => {
+        match self.own.get(post.number()) {
+            Some(Place(count)) => {
                 // Nobody else writes here.
                 let before = count.load(Ordering::Relaxed);
                 count.store(before.wrapping_add(1), Ordering::Relaxed);
                 before
             }
-            _ => self.shared(),
+            None => self.shared.0.fetch_add(1, Ordering::Relaxed),
         }
-    }
-
-    #[cold]
-    fn shared(&self) -> u64 {
-        self.places.last().map_or(0, |Place(count)| count.fetch_add(1, Ordering::Relaxed))
     }
 
     /// How many.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.places.iter().map(|Place(count)| count.load(Ordering::Relaxed)).sum()
+        let all = self.own.iter().chain([&self.shared]);
+        all.map(|Place(count)| count.load(Ordering::Relaxed)).sum()
     }
 }
 

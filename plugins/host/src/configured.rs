@@ -53,7 +53,7 @@ pub struct Configured {
     pub(crate) policy: Policy,
     pub(crate) breaker: Standing,
     pub(crate) calls: Arc<Calls>,
-    /// Requests that it was asked about.
+    /// Requests that it was asked about, since it failed for the first time.
     pub(crate) requests: Calls,
     pub(crate) observer: Arc<dyn Observer>,
     number: Number,
@@ -213,6 +213,10 @@ impl Configured {
         exchange.abandon();
         self.tell(hook, failure);
         exchange.log(Level::Error, &self.describe(hook, failure));
+        if self.breaker.count() {
+            // The request at hand is the first.
+            self.requests.add();
+        }
         if is_first && self.breaker.failed(exchange.now(), self.requests.count(), hook) {
             self.observer.breaker(&self.name, true);
             exchange.log(Level::Error, &self.describe_rest());

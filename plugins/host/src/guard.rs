@@ -37,23 +37,23 @@ pub(crate) fn call<'a>(
     state: &'a mut State,
     exchange: &'a mut (dyn Exchange + 'a),
 ) -> Began<'a> {
-    call_from(watch::mine(), (plugin, hook), state, exchange)
+    let post = watch::mine();
+    call_from((post, post.turn()), (plugin, hook), state, exchange)
 }
 
-/// The same from the thread that has this post.
+/// The same from the thread that has this post, as this turn of it.
 #[inline]
 fn call_from<'a>(
-    post: &Post,
+    (post, turn): (&Post, u64),
     (plugin, hook): (&'a Configured, Hook),
     state: &'a mut State,
     exchange: &'a mut (dyn Exchange + 'a),
 ) -> Began<'a> {
     let mark = plugin.mark(hook);
-    let at = post.enter(mark);
+    let at = post.enter(turn, mark);
     let called = caught(move || plugin.instance.call(hook, state, exchange));
     if post.leave(at) {
-        forget(called);
-        return Began::Done(Err(Late));
+        return late(called);
     }
     match called {
         Ok(Called::Done(flow)) => Began::Done(Ok(flow)),
@@ -62,15 +62,23 @@ fn call_from<'a>(
     }
 }
 
+/// What has come too late is of no use.
+#[cold]
+#[inline(never)]
+fn late<'a>(called: Result<Called<'a>, Box<Failure>>) -> Began<'a> {
+    forget(called);
+    Began::Done(Err(Late))
+}
+
 /// Calls a hook where nobody can wait, or will.
 #[inline]
 pub(crate) fn call_now(
-    post: &Post,
+    from: (&Post, u64),
     asked: (&Configured, Hook),
     state: &mut State,
     exchange: &mut dyn Exchange,
 ) -> Ended {
-    match call_from(post, asked, state, exchange) {
+    match call_from(from, asked, state, exchange) {
         Began::Done(ended) => ended,
         Began::Waits(waiting) => waiting.now(),
     }
@@ -126,7 +134,7 @@ impl Waiting<'_> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Ended> {
         let Some(future) = &mut self.future else { return Poll::Pending };
         let post = watch::mine();
-        let at = post.enter(self.mark);
+        let at = post.enter(post.turn(), self.mark);
         let polled = caught(|| future.as_mut().poll(context));
         let ended = match (post.leave(at), polled) {
             (true, _) => Err(Late),

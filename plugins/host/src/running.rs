@@ -15,12 +15,18 @@ use crate::guard::{self, Began};
 pub struct Running {
     /// By number; as long as the chain, or empty.
     memories: SmallVec<[Memory; 4]>,
-    /// Those of the first plugins that failed, by number: a request fails once.
-    failed: u64,
-    /// Plugins that are left alone and tried with this request.
-    trials: Vec<Trial>,
+    /// What is to be remembered of plugins that fail. Few do.
+    trouble: Option<Box<Trouble>>,
     /// Whether the request goes nowhere any more.
     pub(crate) is_over: bool,
+}
+
+#[derive(Default)]
+struct Trouble {
+    /// Those that failed, by number: a request fails once.
+    failed: SmallVec<[u32; 4]>,
+    /// Plugins that are left alone and tried with this request.
+    trials: SmallVec<[Trial; 1]>,
 }
 
 /// A plugin that is left alone, and asked about this request all the same.
@@ -67,7 +73,7 @@ impl Running {
             && let Ok(state) = guard::start(&*plugin.instance)
         {
             *memory = Memory::Some(state);
-            if is_new {
+            if is_new && plugin.breaker.is_counting() {
                 plugin.requests.add();
             }
         }
@@ -94,7 +100,7 @@ impl Running {
             return Began::Done(Ok(Flow::Continue));
         };
         if matches!(memory, Memory::None) {
-            if is_new {
+            if is_new && plugin.breaker.is_counting() {
                 plugin.requests.add();
             }
             match guard::start(&*plugin.instance) {
@@ -108,32 +114,37 @@ impl Running {
         }
     }
 
-    /// Whether the plugin of that number failed, as far as that is remembered.
+    /// Whether the plugin of that number failed.
+    #[inline]
     fn has_failed(&self, number: usize) -> bool {
-        self.failed & bit(number) != 0
+        self.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.failed.iter().any(|failed| *failed as usize == number))
     }
 
-    /// The plugin of that number fails. Whether it is for the first time; always, for those far behind.
+    /// The plugin of that number fails. Whether it is for the first time.
     #[cold]
     pub(crate) fn fails(&mut self, number: u32) -> bool {
-        if let Some(at) = self.trials.iter().position(|trial| trial.number == number) {
-            drop(self.trials.swap_remove(at));
-        }
         let is_first = !self.has_failed(number as usize);
-        self.failed |= bit(number as usize);
+        let trouble = self.trouble.get_or_insert_default();
+        trouble.trials.retain(|trial| trial.number != number);
+        if is_first {
+            trouble.failed.push(number);
+        }
         is_first
     }
 
     /// The plugin of that number, which is left alone, is tried with this request.
     pub(crate) fn tries(&mut self, number: u32, plugin: &Arc<Configured>) {
-        self.trials.push(Trial { number, plugin: Arc::clone(plugin), is_asked: true });
+        let trial = Trial { number, plugin: Arc::clone(plugin), is_asked: true };
+        self.trouble.get_or_insert_default().trials.push(trial);
     }
 
     /// Whether it is; it is asked then.
     #[cold]
     pub(crate) fn asks_on_trial(&mut self, number: u32) -> bool {
-        let trial = self.trials.iter_mut().find(|trial| trial.number == number);
-        trial.is_some_and(|trial| {
+        let mut trials = self.trouble.iter_mut().flat_map(|trouble| &mut trouble.trials);
+        trials.find(|trial| trial.number == number).is_some_and(|trial| {
             trial.is_asked = true;
             true
         })
@@ -142,12 +153,18 @@ impl Running {
     /// A hook of it went well: if it is the one that had failed before, all is well.
     #[cold]
     pub(crate) fn went_well(&mut self, number: u32, hook: Hook) {
-        let Some(at) = self.trials.iter().position(|trial| trial.number == number) else { return };
-        let Some(trial) = self.trials.get_mut(at) else { return };
-        trial.is_asked = false;
-        if trial.plugin.breaker.was_opened_at(hook) {
-            self.trials.swap_remove(at).plugin.succeeded();
-        }
+        let Some(trouble) = &mut self.trouble else { return };
+        trouble.trials.retain(|trial| {
+            if trial.number != number {
+                return true;
+            }
+            trial.is_asked = false;
+            let is_well = trial.plugin.breaker.was_opened_at(hook);
+            if is_well {
+                trial.plugin.succeeded();
+            }
+            !is_well
+        });
     }
 
     /// Whether what the plugin of that number remembered was lost, and is not made anew.
@@ -166,18 +183,20 @@ impl Running {
     }
 }
 
-/// That of a plugin among those that failed; none for those far behind.
-fn bit(number: usize) -> u64 {
-    u32::try_from(number).ok().and_then(|number| 1_u64.checked_shl(number)).unwrap_or(0)
-}
-
-impl Drop for Running {
+impl Drop for Trouble {
+    /// Whoever was tried and got along with all of the request is well.
+    #[cold]
     fn drop(&mut self) {
         for trial in self.trials.drain(..) {
             if !trial.is_asked {
                 trial.plugin.succeeded();
             }
         }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
         for memory in self.memories.drain(..) {
             if matches!(memory, Memory::Some(_)) {
                 guard::forget(memory);

@@ -44,11 +44,16 @@ struct Ground {
 
 /// The number of a plugin that is watched, its own as long as this is there. 0 for one that is not.
 #[derive(Debug)]
-pub(crate) struct Number(u32);
+pub(crate) struct Number {
+    /// Where it is found; none for one that nobody watches.
+    place: Option<usize>,
+    /// The part of a mark that is the plugin's.
+    mark: Mark,
+}
 
 impl Number {
     /// Of one that nobody watches.
-    pub(crate) const NONE: Self = Self(0);
+    pub(crate) const NONE: Self = Self { place: None, mark: 0 };
 
     /// Of this one.
     pub(crate) fn of(plugin: &Weak<Configured>) -> Self {
@@ -63,20 +68,20 @@ impl Number {
             None => ground.plugins.push(Some(Weak::clone(plugin))),
         }
         ground.watch();
-        Self(number)
+        Self { place: Some(place), mark: number << HOOK_BITS }
     }
 
     /// What a thread says that is in this hook of it.
     #[inline]
     pub(crate) fn mark(&self, hook: Hook) -> Mark {
-        self.0 << HOOK_BITS | hook as u32
+        self.mark | hook as u32
     }
 }
 
 impl Drop for Number {
     fn drop(&mut self) {
-        let Some(place) = self.0.checked_sub(1) else { return };
-        if let Some(entry) = GROUND.lock().plugins.get_mut(place as usize) {
+        let Some(place) = self.place else { return };
+        if let Some(entry) = GROUND.lock().plugins.get_mut(place) {
             *entry = None;
         }
     }

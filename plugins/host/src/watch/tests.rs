@@ -80,7 +80,7 @@ impl Scene {
     }
 
     fn enter(&self) -> u64 {
-        self.post.enter(self.plugin.mark(Hook::Request))
+        self.post.enter(self.post.turn(), self.plugin.mark(Hook::Request))
     }
 
     fn look(&mut self, passed: Duration) -> Vec<String> {

@@ -238,6 +238,26 @@ fn stores_are_there_where_nobody_can_wait() {
 }
 
 #[test]
+fn an_endpoint_that_fails_for_plugins_is_ejected_for_all() {
+    let nobody = "unix:/nowhere/at/all.sock";
+    let site = format!(
+        "[[sites]]\n[[sites.routes]]\nfilters = [{}]\nrespond.body = \"here\"\n\
+         [upstreams.other]\nendpoints = [\"ORIGIN\", \"{nobody}\"]\noutliers = {{ errors = 1 }}\n",
+        filter("request", "http", "/asked")
+    );
+    let (handle, origin, _) = two(&site);
+    let world = World { handle, origin };
+    for _ in 0..20 {
+        assert_eq!(world.get("/").body, "here");
+    }
+    assert_eq!(world.origin.requests(), 20, "another is asked at once");
+    let mut metrics = String::new();
+    world.handle.metrics(&mut metrics);
+    let ejections = metrics.lines().filter(|line| line.contains("endpoint_ejections_total{"));
+    assert_eq!(ejections.filter(|line| !line.ends_with(" 0")).count(), 1, "{metrics}");
+}
+
+#[test]
 fn a_plugins_variable_may_be_called_as_one_of_the_proxys_own() {
     let filters = [filter("request", "own_host", "mine"), filter("request", "header", "x")];
     let site = format!(

@@ -2,7 +2,8 @@
 //! from our own SDK (`plugins/examples/touch`), and one of our own SDK with a state and hooks that may wait; with a context that is there,
 //! and for whole requests, which begin and end.
 //!
-//! Prints the lowest mean of many rounds, each short enough to be left alone by other programs, in nanoseconds. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little
+//! Prints the lowest mean of many rounds, each short enough to be left alone by other programs, in nanoseconds; of the modules that are named,
+//! or of all. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little
 //! input, and only looks whether all is done.
 #![expect(clippy::print_stdout, reason = "the figures are read from standard output")]
 #![expect(clippy::expect_used, reason = "a bench that cannot go on stops")]
@@ -39,8 +40,11 @@ fn main() -> ExitCode {
         ("sdk_get_set", fixture("touch")),
         ("sdk_with_state", fixture("guest")),
     ];
+    let wanted: Vec<String> =
+        std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
+    let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
     let mut is_right = true;
-    for (name, code) in modules {
+    for (name, code) in modules.into_iter().filter(|(name, _)| is_wanted(name)) {
         let module = wasm.load(name, &code, Limits::new(1)).expect("it is loaded");
         let harness = Harness::of(&*module, Surroundings::default(), "{}").expect("no options");
         let instance: Arc<dyn Instance> = Arc::clone(harness.instance());

@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use switchback_integration::{
-    Answer, Choice, Gate, Origin, Proxy, Reply, Step, get, post, request, switchback,
+    Answer, Choice, Deadline, Gate, Origin, Proxy, Reply, Step, eventually, get, post, request,
+    switchback,
 };
 
 use super::{built_in, received};
@@ -76,7 +77,10 @@ fn concurrency_limit_refuses_what_is_too_much_at_once() {
     gate.pass();
     first.response().expect_body("done");
     gate.pass();
-    proxy.get("/").expect_status(200);
+    // A request counts until it has ended here, which is a moment after its client has all of it.
+    eventually("the next one is let in", Deadline::soon(), || {
+        (proxy.get("/").status == 200).then_some(())
+    });
 }
 
 #[test]
@@ -132,7 +136,10 @@ fn idempotency_does_what_is_sent_twice_once() {
     proxy.ask(&post("/orders", "one")).expect_status(400);
     let order = post("/orders", "one").header("Idempotency-Key", "\"k-1\"");
     proxy.ask(&order).expect_status(201).expect_no_header("idempotency-replayed");
-    let again = proxy.ask(&order);
+    // It is under way until its answer is kept, which is a moment after its client has all of it.
+    let again = eventually("the answer is kept", Deadline::soon(), || {
+        Some(proxy.ask(&order)).filter(|answer| answer.status != 409)
+    });
     again.expect_status(201).expect_body("made").expect_header("idempotency-replayed", "true");
     let other = post("/orders", "two").header("Idempotency-Key", "\"k-1\"");
     proxy.ask(&other).expect_status(422);
@@ -179,13 +186,15 @@ fn cors_answers_browsers() {
     read.expect_header("access-control-allow-origin", "https://app.example");
 }
 
+/// Under a name of its own: `X-Request-ID` is what the proxy itself tells upstreams, unless `forwarded` says otherwise.
 #[test]
 fn request_id_names_a_request_for_everybody() {
     let origin = Origin::start();
-    let proxy = Proxy::start(&built_in("request-id", "format = \"hex\"", &origin));
-    let answer = proxy.ask(&get("/").header("X-Request-Id", "forged-by-somebody"));
-    let id = answer.headers.get("x-request-id").unwrap().to_owned();
+    let options = "format = \"hex\", header = \"x-trace-id\"";
+    let proxy = Proxy::start(&built_in("request-id", options, &origin));
+    let answer = proxy.ask(&get("/").header("X-Trace-Id", "forged-by-somebody"));
+    let id = answer.headers.get("x-trace-id").unwrap().to_owned();
     assert_eq!(id.len(), 32, "{answer}");
-    assert_eq!(origin.requests("/")[0].headers.all("x-request-id"), [&*id]);
-    assert!(received(&proxy, &get("/"), "x-request-id") != [id]);
+    assert_eq!(origin.requests("/")[0].headers.all("x-trace-id"), [&*id]);
+    assert!(received(&proxy, &get("/"), "x-trace-id") != [id]);
 }

@@ -73,8 +73,8 @@ fn built_in_plugins_stand_together() {
         .upstream("app", &[&origin], "")
         .toml(people);
     let proxy = Proxy::start(&config);
-    let refused = proxy.get("/");
-    refused.expect_status(403);
+    // Who could come in with a password is asked for it.
+    proxy.get("/").expect_status(401);
     let alice = get("/")
         .header("Authorization", "Basic YWxpY2U6cGFzc3dvcmQ=")
         .header("X-Request-Id", "from-outside-1");

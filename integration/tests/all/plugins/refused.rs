@@ -46,7 +46,7 @@ fn names() -> Vec<Case> {
         ),
         case(
             "a network that is none",
-            of("use = \"ip-filter\"\noptions = { @@allow = [\"10.0.0.0/99\"] }"),
+            of("use = \"ip-filter\"\noptions = { allow = [@@\"10.0.0.0/99\"] }"),
             "10.0.0.0/99",
         ),
         case(

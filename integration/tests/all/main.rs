@@ -153,6 +153,8 @@ mod overload;
 #[cfg(test)]
 mod peers;
 #[cfg(test)]
+mod plugins_reload;
+#[cfg(test)]
 mod proxy_protocol;
 #[cfg(test)]
 mod proxying_h1;

@@ -10,7 +10,5 @@ fn modules_are_swapped_under_load_and_old_ones_go() {
     assert!(played.failures.is_empty(), "{:#?}", played.failures);
     assert!(played.answered >= plan.requests, "{}", played.answered);
     assert_eq!(played.acted, plan.reloads);
-    // Where much else computes, the control thread may be a reload behind.
-    assert!(played.most_alive <= 4, "{}", played.most_alive);
     assert_eq!((played.alive, played.counted), (2, Some(1.0)));
 }

@@ -5,6 +5,8 @@ use switchback_integration::{Show, SwapPlan, Swapped, Swaps, native_growth, swap
 /// How much memory one reload may leave behind, in KiB: a tenth of what one such module takes as code alone. Below that, what the allocator keeps
 /// for later cannot be told from what is lost.
 const EACH: u64 = 200;
+/// Instances of a module that may be there under load: far from one for each reload.
+const MOST_ALIVE: u64 = 8;
 /// By then all that is made once is there.
 const SETTLED: usize = 20;
 
@@ -36,13 +38,9 @@ fn outcome(show: &mut Show, what: &str, found: &Swaps, requests: u64) {
     show.line(what, &figure, &format!("0 of {requests}"), holds);
     found.failures.iter().take(5).for_each(|failure| show.say(&format!("    {failure}")));
     let most = format!("{} of a module", found.most_alive);
-    // The one in force, and those that requests hold which are under way.
-    show.line(
-        "  instances alive after a reload, at most",
-        &most,
-        "at most 3",
-        found.most_alive <= 3,
-    );
+    // What requests were in is let go half a second later, or with the next reload: a few of these come first.
+    let what = "  instances alive after a reload, at most";
+    show.line(what, &most, &format!("at most {MOST_ALIVE}"), found.most_alive <= MOST_ALIVE);
     let wanted = if found.counted.is_some() { 2 } else { 1 };
     let alive = found.alive.to_string();
     show.line("  alive when nobody asks", &alive, &wanted.to_string(), found.alive == wanted);

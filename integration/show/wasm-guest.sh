@@ -3,6 +3,7 @@
 #   wasm-guest.sh              the committed fixtures, anew, and all tests of them
 #   wasm-guest.sh --examples   the examples of the public Rust SDK of proxy-wasm as well, unchanged, from a copy of its repository:
 #                              PROXY_WASM_SDK=FOLDER, or the `proxy-wasm` package's own source where that has them
+#   wasm-guest.sh --only-examples   those alone; exit code 77 and the reason where that cannot be done
 # The toolchain is Debian's: apt-get install rustc-web cargo-web libstd-rust-web-dev rust-web-src lld-22
 set -euo pipefail
 root=$(cd "$(dirname "$0")/../.." && pwd)
@@ -33,13 +34,17 @@ keep() {
     echo "$2: $(stat -c %s "$target/wasm32-unknown-unknown/release/$1.wasm") bytes, $(stat -c %s "$fixtures/$2.wasm.zst") in the repository"
 }
 
-public_examples() {
+# Where the public SDK is, if it has examples.
+public_sdk() {
     local sdk=${PROXY_WASM_SDK:-$(ls -d "${CARGO_HOME:-$HOME/.cargo}"/registry/src/*/proxy-wasm-0.2.5 2>/dev/null | tail -1)}
-    if [ ! -d "$sdk/examples/http_headers" ]; then
-        echo "no examples of the public SDK: say where its repository is with PROXY_WASM_SDK"
-        return
-    fi
-    local built=$target/public
+    [ -d "$sdk/examples/http_headers" ] && echo "$sdk" && return
+    echo "no examples of the public SDK: say where its repository is with PROXY_WASM_SDK" >&2
+    return 1
+}
+
+# Those of the SDK in FOLDER.
+public_examples() {
+    local sdk=$1 built=$target/public
     mkdir -p "$built"
     for example in hello_world http_auth_random http_body http_config http_headers; do
         build "$sdk/examples/$example" build --quiet
@@ -49,6 +54,12 @@ public_examples() {
         --test all public_examples:: -- --include-ignored
 }
 
+if [ "${1:-}" = --only-examples ]; then
+    toolchain || exit 77
+    sdk=$(public_sdk 2>&1) || { echo "$sdk"; exit 77; }
+    public_examples "$sdk"
+    exit
+fi
 if toolchain; then
     build "$root/plugins/wasm/tests/guest" build --quiet
     keep switchback_guest guest
@@ -56,6 +67,6 @@ if toolchain; then
     keep switchback_example_conformance conformance
     build "$root" rustc --quiet -p switchback-example-touch --features module --lib --crate-type cdylib
     keep switchback_example_touch touch
-    [ "${1:-}" = --examples ] && public_examples
+    if [ "${1:-}" = --examples ] && sdk=$(public_sdk); then public_examples "$sdk"; fi
 fi
 cargo test --manifest-path "$root/Cargo.toml" -p switchback-plugin-wasm -p switchback-example-conformance

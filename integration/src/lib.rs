@@ -14,6 +14,7 @@ mod certs;
 mod client;
 mod command;
 mod config;
+mod counted;
 mod dns;
 mod expectation;
 mod fuzz_targets;
@@ -50,7 +51,7 @@ pub use h2::{
     Frame, FrameClient, H2Client, H2Origin, H2Received, H2Request, H2Response, H2Stream, PREFACE,
     Silence, encode_fields, get_fields,
 };
-pub use load::{Load, Seen, generation};
+pub use load::{Load, Questions, Seen, generation};
 pub use message::{Reply, Request, Response, get, pattern, post, request};
 pub use mutation::{Mutation, mutations};
 pub use openssl::{OpenSsl, Session};
@@ -85,9 +86,13 @@ pub use scenario::{Faulted, PluginFault, plugin_fault};
 pub use scenario::{Faults, Resharded, resharded};
 pub use scenario::{GzipPlan, Gzipped, HitPath, gzip, hit_path};
 pub use scenario::{Heat, Overloaded, Storm, heat, overload, storm};
+pub use scenario::{HedgeCost, Hedged, hedge_cost, hedged};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
+};
+pub use scenario::{
+    NativeGrowth, PluginCost, SwapPlan, Swapped, Swaps, native_growth, plugin_cost, swaps,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

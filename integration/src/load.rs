@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 use parking_lot::{Condvar, Mutex};
@@ -28,6 +29,18 @@ pub fn generation(number: u64, origin: &Origin) -> Config {
         .upstream("app", &[origin], "")
 }
 
+/// What a load asks for, and how its answers are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct Questions {
+    /// The target of a request, by its connection and its number there.
+    pub target: fn(usize, u64) -> String,
+    /// The generation that gave this answer, if it is the right one for the target.
+    pub judge: fn(&Response, &str) -> Option<u64>,
+}
+
+/// Those that [`generation`] has answers for.
+const ROUTES: Questions = Questions { target, judge };
+
 /// What a load has seen so far.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -43,21 +56,36 @@ pub struct Seen {
 /// Connections that ask without pause, each its next request when the last was answered.
 pub struct Load {
     board: Arc<(Mutex<Seen>, Condvar)>,
+    confirmed: Arc<AtomicU64>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Load {
-    /// Starts this many connections.
+    /// Starts this many connections, for what [`generation`] answers.
     #[must_use]
     pub fn start(address: SocketAddr, connections: usize) -> Self {
+        Self::asking(address, connections, ROUTES)
+    }
+
+    /// Starts this many connections that ask these questions.
+    #[must_use]
+    pub fn asking(address: SocketAddr, connections: usize, questions: Questions) -> Self {
+        let confirmed = Arc::<AtomicU64>::default();
         let seen = Seen { generations: vec![0; connections], ..Seen::default() };
         let board = Arc::new((Mutex::new(seen), Condvar::new()));
         let start = |connection| {
-            let board = Arc::clone(&board);
-            thread::spawn(move || Worker { address, connection, board }.run())
+            let (board, confirmed) = (Arc::clone(&board), Arc::clone(&confirmed));
+            thread::spawn(move || {
+                Worker { address, connection, questions, board, confirmed }.run();
+            })
         };
         let threads = (0..connections).map(start).collect();
-        Self { board, threads }
+        Self { board, confirmed, threads }
+    }
+
+    /// This generation is in force: requests that begin from now on may not be answered by an older one.
+    pub fn confirm(&self, generation: u64) {
+        self.confirmed.store(generation, Ordering::Release);
     }
 
     /// Waits until what has been seen is enough.
@@ -96,7 +124,9 @@ impl Load {
 struct Worker {
     address: SocketAddr,
     connection: usize,
+    questions: Questions,
     board: Arc<(Mutex<Seen>, Condvar)>,
+    confirmed: Arc<AtomicU64>,
 }
 
 impl Worker {
@@ -105,7 +135,8 @@ impl Worker {
         let mut newest = 0;
         for number in 0_u64.. {
             let connected = client.take().unwrap_or_else(|| Client::tcp(self.address));
-            let outcome = ask(connected, self.connection, number, newest);
+            let oldest = self.confirmed.load(Ordering::Acquire).max(newest);
+            let outcome = self.ask(connected, number, oldest);
             let (seen, changed) = &*self.board;
             let mut seen = seen.lock();
             match outcome {
@@ -125,29 +156,33 @@ impl Worker {
             }
         }
     }
+
+    /// Asks once; the connection if it may be used again, and the generation that answered.
+    fn ask(
+        &self,
+        mut client: Client,
+        number: u64,
+        oldest: u64,
+    ) -> Result<(Option<Client>, u64), String> {
+        let target = (self.questions.target)(self.connection, number);
+        let asked: Request = get(&target);
+        let response = client.try_ask(&asked).map_err(|error| format!("{target}: {error:?}"))?;
+        let generation = (self.questions.judge)(&response, &target);
+        let generation = generation.ok_or_else(|| format!("{target}: {response}"))?;
+        if generation < oldest {
+            return Err(format!("{target}: generation {generation} after {oldest}"));
+        }
+        let all = response.headers.all("connection");
+        let closes = all.iter().any(|value| value.eq_ignore_ascii_case("close"));
+        Ok(((!closes).then_some(client), generation))
+    }
 }
 
-/// Asks once; the connection if it may be used again, and the generation that answered.
-fn ask(
-    mut client: Client,
-    connection: usize,
-    number: u64,
-    newest: u64,
-) -> Result<(Option<Client>, u64), String> {
-    let target = if number.is_multiple_of(2) {
-        "/fixed".to_owned()
-    } else {
-        format!("/app/{connection}/{number}")
-    };
-    let request: Request = get(&target);
-    let response = client.try_ask(&request).map_err(|error| format!("{target}: {error:?}"))?;
-    let generation = judge(&response, &target).ok_or_else(|| format!("{target}: {response}"))?;
-    if generation < newest {
-        return Err(format!("{target}: generation {generation} after {newest}"));
+fn target(connection: usize, number: u64) -> String {
+    match number.is_multiple_of(2) {
+        true => "/fixed".to_owned(),
+        false => format!("/app/{connection}/{number}"),
     }
-    let closes =
-        response.headers.all("connection").iter().any(|value| value.eq_ignore_ascii_case("close"));
-    Ok(((!closes).then_some(client), generation))
 }
 
 /// The generation that gave this answer, if it is the right one for `target`.

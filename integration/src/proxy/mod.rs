@@ -169,16 +169,16 @@ impl Proxy {
         }
     }
 
-    /// Starts it as what this command runs, in its folder: the binary and its arguments follow those that are there.
+    /// Starts `program` as what this command runs, in its folder: the program and its arguments follow those that are there.
     ///
     /// # Panics
     /// When it does not start.
     #[must_use]
     #[track_caller]
-    pub(crate) fn start_under(mut command: Command, config: &Config) -> Self {
+    pub(crate) fn start_under(mut command: Command, program: &Path, config: &Config) -> Self {
         let folder = TempDir::new().expect("a temporary folder");
         config.write(folder.path()).expect("a temporary folder takes files");
-        command.arg(switchback_binary()).args(["run", "-c", CONFIG_FILE]);
+        command.arg(program).args(["run", "-c", CONFIG_FILE]);
         match Self::launch(folder, command) {
             Ok(proxy) => proxy,
             Err(Refusal { code, stderr }) => panic!("no start (exit code {code:?}):\n{stderr}"),

@@ -38,14 +38,17 @@ pub use fragments::{Fragments, fragments};
 pub use latency::{Latency, latency};
 pub use log_tools::{Filtered, LogTools, ReadLog, rotation};
 pub use mutated::{Mutated, mutated};
-pub use plugins::{Faulted, PluginFault, plugin_fault};
+pub use plugins::{
+    Faulted, NativeGrowth, PluginCost, PluginFault, SwapPlan, Swapped, Swaps, native_growth,
+    plugin_cost, plugin_fault, swaps,
+};
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};
 pub use slow_logs::{SlowLogs, slow_logs};
 pub use upstreams::{
-    Agreement, Balancer, Failure, FailureCost, Faults, Figures, Heat, Moved, Overloaded, Resharded,
-    Storm, beside_nginx, heat, ip_hash_beside_nginx, mapping_figures, one_of_ten, overload,
-    resharded, storm,
+    Agreement, Balancer, Failure, FailureCost, Faults, Figures, Heat, HedgeCost, Hedged, Moved,
+    Overloaded, Resharded, Storm, beside_nginx, heat, hedge_cost, hedged, ip_hash_beside_nginx,
+    mapping_figures, one_of_ten, overload, resharded, storm,
 };
 pub use variants::{
     Bomb, Browsed, Giant, GzipPlan, Gzipped, HitPath, Matrix, NextBundle, OtherHand, PICTURES,

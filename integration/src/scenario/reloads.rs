@@ -60,6 +60,7 @@ pub fn reloads(count: usize, requests: u64) -> Reloads {
     };
     for number in 2..count as u64 + 2 {
         proxy.reload(&generation(number, &origin)).expect_accepted();
+        load.confirm(number);
         played.acted += usize::from(acts(&proxy, number));
         let patience = Deadline::after(Duration::from_secs(120));
         load.wait_until("every connection sees the reload", patience, |seen| {

@@ -155,6 +155,8 @@ mod peers;
 #[cfg(test)]
 mod plugins;
 #[cfg(test)]
+mod plugins_reload;
+#[cfg(test)]
 mod proxy_protocol;
 #[cfg(test)]
 mod proxying_h1;

@@ -5,6 +5,7 @@
 
 mod crowd;
 mod failures;
+mod hedging;
 mod hot;
 mod mapping;
 mod reshard;
@@ -21,6 +22,7 @@ const PARTS: &[Part] = &[
     ("hot", hot::all),
     ("reshard", reshard::all),
     ("failures", failures::all),
+    ("hedging", hedging::all),
     ("overload", crowd::overloaded),
     ("storm", crowd::stormed),
 ];

@@ -1,5 +1,9 @@
 //! Plugins of each kind through the real proxy.
 
 mod faults;
+mod instructions;
+mod reload;
 
 pub use faults::{Faulted, PluginFault, plugin_fault};
+pub use instructions::{PluginCost, plugin_cost};
+pub use reload::{NativeGrowth, SwapPlan, Swapped, Swaps, native_growth, swaps};

@@ -1,15 +1,11 @@
 //! What a stored form costs, beside what is sent as it is stored: in instructions of the whole process.
 
-use std::path::Path;
-use std::process::Command;
-
 use crate::client::Client;
 use crate::config::{Config, config};
+use crate::counted::Counted;
 use crate::message::{Reply, Request, get};
 use crate::origin::Origin;
 use crate::patience::{Deadline, eventually};
-use crate::peer::Tool;
-use crate::proxy::Proxy;
 
 /// What hits cost.
 #[derive(Clone, Copy, Debug)]
@@ -46,28 +42,22 @@ const WARM: usize = 40;
 #[must_use]
 pub fn hit_path(requests: usize) -> Option<Vec<HitPath>> {
     let origin = Origin::start().serve("/plain/x", page()).serve("/encoded/x", page());
-    let mut counter = Tool::Valgrind.command()?;
-    counter.args(["--tool=callgrind", "--callgrind-out-file=counted"]);
-    let proxy = Proxy::start_under(counter, &both(&origin));
-    let mut client = proxy.client();
+    let mut counted = Counted::start(&both(&origin))?;
+    let mut client = counted.proxy.client();
     for (accepts, coding) in CLIENTS {
         ask(&mut client, "/plain/x", (accepts, None), WARM);
         eventually("the best form is stored", Deadline::soon(), || {
             ask(&mut client, "/encoded/x", (accepts, Some(coding)), WARM);
-            let metrics = proxy.control("GET", "/metrics", None).text();
+            let metrics = counted.proxy.control("GET", "/metrics", None).text();
             let at_rest = ["switchback_encoder_queue 0\n", "switchback_encoders 0\n"];
             at_rest.iter().all(|line| metrics.contains(line)).then_some(())
         });
         ask(&mut client, "/encoded/x", (accepts, Some(coding)), WARM);
     }
-    let mut counts = Counts { pid: proxy.pid(), folder: proxy.folder(), dumps: 0 };
-    counts.taken();
     let mut found = Vec::new();
     for (accepts, coding) in CLIENTS {
-        let mut each = |path, coding| {
-            ask(&mut client, path, (accepts, coding), requests);
-            counts.taken() as f64 / requests as f64
-        };
+        let mut each =
+            |path, coding| counted.each(requests, || ask(&mut client, path, (accepts, coding), 1));
         let plain = each("/plain/x", None);
         found.push(HitPath { accepts, coding, plain, form: each("/encoded/x", Some(coding)) });
     }
@@ -105,29 +95,5 @@ fn ask(client: &mut Client, path: &str, (accepts, coding): (&str, Option<&str>),
         let answer = client.ask(&request);
         answer.expect_status(200);
         assert_eq!(answer.headers.get("content-encoding"), coding, "{accepts}");
-    }
-}
-
-/// The counts of a process that is counted.
-struct Counts<'p> {
-    pid: u32,
-    folder: &'p Path,
-    dumps: usize,
-}
-
-impl Counts<'_> {
-    /// Instructions since it was asked last.
-    fn taken(&mut self) -> u64 {
-        let mut ask = Command::new("callgrind_control");
-        let asked =
-            ask.args(["-d", &self.pid.to_string()]).output().expect("it comes with valgrind");
-        assert!(asked.status.success(), "{asked:?}");
-        self.dumps += 1;
-        let file = self.folder.join(format!("counted.{}", self.dumps));
-        eventually("the counts are written", Deadline::soon(), || {
-            let written = std::fs::read_to_string(&file).ok()?;
-            let total = written.lines().find_map(|line| line.strip_prefix("totals: "))?;
-            total.trim().parse().ok()
-        })
     }
 }

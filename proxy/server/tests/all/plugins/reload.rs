@@ -156,9 +156,8 @@ impl Plugin for Lives {
     }
 
     async fn on_request(&self, (): &mut (), request: &mut Request<'_>) -> Flow {
-        let asked =
-            request.header("x-mark").map(|mark| String::from_utf8_lossy(&mark).into_owned());
-        let ticks = request.stored("lives", asked.unwrap_or_default()).await;
+        let asked = request.header("x-mark").unwrap_or_default().into_owned();
+        let ticks = request.stored("lives", asked).await;
         Answer::new(200).with_body(ticks.unwrap().unwrap_or_default()).into()
     }
 

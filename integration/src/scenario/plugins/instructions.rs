@@ -1,0 +1,161 @@
+//! What linked plugins add to a request, in instructions of the whole process.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use crate::client::Client;
+use crate::command::switchback_binary;
+use crate::config::{Config, config};
+use crate::counted::Counted;
+use crate::message::{Reply, get};
+use crate::origin::Origin;
+
+/// What five plugins cost on one kind of request.
+#[derive(Clone, Debug)]
+pub struct PluginCost {
+    /// Which plugins.
+    pub plugins: &'static str,
+    /// Whether the answer comes from the cache; from the origin otherwise.
+    pub is_hit: bool,
+    /// Instructions in user space for a request to a proxy without any plugin.
+    pub without: f64,
+    /// The same with all five on its route.
+    pub with: f64,
+}
+
+impl PluginCost {
+    /// How much more a request costs with them, in hundredths.
+    #[must_use]
+    pub fn excess(&self) -> f64 {
+        (self.with / self.without - 1.0) * 100.0
+    }
+}
+
+/// How many requests go before those that are counted: nothing is to be done for the first time then.
+const WARM: usize = 60;
+/// Rounds, of which the cheapest counts: what is done from time to time comes into some of them.
+const ROUNDS: usize = 3;
+/// Plugins of each kind.
+const FIVE: [u8; 5] = [1, 2, 3, 4, 5];
+
+/// Paths that are as long as each other, without and with a cache.
+const PROXIED: &str = "/proxied/x";
+const STORED: &str = "/storing/x";
+
+/// Counts so many requests of each kind, with plugins that do nothing where there is a program that has such linked in: beside the binary,
+/// as `cargo build --example idle_plugins` leaves it. `None` where the counting program is not installed.
+///
+/// # Panics
+/// When the proxy does not start, or an answer is wrong.
+#[must_use]
+pub fn plugin_cost(requests: usize) -> Option<Vec<PluginCost>> {
+    let binary = switchback_binary();
+    let origin = Origin::start().serve("*", page());
+    let play = |program: &Path, plugins: Option<&Five>| -> Option<[f64; 2]> {
+        let mut counted = Counted::start_program(program, &stage(&origin, plugins))?;
+        let mut client = counted.proxy.client();
+        Some([PROXIED, STORED].map(|path| lowest(&mut counted, &mut client, path, requests)))
+    };
+    let mut found = Vec::new();
+    let mut compare = |program: &Path, all: &[Five]| {
+        let without = play(program, None)?;
+        for five in all {
+            let with = play(program, Some(five))?;
+            for (is_hit, (without, with)) in
+                [false, true].into_iter().zip(without.into_iter().zip(with))
+            {
+                found.push(PluginCost { plugins: five.told, is_hit, without, with });
+            }
+        }
+        Some(())
+    };
+    compare(&binary, &[looking(), everyday()])?;
+    let idle_program = binary.with_file_name("examples").join("idle_plugins");
+    if idle_program.is_file() {
+        compare(&idle_program, &[idle()])?;
+    }
+    Some(found)
+}
+
+fn lowest(counted: &mut Counted, client: &mut Client, path: &str, requests: usize) -> f64 {
+    let asked =
+        get(path).header("Accept", "*/*").header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)");
+    let mut ask = || {
+        client.ask(&asked).expect_status(200);
+    };
+    (0..WARM).for_each(|_| ask());
+    (0..ROUNDS).map(|_| counted.each(requests, &mut ask)).fold(f64::INFINITY, f64::min)
+}
+
+fn page() -> Reply {
+    Reply::ok("x".repeat(2000))
+        .header("Content-Type", "text/html; charset=utf-8")
+        .header("Cache-Control", "max-age=86400")
+        .header("ETag", "\"v1\"")
+}
+
+/// Five plugins.
+struct Five {
+    told: &'static str,
+    tables: String,
+    filters: String,
+}
+
+/// Two routes, from the origin and from the cache, with these plugins on both.
+fn stage(origin: &Origin, plugins: Option<&Five>) -> Config {
+    let (tables, filters) = match plugins {
+        Some(five) => (five.tables.as_str(), format!("filters = [{}]\n", five.filters)),
+        None => ("", String::new()),
+    };
+    config()
+        .top("workers = 1")
+        .web("limits = { keepalive_requests = 1000000 }")
+        .toml(format_args!("[zones.main]\nmemory = \"64MiB\"\n{tables}"))
+        .site("")
+        .route("/proxied/*", format_args!("{filters}proxy = \"app\""))
+        .route("/storing/*", format_args!("{filters}proxy = \"app\"\ncache = \"main\""))
+        .upstream("app", &[origin], "")
+}
+
+/// The same plugin five times, each with options of its own.
+fn five_of(told: &'static str, table: impl Fn(u8) -> String) -> Five {
+    let mut tables = String::new();
+    for number in FIVE {
+        // Writing to a String cannot fail.
+        let _ = writeln!(tables, "[plugins.p{number}]\n{}", table(number));
+    }
+    let filters = FIVE.map(|number| format!("\"p{number}\"")).join(", ");
+    Five { told, tables, filters }
+}
+
+/// They are asked about each request and each response, and do nothing.
+fn idle() -> Five {
+    five_of("that do nothing", |_| "use = \"idle\"\n".to_owned())
+}
+
+/// The least that a plugin of those built in does at both hooks: it looks for one header, which is not there.
+fn looking() -> Five {
+    five_of("built in, that look for a header of the request and one of the response", |number| {
+        let change = |side: &str| {
+            format!("{{ remove = [\"x-gone\"], when = {{ present = [\"x-{side}-{number}\"] }} }}")
+        };
+        let (request, response) = (change("request"), change("response"));
+        format!(
+            "use = \"headers\"\noptions = {{ request = [{request}], response = [{response}] }}\n"
+        )
+    })
+}
+
+/// As an ordinary site has them: each does its work, and lets the request pass.
+fn everyday() -> Five {
+    let tables = "[plugins.networks]\nuse = \"ip-filter\"\noptions = { deny = [\"192.0.2.0/24\", \"2001:db8::/32\"] }\n\
+        [plugins.agents]\nuse = \"user-agent\"\noptions = { rules = [{ contains = [\"badbot\", \"scrapy\"], action = \"deny\" }] }\n\
+        [plugins.moved]\nuse = \"redirect\"\noptions = { paths = { \"/old/*\" = \"/new/*\", \"/about.html\" = \"/about\" } }\n\
+        [plugins.safe]\nuse = \"headers\"\noptions = { response = [{ set = { x-frame-options = \"DENY\", \
+        x-content-type-options = \"nosniff\" }, remove = [\"x-powered-by\"] }] }\n";
+    Five {
+        told: "request-id, ip-filter, user-agent, redirect (that does not match) and headers",
+        tables: tables.to_owned(),
+        filters: "\"request-id\", \"networks\", \"agents\", \"moved\", \"safe\"".to_owned(),
+    }
+}

@@ -414,7 +414,7 @@ fn what_a_plugin_carries_and_counts_outlives_a_change_of_its_options() {
         }
     }
     let mut harness = Harness::<Few>::new(r#"{ "most": 1 }"#).unwrap();
-    let mut ask = |harness: &mut Harness<Few>| harness.request(&mut Scene::get("/")).status;
+    let ask = |harness: &mut Harness<Few>| harness.request(&mut Scene::get("/")).status;
     assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403));
     harness.reconfigure(r#"{ "most": 3 }"#).unwrap();
     assert_eq!((ask(&mut harness), ask(&mut harness)), (200, 403));

@@ -254,14 +254,14 @@ impl Lane {
         let other = state.placed.of(self.which.other()).clone().filter(|_| runs);
         drop(state);
         self.race.changed.notify_waiters();
-        Settled::Won(other.filter(|other| !other.is_answered))
+        Settled::Won(other.filter(|other| !other.is_answered).map(Box::new))
     }
 }
 
 /// Which copy answers, as one of them sees it.
 enum Settled {
     /// This one, from now on; the other has this endpoint, and no answer.
-    Won(Option<Placed>),
+    Won(Option<Box<Placed>>),
     /// This one, as was settled before: it has changed endpoints since.
     Before,
     /// The other.

@@ -73,5 +73,5 @@ show-upstreams:
 
 # Plugins: one source as each kind, what a call costs. PART=bench plays that part alone.
 show-plugins:
-	@integration/setup.sh build
+	@integration/setup.sh test
 	@integration/show/plugins.sh $(PART)

@@ -105,6 +105,9 @@ impl Call<'_> {
                 return Err(Outcome::Skipped);
             }
             Cause::Lost
+        } else if self.is_told_of_the_end(running) && !running.asks_on_trial(self.number) {
+            // What the client is told instead must reach it.
+            return Err(Outcome::Skipped);
         } else if breaker.is_held() {
             Cause::Breaker
         } else if running.asks_on_trial(self.number) {
@@ -119,6 +122,11 @@ impl Call<'_> {
         };
         self.plugin.tell(self.hook, &Failure { cause, message: String::new() });
         Err(self.failed())
+    }
+
+    /// Whether the request was refused or answered, and this is about what its client is told.
+    fn is_told_of_the_end(&self, running: &Running) -> bool {
+        running.is_over && matches!(self.hook, Hook::Response | Hook::ResponseBody | Hook::Log)
     }
 
     /// Begins it.

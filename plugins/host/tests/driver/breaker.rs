@@ -74,6 +74,16 @@ async fn one_that_works_again_is_asked_again_when_a_request_has_tried() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_refused_request_is_told_reaches_its_client() {
+    let stand = Stand::default();
+    let chain = left_alone(&stand, [Hook::Request, Hook::Response]).await;
+    let mut passing = Passing::through(&chain);
+    assert_eq!(passing.at(Hook::Request).await, "refuse");
+    assert_eq!(passing.at(Hook::Response).await, "continue");
+    assert_eq!(Passing::through(&chain).at(Hook::Response).await, "refuse");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_request_that_is_given_up_while_it_tries_shows_nothing() {
     let stand = Stand::default();
     let policy = Policy { breaker: Breaker { failures: 1, rest: REST }, ..closed() };

@@ -60,7 +60,7 @@ fn a_member_that_breaks_is_one_that_does_not_let_pass() {
 fn built_in_plugins_stand_together() {
     let origin = Origin::start();
     let filters = "[\n\
-         { use = \"request-id\", options = { accept = true } },\n\
+         { use = \"request-id\", options = { accept = true, header = \"x-trace-id\" } },\n\
          { use = \"headers\", options = { request = [{ set = { x-seen = \"$plugin_id\" } }], response = [{ set = { x-by = \"$plugin_user\" } }] } },\n\
          { any = [{ use = \"ip-filter\", options = { allow = [\"10.0.0.0/8\"] } }, \"people\"] },\n\
          { use = \"rate-limit\", options = { rate = \"2/h\", burst = 2, key = \"$plugin_user\" } },\n\
@@ -77,10 +77,10 @@ fn built_in_plugins_stand_together() {
     proxy.get("/").expect_status(401);
     let alice = get("/")
         .header("Authorization", "Basic YWxpY2U6cGFzc3dvcmQ=")
-        .header("X-Request-Id", "from-outside-1");
+        .header("X-Trace-Id", "from-outside-1");
     let passed = proxy.ask(&alice);
     passed.expect_status(200).expect_header("x-by", "alice");
-    passed.expect_header("x-request-id", "from-outside-1");
+    passed.expect_header("x-trace-id", "from-outside-1");
     let sent = &origin.requests("/")[0];
     assert_eq!(sent.headers.get("x-seen"), Some("from-outside-1"));
     assert_eq!(sent.headers.get("authorization"), None);

@@ -88,7 +88,7 @@ fn the_example_in_c_lets_pass_and_turns_away() {
 #[test]
 fn operations_come_to_the_same_as_each_kind() {
     let scripts = [
-        "http asked /a; http none /; post asked /b body",
+        "http asked /a; http none /",
         "sleep 1; both 9 4",
         "store shop a put 1; store shop a add 4; store shop a get; store shop a remove; store shop a get",
         "body 100; blocking words; begin sleep 3; finish; begin sleep 9; cancel",

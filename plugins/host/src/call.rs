@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook};
+use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook, State};
 
 use crate::configured::{Configured, OnError};
 use crate::guard::{self, Began, Ended, Late};
@@ -32,18 +32,29 @@ impl Call<'_> {
             return self.now_slowly(running, exchange);
         }
         let plugin = &**self.plugin;
-        let Some(state) = running.state(self.place(), plugin) else {
-            return self.now_slowly(running, exchange);
+        let asked = if plugin.is_stateless && running.is_blank() && !plugin.breaker.is_counting() {
+            // That of another is as good, and what is nothing takes nothing from the heap.
+            self.ask(&mut (Box::new(()) as State), exchange)
+        } else {
+            let Some(state) = running.state(self.place(), plugin) else {
+                return self.now_slowly(running, exchange);
+            };
+            self.ask(state, exchange)
         };
-        exchange.enter(self.number);
-        let post = watch::mine();
-        let before = plugin.calls.add_at(post);
-        let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
-        let ended = guard::call_now((post, before), (plugin, self.hook), state, exchange);
-        match (ended, sample) {
+        match asked {
             (Ok(Flow::Continue), None) => Outcome::Passed,
             (ended, sample) => self.end(ended, sample, running, exchange),
         }
+    }
+
+    /// Counts it, and makes it. With when it began, if it is timed.
+    #[inline]
+    fn ask(&self, state: &mut State, exchange: &mut dyn Exchange) -> (Ended, Option<Instant>) {
+        exchange.enter(self.number);
+        let post = watch::mine();
+        let before = self.plugin.calls.add_at(post);
+        let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
+        (guard::call_now((post, before), (self.plugin, self.hook), state, exchange), sample)
     }
 
     /// All of it, where somebody may wait.
@@ -188,7 +199,7 @@ impl Call<'_> {
     /// What it remembers of the request is of no use any more.
     fn forget(&self, running: &mut Running) {
         let anew = self.plugin.policy.on_error == OnError::Open;
-        running.forget(self.number as usize, anew);
+        running.forget(self.place(), anew);
     }
 
     fn failed(&self) -> Outcome {

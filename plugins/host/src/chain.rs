@@ -60,6 +60,13 @@ impl Chain {
         self.hooks
     }
 
+    /// Whether somebody may wait at this hook.
+    #[must_use]
+    #[inline]
+    pub fn may_wait(&self, hook: Hook) -> bool {
+        self.waiting.contains(hook)
+    }
+
     /// The plugins, in order: [`Exchange::enter`] has their numbers.
     #[must_use]
     pub fn plugins(&self) -> &[Arc<Configured>] {

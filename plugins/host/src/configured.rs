@@ -60,6 +60,8 @@ pub struct Configured {
     name: Arc<str>,
     hooks: Hooks,
     immediate: Hooks,
+    /// Whether it remembers nothing of a request.
+    pub(crate) is_stateless: bool,
     ticks: AtomicBool,
 }
 
@@ -76,6 +78,7 @@ impl Configured {
             number: if instance.is_bounded() { Number::NONE } else { Number::of(plugin) },
             hooks: instance.hooks(),
             immediate: instance.immediate(),
+            is_stateless: instance.is_stateless(),
             instance,
             breaker: Standing::new(policy.breaker),
             policy,

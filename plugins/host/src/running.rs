@@ -48,6 +48,12 @@ enum Memory {
 }
 
 impl Running {
+    /// Whether nobody remembers anything of the request, and nobody has failed.
+    #[inline]
+    pub(crate) fn is_blank(&self) -> bool {
+        self.memories.is_empty() && self.trouble.is_none()
+    }
+
     /// What the plugin of that number remembers, in a chain of so many; `None` where that is not so simple.
     #[inline]
     pub(crate) fn state(
@@ -173,9 +179,10 @@ impl Running {
         matches!(self.memories.get(number), Some(Memory::Lost))
     }
 
-    /// Drops what a plugin remembers; `anew` if it may begin once more.
+    /// Drops what a plugin remembers, in a chain of so many; `anew` if it may begin once more.
     #[cold]
-    pub(crate) fn forget(&mut self, number: usize, anew: bool) {
+    pub(crate) fn forget(&mut self, (number, count): (usize, usize), anew: bool) {
+        self.make_room(count);
         if let Some(memory) = self.memories.get_mut(number) {
             let next = if anew { Memory::None } else { Memory::Lost };
             guard::forget(std::mem::replace(memory, next));

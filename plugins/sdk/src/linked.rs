@@ -77,6 +77,10 @@ impl<P: Plugin> Instance for Configured<P> {
         P::IMMEDIATE.union(Hooks::of(&[Hook::ResponseBody, Hook::Log]))
     }
 
+    fn is_stateless(&self) -> bool {
+        size_of::<P::State>() == 0 && !needs_drop::<P::State>()
+    }
+
     fn start(&self) -> State {
         Box::new(P::State::default())
     }
@@ -87,7 +91,7 @@ impl<P: Plugin> Instance for Configured<P> {
         state: &'a mut State,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a> {
-        if size_of::<P::State>() == 0 && P::IMMEDIATE.contains(hook) && !needs_drop::<P::State>() {
+        if self.is_stateless() && self.immediate().contains(hook) {
             // One that is nothing is like another, and need not be looked for.
             return match call(&self.0, hook, &mut P::State::default(), &mut *exchange) {
                 Called::Done(flow) => Called::Done(flow),

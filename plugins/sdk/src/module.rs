@@ -72,6 +72,11 @@ pub trait Instance: Send + Sync {
         Hooks::NONE
     }
 
+    /// Whether it remembers nothing of a request: at hooks where it never waits, any [`State`] is as good as its own.
+    fn is_stateless(&self) -> bool {
+        false
+    }
+
     /// What it remembers of a request that begins. Dropped when the request has ended, or was given up.
     fn start(&self) -> State;
 

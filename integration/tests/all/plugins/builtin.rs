@@ -186,15 +186,17 @@ fn cors_answers_browsers() {
     read.expect_header("access-control-allow-origin", "https://app.example");
 }
 
-/// Under a name of its own: `X-Request-ID` is what the proxy itself tells upstreams, unless `forwarded` says otherwise.
+/// Also under the name by which the proxy itself tells upstreams.
 #[test]
 fn request_id_names_a_request_for_everybody() {
-    let origin = Origin::start();
-    let options = "format = \"hex\", header = \"x-trace-id\"";
-    let proxy = Proxy::start(&built_in("request-id", options, &origin));
-    let answer = proxy.ask(&get("/").header("X-Trace-Id", "forged-by-somebody"));
-    let id = answer.headers.get("x-trace-id").unwrap().to_owned();
-    assert_eq!(id.len(), 32, "{answer}");
-    assert_eq!(origin.requests("/")[0].headers.all("x-trace-id"), [&*id]);
-    assert!(received(&proxy, &get("/"), "x-trace-id") != [id]);
+    for header in ["x-request-id", "x-trace-id"] {
+        let origin = Origin::start();
+        let options = format!("format = \"hex\", header = \"{header}\"");
+        let proxy = Proxy::start(&built_in("request-id", &options, &origin));
+        let answer = proxy.ask(&get("/").header(header, "forged-by-somebody"));
+        let id = answer.headers.get(header).unwrap().to_owned();
+        assert_eq!(id.len(), 32, "{answer}");
+        assert_eq!(origin.requests("/")[0].headers.all(header), [&*id]);
+        assert!(received(&proxy, &get("/"), header) != [id]);
+    }
 }

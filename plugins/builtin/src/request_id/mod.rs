@@ -26,7 +26,8 @@ pub(crate) struct Options {
     /// How ids look that are made here: `uuid7` and `ulid` begin with the time and sort by it, `hex` is 128 random bits.
     format: Format,
     /// Whether an id that a request comes with is kept. It is if it has 8 to 128 letters, digits or any of `-_.:+/=@`; another one is
-    /// replaced. Only where those who send requests are trusted not to make up the ids of others.
+    /// replaced. Only where those who send requests are trusted not to make up the ids of others; under the standard name, the proxy itself
+    /// takes it from trusted proxies alone.
     accept: bool,
     /// Whether the client is told the id.
     echo: bool,

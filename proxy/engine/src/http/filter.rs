@@ -343,6 +343,20 @@ async fn run(
     ran
 }
 
+/// Asks one level at a hook where nobody of it waits.
+fn run_at_once(hook: Hook, index: usize, context: &mut Context, sides: Sides<'_>) -> Ran {
+    let mut taken = Taken::from(context);
+    let mut ran = Ran { verdict: Verdict::Continue, changed: Changed::default(), preferred: None };
+    let levels = taken.filters.as_deref_mut().map(|filters| &mut filters.levels);
+    let Some(Some(level)) = levels.and_then(|levels| levels.get_mut(index)) else { return ran };
+    let mut view = View::new(hook, &mut *taken.context, sides.request);
+    (view.response, view.talk) = (sides.response, sides.talk);
+    (view.chain, view.level) = (Some(&*level.chain), index);
+    ran.verdict = level.chain.run_now(hook, level.running.get_mut(), &mut view);
+    (ran.changed, ran.preferred) = (view.changed, view.preferred.take());
+    ran
+}
+
 /// The same of all levels where nobody can wait.
 fn run_now(
     hook: Hook,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use ipnet::IpNet;
 use pingora_http::RequestHeader;
 use switchback_conf::plan::Tolerance;
@@ -111,9 +111,14 @@ fn address(text: &[u8]) -> Option<IpAddr> {
         .or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok())
 }
 
-/// What a trusted proxy calls the request, if it is fit for logs.
+/// What a trusted proxy calls the request.
 fn request_id(head: &RequestHeader, trusted: bool) -> Option<Arc<str>> {
-    let id = head.headers.get("x-request-id").filter(|_| trusted)?.to_str().ok()?;
+    fit_id(head.headers.get("x-request-id").filter(|_| trusted)?)
+}
+
+/// An id of a request, if it is fit for logs.
+pub(super) fn fit_id(id: &HeaderValue) -> Option<Arc<str>> {
+    let id = id.to_str().ok()?;
     let fit = !id.is_empty() && id.len() <= 128 && id.bytes().all(|byte| byte.is_ascii_graphic());
     fit.then(|| id.into())
 }

@@ -12,7 +12,7 @@ use pingora_proxy::Session;
 use switchback_plugin::{Hook, OperationError};
 
 use super::talk::{Talk, Wanted};
-use super::{Filters, Request, Sides, judged, mirror, run, settle};
+use super::{Filters, Level, Ran, Request, Sides, judged, mirror, run, run_at_once, settle};
 use crate::http::answer::Answer;
 use crate::http::context::{Context, Memos};
 use crate::http::fault::{Fault, Kind};
@@ -58,32 +58,87 @@ async fn ask_with(
     context: &mut Context,
     talk: Option<&Talk>,
 ) -> Result<Option<Answer>, Fault> {
-    loop {
-        if !settle(context) {
-            return Ok(None);
-        }
-        let Some(filters) = context.filtering.filters.as_deref_mut() else { return Ok(None) };
-        let Some((index, hook)) = next(filters) else { return Ok(None) };
-        if let Some(Some(level)) = filters.levels.get_mut(index) {
-            // Once, whatever comes of it.
-            match hook {
-                Hook::Request => level.is_asked = true,
-                _ => level.is_routed = true,
-            }
-        }
+    while let Some((index, hook)) = due(context) {
+        claim(context, (index, hook));
         let sides = Sides { talk, ..Sides::of(Request::Ours(head)) };
         let ran = run(hook, Some(index), context, sides, None).await;
-        if let Some(answer) = judged(ran.verdict)? {
+        if let Some(answer) = follow(ran, head, context)? {
             return Ok(Some(answer));
         }
-        if context.filtering.has_changed_fields() {
-            // They were made of fields.
-            context.memos = Memos::default();
+    }
+    Ok(None)
+}
+
+/// How far those came who answer at once.
+enum AtOnce {
+    /// All were asked. What a plugin answers, if one does.
+    Done(Option<Answer>),
+    /// Somebody is next who may wait.
+    Waits,
+}
+
+/// Asks those that are due until one may wait: without all that waiting takes.
+fn ask_at_once(
+    head: &mut RequestHeader,
+    context: &mut Context,
+    talk: &Talk,
+) -> Result<AtOnce, Fault> {
+    while let Some((index, hook)) = due(context) {
+        if may_wait(context, (index, hook)) {
+            return Ok(AtOnce::Waits);
         }
-        if ran.changed.any() {
-            route::anew(head, ran.changed.site, ran.changed.host, context)?;
+        claim(context, (index, hook));
+        let sides = Sides { talk: Some(talk), ..Sides::of(Request::Ours(head)) };
+        let ran = run_at_once(hook, index, context, sides);
+        if let Some(answer) = follow(ran, head, context)? {
+            return Ok(AtOnce::Done(Some(answer)));
         }
     }
+    Ok(AtOnce::Done(None))
+}
+
+/// Which chain is asked next, and at which hook.
+fn due(context: &mut Context) -> Option<(usize, Hook)> {
+    if !settle(context) {
+        return None;
+    }
+    next(context.filtering.filters.as_deref_mut()?)
+}
+
+fn may_wait(context: &mut Context, (index, hook): (usize, Hook)) -> bool {
+    level(context, index).is_some_and(|level| level.chain.may_wait(hook))
+}
+
+/// Has a chain be asked at a hook: once, whatever comes of it.
+fn claim(context: &mut Context, (index, hook): (usize, Hook)) {
+    let Some(level) = level(context, index) else { return };
+    match hook {
+        Hook::Request => level.is_asked = true,
+        _ => level.is_routed = true,
+    }
+}
+
+fn level(context: &mut Context, index: usize) -> Option<&mut Level> {
+    context.filtering.filters.as_deref_mut()?.levels.get_mut(index)?.as_mut()
+}
+
+/// What follows from what they said and changed.
+fn follow(
+    ran: Ran,
+    head: &mut RequestHeader,
+    context: &mut Context,
+) -> Result<Option<Answer>, Fault> {
+    if let Some(answer) = judged(ran.verdict)? {
+        return Ok(Some(answer));
+    }
+    if context.filtering.has_changed_fields() {
+        // They were made of fields.
+        context.memos = Memos::default();
+    }
+    if ran.changed.any() {
+        route::anew(head, ran.changed.site, ran.changed.host, context)?;
+    }
+    Ok(None)
 }
 
 /// The same for a request whose client may be told something meanwhile, and asked for its body. `taken` is that, where it was taken in
@@ -95,18 +150,13 @@ pub(crate) async fn with_session(
 ) -> Passed<Option<Answer>> {
     let mut taking = Taking::new(session, taken, context);
     let talk = Talk::default();
-    // Who reads the body goes by what frames it alone.
-    let mut head = framing(session.req_header());
-    std::mem::swap(&mut head, session.req_header_mut());
-    let asked =
-        attend(ask_with(&mut head, context, Some(&talk)), &talk, session, &mut taking).await;
-    *session.req_header_mut() = head;
-    let Some(asked) = asked else {
-        return Err(
-            context.fail(Fault::client(Kind::ClientClosed, "the client left while it waited"))
-        );
+    let at_once = ask_at_once(session.req_header_mut(), context, &talk);
+    pass_on(&talk, session).await;
+    let answer = match at_once.map_err(|fault| context.fail(fault))? {
+        AtOnce::Done(answer) => answer,
+        // Apart, because it takes much room.
+        AtOnce::Waits => Box::pin(ask_attended(session, context, &talk, &mut taking)).await?,
     };
-    let answer = asked.map_err(|fault| context.fail(fault))?;
     if answer.is_none() {
         mirror::take_body(session, &mut taking, context).await?;
     }
@@ -119,6 +169,35 @@ pub(crate) async fn with_session(
         mirror::begin(session.req_header(), context);
     }
     Ok(answer)
+}
+
+/// Asks those who may wait, and whoever is due after them.
+async fn ask_attended(
+    session: &mut Session,
+    context: &mut Context,
+    talk: &Talk,
+    taking: &mut Taking,
+) -> Passed<Option<Answer>> {
+    // Who reads the body goes by what frames it alone.
+    let mut head = framing(session.req_header());
+    std::mem::swap(&mut head, session.req_header_mut());
+    let asked = attend(ask_with(&mut head, context, Some(talk)), talk, session, taking).await;
+    *session.req_header_mut() = head;
+    match asked {
+        Some(asked) => asked.map_err(|fault| context.fail(fault)),
+        None => {
+            let gone = Fault::client(Kind::ClientClosed, "the client left while it waited");
+            Err(context.fail(gone))
+        }
+    }
+}
+
+/// Sends what the client is to be told before its answer.
+async fn pass_on(talk: &Talk, session: &mut Session) {
+    for interim in talk.take_interims() {
+        // A client that does not take it is noticed when its answer is sent.
+        let (Ok(()) | Err(_)) = session.write_response_header(interim, false).await;
+    }
 }
 
 /// As much of a head as tells where a body ends.
@@ -165,10 +244,7 @@ async fn attend<T>(
             event = stepping => event,
             () = gone(session, taking) => return None,
         };
-        for interim in talk.take_interims() {
-            // A client that does not take it is noticed when its answer is sent.
-            let (Ok(()) | Err(_)) = session.write_response_header(interim, false).await;
-        }
+        pass_on(talk, session).await;
         if let Event::Done(done) = event {
             return Some(done);
         }

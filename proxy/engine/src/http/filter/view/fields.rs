@@ -4,6 +4,9 @@ use http::{HeaderName, HeaderValue, header};
 use switchback_plugin::{Map, Part, Refused};
 
 use super::{Request, Response, View, parts};
+use crate::http::receive;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What belongs to a connection, or says where a message ends.
 fn is_ours(name: &HeaderName) -> bool {
@@ -56,6 +59,13 @@ pub(super) fn set(
     if map == Map::RequestHeaders && name == header::HOST {
         let host = value.to_str().map_err(|_| Refused::Invalid)?;
         return parts::set(view, Part::Host, host);
+    }
+    if let (Map::RequestHeaders, Request::Ours(_)) = (map, &view.request)
+        && name == REQUEST_ID
+        && let Some(id) = receive::fit_id(&value)
+    {
+        // It is called so from here on: in logs, and by the upstream.
+        view.context.request.id = id;
     }
     let set = match head(view, map)? {
         Head::Request(head) => head.insert_header(name, value),

@@ -66,8 +66,6 @@ fn names() -> Vec<Case> {
 
 /// `folder` has a file for each way to be no module.
 fn modules(folder: &Path) -> Vec<Case> {
-    let [native, wasm] = [PluginModule::Conformance, PluginModule::ConformanceWasm]
-        .map(|module| module.file().display().to_string());
     let write = |name: &str, bytes: &[u8]| {
         let path = folder.join(name);
         fs::write(&path, bytes).unwrap();
@@ -75,68 +73,51 @@ fn modules(folder: &Path) -> Vec<Case> {
     };
     let library = fs::read(PluginModule::Gate.file()).unwrap();
     let rogue = "plugins/host/tests/native/rogue.c";
-    let at = |file: String, more: &str| {
-        format!("{BEGIN}[plugins.broken]\nmodule = @@\"{file}\"\n{more}\n")
-    };
-    let zeros = format!("sha256 = \"{}\"", "0".repeat(64));
+    let at = |file: String| format!("{BEGIN}[plugins.broken]\nmodule = @@\"{file}\"\n");
     vec![
-        case("a file that is not there", at("plugins/none.so".into(), ""), "none.so"),
-        case("a name that no folder has", at("none.wasm".into(), ""), "plugin_path"),
-        case("a name of no module", at(write("a.dll", b""), ""), "`.wasm`"),
-        case("text for a library", at(write("text.so", b"#!/bin/sh\n"), ""), "ELF"),
-        case("text for Wasm", at(write("text.wasm", b"#!/bin/sh\n"), ""), "no Wasm module"),
-        case("Wasm for a library", at(write("w.so", b"\0asm\x01\0\0\0"), ""), "name it .wasm"),
-        case("half a library", at(write("half.so", &library[..library.len() / 2]), ""), "middle"),
-        case(
-            "Wasm that is no plugin",
-            at(write("empty.wasm", b"\0asm\x01\0\0\0"), ""),
-            "is no plugin",
-        ),
+        case("a file that is not there", at("plugins/none.so".into()), "none.so"),
+        case("a name that no folder has", at("none.wasm".into()), "plugin_path"),
+        case("a name of no module", at(write("a.dll", b"")), "`.wasm`"),
+        case("text for a library", at(write("text.so", b"#!/bin/sh\n")), "ELF"),
+        case("text for Wasm", at(write("text.wasm", b"#!/bin/sh\n")), "no Wasm module"),
+        case("Wasm for a library", at(write("w.so", b"\0asm\x01\0\0\0")), "name it .wasm"),
+        case("half a library", at(write("half.so", &library[..library.len() / 2])), "middle"),
+        case("Wasm that is no plugin", at(write("empty.wasm", b"\0asm\x01\0\0\0")), "is no plugin"),
         case(
             "another interface",
-            at(write("abi.so", &compiled(rogue, &["MAJOR=2"])), ""),
+            at(write("abi.so", &compiled(rogue, &["MAJOR=2"]))),
             "built for version 2 of the plugin interface",
         ),
         case(
             "a library that is no plugin",
-            at(write("lib.so", &compiled(rogue, &["ENTRY=something_else"])), ""),
+            at(write("lib.so", &compiled(rogue, &["ENTRY=something_else"]))),
             "switchback_plugin_v1",
         ),
-        case("an altered library", at(native.clone(), &zeros), "is not the file that is meant"),
-        case("altered Wasm", at(wasm.clone(), &zeros), "is not the file that is meant"),
-        case(
-            "a sum that is none",
-            format!("{BEGIN}[plugins.broken]\nmodule = \"{native}\"\nsha256 = @@\"abc\"\n"),
-            "64 hexadecimal digits",
-        ),
-        case(
-            "an option of a library",
-            format!(
-                "{BEGIN}[plugins.broken]\nmodule = \"{native}\"\noptions = {{ rules = [{{ rate = 1 }}, {{ @@rate = 10 }}] }}\n"
-            ),
-            "option `rules[1].rate`: not from 1 to 9",
-        ),
-        case(
-            "an option of Wasm",
-            format!(
-                "{BEGIN}[plugins.broken]\nmodule = \"{wasm}\"\noptions = {{ rules = [{{ rate = 1 }}, {{ @@rate = 10 }}] }}\n"
-            ),
-            "option `rules[1].rate`: not from 1 to 9",
-        ),
-        case(
-            "a library that panics when it is made",
-            format!(
-                "{BEGIN}[plugins.broken]\nmodule = \"{native}\"\noptions = @@{{ panic = \"no disk\" }}\n"
-            ),
-            "no disk",
-        ),
-        case(
-            "Wasm that panics when it is made",
-            format!(
-                "{BEGIN}[plugins.broken]\nmodule = \"{wasm}\"\noptions = @@{{ panic = \"no disk\" }}\n"
-            ),
-            "no disk",
-        ),
+    ]
+}
+
+/// Modules that are ones, and not what is said of them or with these options.
+fn of_modules() -> Vec<Case> {
+    let [native, wasm] = [PluginModule::Conformance, PluginModule::ConformanceWasm]
+        .map(|module| module.file().display().to_string());
+    let altered = |file: &str| {
+        let zeros = "0".repeat(64);
+        format!("{BEGIN}[plugins.broken]\nmodule = @@\"{file}\"\nsha256 = \"{zeros}\"\n")
+    };
+    let with = |file: &str, options: &str| {
+        format!("{BEGIN}[plugins.broken]\nmodule = \"{file}\"\n{options}\n")
+    };
+    let rate = "options = { rules = [{ rate = 1 }, { @@rate = 10 }] }";
+    let panic = "options = @@{ panic = \"no disk\" }";
+    let told = "option `rules[1].rate`: not from 1 to 9";
+    vec![
+        case("an altered library", altered(&native), "is not the file that is meant"),
+        case("altered Wasm", altered(&wasm), "is not the file that is meant"),
+        case("a sum that is none", with(&native, "sha256 = @@\"abc\""), "64 hexadecimal digits"),
+        case("an option of a library", with(&native, rate), told),
+        case("an option of Wasm", with(&wasm, rate), told),
+        case("a library that panics when it is made", with(&native, panic), "no disk"),
+        case("Wasm that panics when it is made", with(&wasm, panic), "no disk"),
     ]
 }
 
@@ -159,7 +140,8 @@ fn each_mistake_is_told_with_its_place_and_what_runs_goes_on() {
     ));
     let proxy = Proxy::start(&sound);
     let mut missed = Vec::new();
-    for Case { what, wrong, says } in names().into_iter().chain(modules(proxy.folder())) {
+    let cases = [names(), modules(proxy.folder()), of_modules()].into_iter().flatten();
+    for Case { what, wrong, says } in cases {
         let (config, place) = marked(&wrong);
         proxy.write(&config);
         let checked = proxy.run(&["check", "-c", "switchback.toml"]);

@@ -166,18 +166,6 @@ impl Does {
             "method" => request.set(Part::Method, value).unwrap(),
             "variable" => request.set_variable("tier", value).unwrap(),
             "own_host" => request.set_variable("plugin_host", value).unwrap(),
-            "mirror_body" => request.steer(Steer::MirrorBody(value.parse().unwrap())).unwrap(),
-            "site" => request.steer(Steer::Site(value)).unwrap(),
-            "upstream" => request.steer(Steer::Upstream(value)).unwrap(),
-            "shard_key" => request.steer(Steer::ShardKey(value.as_bytes())).unwrap(),
-            "cache_key" => {
-                let part = request.header("x-tenant").unwrap_or_default().into_owned();
-                request.steer(Steer::CacheKey(part.as_bytes())).unwrap();
-            }
-            "bypass" => request.steer(Steer::BypassCache).unwrap(),
-            "read_timeout" => request.steer(Steer::ReadTimeout(Duration::from_millis(50))).unwrap(),
-            "tries" => request.steer(Steer::Tries(value.parse().unwrap())).unwrap(),
-            "mirror" => request.steer(Steer::Mirror(value)).unwrap(),
             "hints" => {
                 let link: &[(&str, &[u8])] = &[("link", b"</a.css>; rel=preload")];
                 request.inform(103, link).unwrap();
@@ -205,10 +193,28 @@ impl Does {
                 let said = request.blocking(|| "done beside").await.unwrap();
                 request.set_header("x-blocking", said).unwrap();
             }
-            other => panic!("{other} is nothing to do"),
+            what => steer(what, value, request),
         }
         Flow::Continue
     }
+}
+
+/// Decides where the request goes.
+fn steer(what: &str, value: &str, request: &mut Request<'_>) {
+    let part = request.header("x-tenant").unwrap_or_default().into_owned();
+    let steer = match what {
+        "site" => Steer::Site(value),
+        "upstream" => Steer::Upstream(value),
+        "shard_key" => Steer::ShardKey(value.as_bytes()),
+        "cache_key" => Steer::CacheKey(part.as_bytes()),
+        "bypass" => Steer::BypassCache,
+        "read_timeout" => Steer::ReadTimeout(Duration::from_millis(50)),
+        "tries" => Steer::Tries(value.parse().unwrap()),
+        "mirror" => Steer::Mirror(value),
+        "mirror_body" => Steer::MirrorBody(value.parse().unwrap()),
+        other => panic!("{other} is nothing to do"),
+    };
+    request.steer(steer).unwrap();
 }
 
 #[hooks]

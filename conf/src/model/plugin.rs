@@ -34,7 +34,7 @@ model! {
         /// What it may use. Only of Wasm.
         pub limits: Option<At<PluginLimits>> = None,
         /// Who shares an instance of it: `"worker"`, the requests of a worker thread, one of which may find what another has left
-        /// there; `"request"`, nobody: each request has one of its own, which takes some 30 µs more. Only of Wasm.
+        /// there; `"request"`, nobody: each request has one of its own, which is made and given back with it. Only of Wasm.
         pub isolation: At<Isolation> = At::from(Isolation::Worker),
         /// Its options: which there are, the plugin says.
         pub options: At<Options> = At::from(Table::new()),

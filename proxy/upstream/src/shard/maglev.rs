@@ -1,12 +1,12 @@
 //! Maglev: a table of places that the shards take in turns, each by an order of its own.
 
-use super::{Around, Shard, hash};
+use super::{Around, Owner, Shard, hash};
 
 /// A place for each hash, and whose it is.
 #[derive(Clone, Debug)]
-pub(super) struct Maglev(Box<[u32]>);
+pub(super) struct Maglev(Box<[Owner]>);
 
-/// Twenty megabytes.
+/// Ten megabytes.
 pub(super) const MOST_SIZE: u32 = 5_000_011;
 
 impl Maglev {
@@ -30,12 +30,12 @@ impl Maglev {
     }
 
     /// Whose the places are.
-    pub(super) fn owners(&self) -> &[u32] {
+    pub(super) fn owners(&self) -> &[Owner] {
         &self.0
     }
 
     pub(super) fn shard(&self, key: &[u8]) -> Option<u32> {
-        self.0.get(self.place(key)).copied()
+        self.0.get(self.place(key)).copied().map(u32::from)
     }
 
     pub(super) fn walk(&self, key: &[u8]) -> Around<'_> {
@@ -49,7 +49,8 @@ impl Maglev {
     }
 }
 
-const NOBODY: u32 = u32::MAX;
+/// No shard's number: there are fewer.
+const NOBODY: Owner = Owner::MAX;
 
 /// A shard on its way through the table.
 struct Taker {
@@ -72,7 +73,7 @@ impl Taker {
     }
 
     /// Takes its next place that is nobody's. A step that is no divisor of the size, a prime, comes to all of them.
-    fn take(&mut self, places: &mut [u32], owner: u32) -> bool {
+    fn take(&mut self, places: &mut [Owner], owner: Owner) -> bool {
         for _ in 0..self.size {
             let place = self.next as usize;
             let next = u64::from(self.next) + u64::from(self.step);

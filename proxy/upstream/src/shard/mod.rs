@@ -108,6 +108,9 @@ enum Chart {
 /// More shards than anybody has.
 const MOST_SHARDS: usize = 16_384;
 
+/// Whose a place or a point is. Half of a word: the tables of them are read at random, and more of them is near.
+type Owner = u16;
+
 impl ShardMap {
     /// The map of these shards, which are told by their places in the list from then on.
     ///
@@ -216,7 +219,7 @@ impl Chart {
         };
         let mut has_place = vec![false; shards.len()];
         for owner in owners {
-            if let Some(has_place) = has_place.get_mut(*owner as usize) {
+            if let Some(has_place) = has_place.get_mut(usize::from(*owner)) {
                 *has_place = true;
             }
         }
@@ -297,14 +300,14 @@ impl Iterator for Walk<'_> {
 /// Once around a ring of shards.
 #[derive(Clone, Debug)]
 struct Around<'m> {
-    ring: &'m [u32],
+    ring: &'m [Owner],
     next: usize,
     left: usize,
 }
 
 impl<'m> Around<'m> {
     /// From the place `start` on, which may be one behind the last.
-    fn new(ring: &'m [u32], start: usize) -> Self {
+    fn new(ring: &'m [Owner], start: usize) -> Self {
         Self { ring, next: start, left: ring.len() }
     }
 }
@@ -316,7 +319,7 @@ impl Iterator for Around<'_> {
         self.left = self.left.checked_sub(1)?;
         let shard = self.ring.get(self.next).or_else(|| self.ring.first())?;
         self.next = if self.next < self.ring.len() { self.next + 1 } else { 1 };
-        Some(*shard)
+        Some(u32::from(*shard))
     }
 }
 

@@ -1,12 +1,12 @@
 //! nginx's `hash KEY consistent`, which is that of Cache::Memcached::Fast: 160 points on a ring for each unit of weight.
 
-use super::{Around, Shard};
+use super::{Around, Owner, Shard};
 
 /// Points in order, and whose each is.
 #[derive(Clone, Debug)]
 pub(super) struct Ring {
     points: Box<[u32]>,
-    owners: Box<[u32]>,
+    owners: Box<[Owner]>,
 }
 
 /// Some ten megabytes of points.
@@ -15,19 +15,19 @@ const POINTS: u64 = 160;
 
 impl Ring {
     pub(super) fn new(shards: &[Shard]) -> Self {
-        let mut ring: Vec<(u32, u32)> = Vec::new();
+        let mut ring: Vec<(u32, Owner)> = Vec::new();
         for (owner, shard) in (0..).zip(shards) {
             ring.extend(points(&shard.name, shard.weight).map(|point| (point, owner)));
         }
         // Of shards at one point the first has it, as in nginx.
         ring.sort_unstable();
         ring.dedup_by_key(|(point, _)| *point);
-        let (points, owners): (Vec<u32>, Vec<u32>) = ring.into_iter().unzip();
+        let (points, owners): (Vec<u32>, Vec<Owner>) = ring.into_iter().unzip();
         Self { points: points.into(), owners: owners.into() }
     }
 
     /// Whose the points are.
-    pub(super) fn owners(&self) -> &[u32] {
+    pub(super) fn owners(&self) -> &[Owner] {
         &self.owners
     }
 

@@ -41,6 +41,8 @@ const FIVE: [u8; 5] = [1, 2, 3, 4, 5];
 /// Paths that are as long as each other, without and with a cache.
 const PROXIED: &str = "/proxied/x";
 const STORED: &str = "/storing/x";
+/// Under the program that counts, the first call of a plugin takes most of a second, and would be told of as one that spins.
+const PATIENCE: &str = "timeout = \"1m\"";
 
 /// Counts so many requests of each kind, with plugins that do nothing where there is a program that has such linked in: beside the binary,
 /// as `cargo build --example idle_plugins` leaves it. `None` where the counting program is not installed.
@@ -122,7 +124,7 @@ fn five_of(told: &'static str, table: impl Fn(u8) -> String) -> Five {
     let mut tables = String::new();
     for number in FIVE {
         // Writing to a String cannot fail.
-        let _ = writeln!(tables, "[plugins.p{number}]\n{}", table(number));
+        let _ = writeln!(tables, "[plugins.p{number}]\n{PATIENCE}\n{}", table(number));
     }
     let filters = FIVE.map(|number| format!("\"p{number}\"")).join(", ");
     Five { told, tables, filters }
@@ -148,14 +150,17 @@ fn looking() -> Five {
 
 /// As an ordinary site has them: each does its work, and lets the request pass.
 fn everyday() -> Five {
-    let tables = "[plugins.networks]\nuse = \"ip-filter\"\noptions = { deny = [\"192.0.2.0/24\", \"2001:db8::/32\"] }\n\
-        [plugins.agents]\nuse = \"user-agent\"\noptions = { rules = [{ contains = [\"badbot\", \"scrapy\"], action = \"deny\" }] }\n\
-        [plugins.moved]\nuse = \"redirect\"\noptions = { paths = { \"/old/*\" = \"/new/*\", \"/about.html\" = \"/about\" } }\n\
-        [plugins.safe]\nuse = \"headers\"\noptions = { response = [{ set = { x-frame-options = \"DENY\", \
-        x-content-type-options = \"nosniff\" }, remove = [\"x-powered-by\"] }] }\n";
+    let tables = format!(
+        "[plugins.ids]\n{PATIENCE}\nuse = \"request-id\"\n\
+        [plugins.networks]\n{PATIENCE}\nuse = \"ip-filter\"\noptions = {{ deny = [\"192.0.2.0/24\", \"2001:db8::/32\"] }}\n\
+        [plugins.agents]\n{PATIENCE}\nuse = \"user-agent\"\noptions = {{ rules = [{{ contains = [\"badbot\", \"scrapy\"], action = \"deny\" }}] }}\n\
+        [plugins.moved]\n{PATIENCE}\nuse = \"redirect\"\noptions = {{ paths = {{ \"/old/*\" = \"/new/*\", \"/about.html\" = \"/about\" }} }}\n\
+        [plugins.safe]\n{PATIENCE}\nuse = \"headers\"\noptions = {{ response = [{{ set = {{ x-frame-options = \"DENY\", \
+        x-content-type-options = \"nosniff\" }}, remove = [\"x-powered-by\"] }}] }}\n"
+    );
     Five {
         told: "request-id, ip-filter, user-agent, redirect (that does not match) and headers",
-        tables: tables.to_owned(),
-        filters: "\"request-id\", \"networks\", \"agents\", \"moved\", \"safe\"".to_owned(),
+        tables,
+        filters: "\"ids\", \"networks\", \"agents\", \"moved\", \"safe\"".to_owned(),
     }
 }

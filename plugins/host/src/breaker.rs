@@ -70,6 +70,12 @@ impl Standing {
         self.until.load(Ordering::Relaxed) == 0
     }
 
+    /// Whether nothing stands in a call's way, and nothing has to be counted.
+    #[inline]
+    pub(crate) fn is_untroubled(&self) -> bool {
+        self.is_closed() && !self.is_counting()
+    }
+
     /// Whether requests are to be counted.
     #[inline]
     pub(crate) fn is_counting(&self) -> bool {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook, State};
+use switchback_plugin::{Cause, Exchange, Failure, Flow, Hook};
 
 use crate::configured::{Configured, OnError};
 use crate::guard::{self, Began, Ended, Late};
 use crate::plan::{Denial, Outcome};
 use crate::running::Running;
-use crate::watch;
+use crate::watch::Post;
 
 /// One call in so many is timed: asking for the time twice costs more than most hooks.
 const SAMPLE: u64 = 64;
@@ -25,36 +25,66 @@ pub(crate) struct Call<'c> {
 }
 
 impl Call<'_> {
-    /// All of it, where nobody can wait or will.
-    #[inline]
-    pub(crate) fn now(&self, running: &mut Running, exchange: &mut dyn Exchange) -> Outcome {
-        if !self.plugin.breaker.is_closed() {
-            return self.now_slowly(running, exchange);
+    /// All of it, where nobody can wait or will. `post` is this thread's.
+    #[expect(clippy::inline_always, reason = "a third of all that asking takes, by count")]
+    #[inline(always)]
+    pub(crate) fn now(
+        &self,
+        post: &Post,
+        running: &mut Running,
+        exchange: &mut dyn Exchange,
+    ) -> Outcome {
+        if !self.plugin.is_plain() || !running.is_blank() {
+            return self.now_with_state(post, running, exchange);
         }
-        let plugin = &**self.plugin;
-        let asked = if plugin.is_stateless && running.is_blank() && !plugin.breaker.is_counting() {
-            // That of another is as good, and what is nothing takes nothing from the heap.
-            self.ask(&mut (Box::new(()) as State), exchange)
-        } else {
-            let Some(state) = running.state(self.place(), plugin) else {
-                return self.now_slowly(running, exchange);
-            };
-            self.ask(state, exchange)
+        let Some(turn) = self.plugin.calls.untimed(post, SAMPLE) else {
+            return self.now_timed(post, running, exchange);
         };
-        match asked {
-            (Ok(Flow::Continue), None) => Outcome::Passed,
-            (ended, sample) => self.end(ended, sample, running, exchange),
+        exchange.enter(self.number);
+        match guard::answer((post, turn), (self.plugin, self.hook), exchange) {
+            None => Outcome::Passed,
+            Some(ended) => self.end(ended, None, running, exchange),
         }
     }
 
-    /// Counts it, and makes it. With when it began, if it is timed.
-    #[inline]
-    fn ask(&self, state: &mut State, exchange: &mut dyn Exchange) -> (Ended, Option<Instant>) {
+    /// The same, timed.
+    #[cold]
+    #[inline(never)]
+    fn now_timed(
+        &self,
+        post: &Post,
+        running: &mut Running,
+        exchange: &mut dyn Exchange,
+    ) -> Outcome {
         exchange.enter(self.number);
-        let post = watch::mine();
         let before = self.plugin.calls.add_at(post);
-        let sample = if before.is_multiple_of(SAMPLE) { Some(Instant::now()) } else { None };
-        (guard::call_now((post, before), (self.plugin, self.hook), state, exchange), sample)
+        let began = Instant::now();
+        let ended = guard::answer((post, before), (self.plugin, self.hook), exchange);
+        self.end(ended.unwrap_or(Ok(Flow::Continue)), Some(began), running, exchange)
+    }
+
+    /// The same of one that remembers something, or is not well.
+    #[inline(never)]
+    fn now_with_state(
+        &self,
+        post: &Post,
+        running: &mut Running,
+        exchange: &mut dyn Exchange,
+    ) -> Outcome {
+        let plugin = &**self.plugin;
+        if !plugin.breaker.is_closed() {
+            return self.now_slowly(running, exchange);
+        }
+        let Some(state) = running.state(self.place(), plugin) else {
+            return self.now_slowly(running, exchange);
+        };
+        exchange.enter(self.number);
+        let before = plugin.calls.add_at(post);
+        let sample = before.is_multiple_of(SAMPLE).then(Instant::now);
+        match guard::call_now((post, before), (plugin, self.hook), state, exchange) {
+            Ok(Flow::Continue) if sample.is_none() => Outcome::Passed,
+            ended => self.end(ended, sample, running, exchange),
+        }
     }
 
     /// All of it, where somebody may wait.

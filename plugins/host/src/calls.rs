@@ -42,6 +42,19 @@ impl Calls {
         }
     }
 
+    /// One more of the thread that has this post, unless it is one of those that are timed: each `every`th, or all where the thread has no place
+    /// of its own. Returns which it is.
+    #[inline]
+    pub(crate) fn untimed(&self, post: &Post, every: u64) -> Option<u64> {
+        let Place(count) = self.own.get(post.number())?;
+        let before = count.load(Ordering::Relaxed);
+        if before.is_multiple_of(every) {
+            return None;
+        }
+        count.store(before.wrapping_add(1), Ordering::Relaxed);
+        Some(before)
+    }
+
     /// How many.
     #[must_use]
     pub fn count(&self) -> u64 {

@@ -10,6 +10,7 @@ use crate::call::Call;
 use crate::configured::Configured;
 use crate::plan::{Denial, Node, Outcome, Plan};
 use crate::running::Running;
+use crate::watch;
 
 /// Plugins in the order in which a request meets them. Made when a configuration is put in force; never changes.
 pub struct Chain {
@@ -111,7 +112,7 @@ impl Chain {
         while let Some(number) = walk.next() {
             let Some(call) = self.call(number, hook) else { continue };
             let outcome = if call.plugin.immediate().contains(hook) {
-                call.now(running, exchange)
+                call.now(watch::mine(), running, exchange)
             } else {
                 call.wait(running, exchange).await
             };
@@ -132,9 +133,10 @@ impl Chain {
     ) -> Verdict {
         let Some(plan) = self.plan(hook) else { return Verdict::Continue };
         let Some(row) = plan.row() else { return self.run_tree(plan, hook, running, exchange) };
+        let post = watch::mine();
         for number in row {
             let Some(call) = self.call(*number, hook) else { continue };
-            match call.now(running, exchange) {
+            match call.now(post, running, exchange) {
                 Outcome::Denied(denial) if hook != Hook::Log => return over(denial, running),
                 _ => {}
             }
@@ -150,10 +152,10 @@ impl Chain {
         running: &mut Running,
         exchange: &mut dyn Exchange,
     ) -> Verdict {
-        let mut walk = plan.walk();
+        let (mut walk, post) = (plan.walk(), watch::mine());
         while let Some(number) = walk.next() {
             let Some(call) = self.call(number, hook) else { continue };
-            if let Some(denial) = walk.take(call.now(running, exchange)) {
+            if let Some(denial) = walk.take(call.now(post, running, exchange)) {
                 return over(denial, running);
             }
         }

@@ -102,6 +102,12 @@ impl Configured {
         self.hooks
     }
 
+    /// Whether it remembers nothing of a request, and is well.
+    #[inline]
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_stateless && self.breaker.is_untroubled()
+    }
+
     /// Those where it never waits.
     pub(crate) fn immediate(&self) -> Hooks {
         self.immediate

@@ -62,6 +62,30 @@ fn call_from<'a>(
     }
 }
 
+/// Calls a hook where it never waits, of a plugin that remembers nothing of a request. `None` if it lets the request pass, which is what
+/// most do.
+#[inline]
+pub(crate) fn answer(
+    (post, turn): (&Post, u64),
+    (plugin, hook): (&Configured, Hook),
+    exchange: &mut dyn Exchange,
+) -> Option<Ended> {
+    let at = post.enter(turn, plugin.mark(hook));
+    let flow = caught(|| plugin.instance.answer(hook, exchange));
+    match (post.leave(at), flow) {
+        (false, Ok(Flow::Continue)) => None,
+        (true, flow) => Some(too_late(flow)),
+        (false, flow) => Some(Ok(flow.unwrap_or_else(Flow::Fail))),
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn too_late(flow: Result<Flow, Box<Failure>>) -> Ended {
+    forget(flow);
+    Err(Late)
+}
+
 /// What has come too late is of no use.
 #[cold]
 #[inline(never)]

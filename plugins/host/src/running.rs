@@ -14,7 +14,7 @@ use crate::guard::{self, Began};
 #[derive(Default)]
 pub struct Running {
     /// By number; as long as the chain, or empty.
-    memories: SmallVec<[Memory; 4]>,
+    memories: Vec<Memory>,
     /// What is to be remembered of plugins that fail. Few do.
     trouble: Option<Box<Trouble>>,
     /// Whether the request goes nowhere any more.
@@ -86,9 +86,8 @@ impl Running {
     }
 
     fn make_room(&mut self, count: usize) {
-        // Each as long as it is, and all at once: so much of it is a plain loop.
-        while self.memories.len() < count {
-            self.memories.push(Memory::None);
+        if self.memories.len() < count {
+            self.memories.resize_with(count, Memory::default);
         }
     }
 
@@ -204,7 +203,7 @@ impl Drop for Trouble {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for memory in self.memories.drain(..) {
+        for memory in std::mem::take(&mut self.memories) {
             if matches!(memory, Memory::Some(_)) {
                 guard::forget(memory);
             }

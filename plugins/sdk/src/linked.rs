@@ -8,9 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use crate::exchange::{Exchange, Level};
 use crate::facade::{Background, Body, Done, Endpoints, Operating as _, Request, Response, Route};
-use crate::flow::{Cause, Flow};
+use crate::flow::Flow;
 use crate::hook::{Hook, Hooks};
-use crate::module::{Called, Instance, Kind, Module, State};
+use crate::module::{Called, Instance, Kind, Module, State, waited};
 use crate::operation::StoreOperation;
 use crate::options;
 use crate::plugin::Plugin;
@@ -91,18 +91,51 @@ impl<P: Plugin> Instance for Configured<P> {
         state: &'a mut State,
         exchange: &'a mut (dyn Exchange + 'a),
     ) -> Called<'a> {
-        if self.is_stateless() && self.immediate().contains(hook) {
-            // One that is nothing is like another, and need not be looked for.
-            return match call(&self.0, hook, &mut P::State::default(), &mut *exchange) {
-                Called::Done(flow) => Called::Done(flow),
-                Called::Waits(_) => Called::Done(waited()),
-            };
-        }
         let Some(state) = state.downcast_mut::<P::State>() else {
             return Called::Done(Flow::fail("called with another plugin's state"));
         };
         call(&self.0, hook, state, exchange)
     }
+
+    fn answer(&self, hook: Hook, exchange: &mut dyn Exchange) -> Flow {
+        // One that is nothing is like another, and need not be looked for.
+        answer(&self.0, hook, &mut P::State::default(), exchange)
+    }
+}
+
+/// Calls one hook of a plugin: `run` has what it is given, which may wait, come to its end, and `done` takes what ended at once.
+macro_rules! hook {
+    ($plugin:ident, $hook:ident, $state:ident, $exchange:ident, $run:ident, $done:expr) => {{
+        macro_rules! run {
+            ($facade:ident, $method:ident) => {
+                $run::<P, _>($hook, async move {
+                    $plugin.$method($state, &mut $facade::new($exchange)).await
+                })
+            };
+        }
+        match $hook {
+            Hook::Request => run!(Request, on_request),
+            Hook::Route => run!(Route, on_route),
+            Hook::Upstream => run!(Endpoints, on_upstream),
+            Hook::UpstreamRequest => run!(Request, on_upstream_request),
+            Hook::UpstreamResponse => run!(Response, on_upstream_response),
+            Hook::Response => run!(Response, on_response),
+            Hook::RequestBody => run!(Body, on_request_body),
+            Hook::ResponseBody => {
+                $done($plugin.on_response_body($state, &mut Body::new($exchange)))
+            }
+            Hook::Log => {
+                let done = Done::new(&*$exchange);
+                $plugin.on_log($state, &done);
+                keep(done.into_wanted(), $exchange);
+                $done(Flow::Continue)
+            }
+            Hook::Tick => $run::<P, _>($hook, async move {
+                $plugin.on_tick(&mut Background::new($exchange)).await;
+                Flow::Continue
+            }),
+        }
+    }};
 }
 
 /// Calls one hook of `plugin`. What never waits is polled where it stands, and takes nothing from the heap.
@@ -112,36 +145,17 @@ pub(crate) fn call<'a, P: Plugin>(
     state: &'a mut P::State,
     exchange: &'a mut (dyn Exchange + 'a),
 ) -> Called<'a> {
-    macro_rules! wait {
-        ($facade:ident, $method:ident) => {
-            run::<P, _>(
-                hook,
-                async move { plugin.$method(state, &mut $facade::new(exchange)).await },
-            )
-        };
-    }
-    match hook {
-        Hook::Request => wait!(Request, on_request),
-        Hook::Route => wait!(Route, on_route),
-        Hook::Upstream => wait!(Endpoints, on_upstream),
-        Hook::UpstreamRequest => wait!(Request, on_upstream_request),
-        Hook::UpstreamResponse => wait!(Response, on_upstream_response),
-        Hook::Response => wait!(Response, on_response),
-        Hook::RequestBody => wait!(Body, on_request_body),
-        Hook::ResponseBody => {
-            Called::Done(plugin.on_response_body(state, &mut Body::new(exchange)))
-        }
-        Hook::Log => {
-            let done = Done::new(&*exchange);
-            plugin.on_log(state, &done);
-            keep(done.into_wanted(), exchange);
-            Called::Done(Flow::Continue)
-        }
-        Hook::Tick => run::<P, _>(hook, async move {
-            plugin.on_tick(&mut Background::new(exchange)).await;
-            Flow::Continue
-        }),
-    }
+    hook!(plugin, hook, state, exchange, begin, Called::Done)
+}
+
+/// The same of a hook that never waits.
+fn answer<P: Plugin>(
+    plugin: &P,
+    hook: Hook,
+    state: &mut P::State,
+    exchange: &mut dyn Exchange,
+) -> Flow {
+    hook!(plugin, hook, state, exchange, end, std::convert::identity)
 }
 
 /// Does what a request that has ended is to leave in stores.
@@ -154,17 +168,21 @@ fn keep(wanted: Vec<StoreOperation>, exchange: &mut dyn Exchange) {
     }
 }
 
-fn run<'a, P: Plugin, F: Future<Output = Flow> + Send + 'a>(hook: Hook, future: F) -> Called<'a> {
-    if !P::IMMEDIATE.contains(hook) {
-        return Called::Waits(Box::pin(future));
-    }
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(flow) => Called::Done(flow),
-        Poll::Pending => Called::Done(waited()),
+fn begin<'a, P: Plugin, F: Future<Output = Flow> + Send + 'a>(hook: Hook, future: F) -> Called<'a> {
+    if P::IMMEDIATE.contains(hook) {
+        Called::Done(end::<P, F>(hook, future))
+    } else {
+        Called::Waits(Box::pin(future))
     }
 }
 
-#[cold]
-fn waited() -> Flow {
-    Flow::broken(Cause::Waited, "a hook that is said never to wait did")
+#[inline]
+fn end<P: Plugin, F: Future<Output = Flow>>(hook: Hook, future: F) -> Flow {
+    if !P::IMMEDIATE.contains(hook) {
+        return waited();
+    }
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(flow) => flow,
+        Poll::Pending => waited(),
+    }
 }

@@ -106,6 +106,10 @@ impl Instance for NativeInstance {
         self.hooks
     }
 
+    fn is_stateless(&self) -> bool {
+        self.made.functions.remember.is_none()
+    }
+
     fn start(&self) -> State {
         let Some(remember) = self.made.functions.remember else { return Box::new(Nothing) };
         // SAFETY: the module's own function with its own instance.

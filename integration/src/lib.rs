@@ -92,7 +92,8 @@ pub use scenario::{
     power_cuts, tier_process,
 };
 pub use scenario::{
-    NativeGrowth, PluginCost, SwapPlan, Swapped, Swaps, native_growth, plugin_cost, swaps,
+    NativeGrowth, PluginCost, SwapPlan, Swapped, Swaps, filtered_hit_cost, native_growth,
+    plugin_cost, swaps,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

@@ -41,7 +41,7 @@ model! {
 }
 
 model! {
-    /// Who may purge with the method PURGE. Others get 403.
+    /// Who may purge with the method PURGE, once the filters of the listener and the site have let it pass. Others get 403.
     pub struct ZonePurge: Default {
         /// Networks of such clients.
         pub allow: Vec<IpNet> = Vec::new(),

@@ -39,8 +39,8 @@ pub use latency::{Latency, latency};
 pub use log_tools::{Filtered, LogTools, ReadLog, rotation};
 pub use mutated::{Mutated, mutated};
 pub use plugins::{
-    Faulted, NativeGrowth, PluginCost, PluginFault, SwapPlan, Swapped, Swaps, native_growth,
-    plugin_cost, plugin_fault, swaps,
+    Faulted, NativeGrowth, PluginCost, PluginFault, SwapPlan, Swapped, Swaps, filtered_hit_cost,
+    native_growth, plugin_cost, plugin_fault, swaps,
 };
 pub use reloads::{Reloads, open_websocket, reloads};
 pub use sites::{Sites, many_sites, many_sites_config};

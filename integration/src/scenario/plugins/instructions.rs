@@ -79,6 +79,24 @@ pub fn plugin_cost(requests: usize) -> Option<Vec<PluginCost>> {
     Some(found)
 }
 
+/// Instructions of an answer from the cache, in a build for tests: without a plugin, and with five built-in ones that answer at once. `None` where
+/// the counting program is not installed.
+///
+/// # Panics
+/// When the proxy does not start, or an answer is wrong.
+#[must_use]
+pub fn filtered_hit_cost(requests: usize) -> Option<(f64, f64)> {
+    let origin = Origin::start().serve("*", page());
+    let five = looking();
+    let route = format!("filters = [{}]\nproxy = \"app\"\ncache = \"main\"", five.filters);
+    let config = stage(&origin, None).toml(five.tables).route("/filtered/*", route);
+    let mut counted = Counted::start(&config)?;
+    let mut client = counted.proxy.client();
+    let [without, with] =
+        [STORED, "/filtered/x"].map(|path| lowest(&mut counted, &mut client, path, requests));
+    Some((without, with))
+}
+
 fn lowest(counted: &mut Counted, client: &mut Client, path: &str, requests: usize) -> f64 {
     let asked =
         get(path).header("Accept", "*/*").header("User-Agent", "Mozilla/5.0 (X11; Linux x86_64)");

@@ -9,6 +9,8 @@ mod builtin_changes;
 #[cfg(test)]
 mod faults;
 #[cfg(test)]
+mod front_door;
+#[cfg(test)]
 mod groups;
 #[cfg(test)]
 mod modules;
@@ -60,9 +62,11 @@ fn filtered(filter: &str, origin: &Origin) -> Config {
     )
 }
 
-/// The same of a built-in plugin with these options.
+/// The same of a built-in plugin with these options. Something is answered by the proxy itself: then requests without a body are received by
+/// the front door.
 fn built_in(name: &str, options: &str, origin: &Origin) -> Config {
     filtered(&format!("{{ use = \"{name}\", options = {{ {options} }} }}"), origin)
+        .route("/answered-here", "respond = {}")
 }
 
 /// What an origin that echoes was sent in fields of this name.

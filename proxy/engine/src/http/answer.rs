@@ -108,7 +108,7 @@ pub(crate) enum Made {
 /// Does what the route says, and what the routes say to which it leads. `head` and [`Context::place`] are then those of the
 /// last one.
 pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
-    if purge::is_asked(head, context) {
+    if !filter::are_due(context) && purge::is_asked(head, context) {
         return purge::asked(head, context).map(Box::new).map(Made::Purge);
     }
     loop {

@@ -28,15 +28,16 @@ use switchback_plugin_host::{Chain, Running, Verdict};
 use tokio::sync::oneshot;
 
 use super::answer::Answer;
+use super::cache::ahead::Interim;
 use super::context::Context;
 use bodies::Held;
 use view::{Changed, Request, Response, View};
 
-pub(crate) use ask::{are_due, ask, with_session};
+pub(crate) use ask::{AtOnce, are_due, ask, in_front, with_session};
 use hooks::{ended, judged};
 pub(crate) use hooks::{
-    log, own_response, passing_response, tunnel_request, tunnel_response, upstream,
-    upstream_request, upstream_response,
+    log, own_response, own_response_at_once, passing_response, tunnel_request, tunnel_response,
+    upstream, upstream_request, upstream_response,
 };
 
 /// The plugins of one request, and what follows from what they said.
@@ -49,8 +50,10 @@ pub(crate) struct Filtering {
     away: Option<oneshot::Receiver<Box<Filters>>>,
     /// Whom a plugin would have asked, in the try at hand.
     preferred: Option<Box<[usize]>>,
-    /// What a plugin answers while an upstream is being asked.
+    /// What a plugin answers while an upstream is being asked, or before the request is where it can be sent.
     answer: Option<Box<Answer>>,
+    /// What the client is to be told before its answer.
+    told: Vec<Interim>,
     /// Whether the answer at hand has been seen by them.
     has_answered: bool,
     /// Whether the head of the request has other fields than were received.
@@ -67,6 +70,8 @@ pub(crate) struct Filters {
     levels: [Option<Level>; 3],
     /// The hooks that any of them has.
     hooks: Hooks,
+    /// Whether somebody may have to be asked before the request is answered. Looked at often, and not so once that was found.
+    may_be_due: bool,
     /// What waits for the next piece of the request's body.
     request_held: Held,
     /// The same of the response's.
@@ -104,6 +109,12 @@ impl Filtering {
         self.filters.as_ref().map_or(Hooks::NONE, |filters| filters.hooks)
     }
 
+    /// Whether somebody may wait at this hook.
+    fn may_wait(&self, hook: Hook) -> bool {
+        let levels = self.filters.iter().flat_map(|filters| filters.levels.iter().flatten());
+        levels.into_iter().any(|level| level.chain.may_wait(hook))
+    }
+
     /// Whether some plugin has this hook.
     pub(super) fn has(&self, hook: Hook) -> bool {
         self.hooks().contains(hook)
@@ -137,6 +148,16 @@ impl Filtering {
     /// What a plugin answers in place of what an upstream would have.
     pub(super) fn take_answer(&mut self) -> Option<Answer> {
         self.answer.take().map(|answer| *answer)
+    }
+
+    /// What the client is to be told before its answer, once.
+    pub(crate) fn take_told(&mut self) -> Vec<Interim> {
+        std::mem::take(&mut self.told)
+    }
+
+    /// Whether somebody looks at the head of an answer, or at what was sent.
+    pub(super) fn look_at_answers(&self) -> bool {
+        self.has(Hook::Response) || self.has(Hook::Log)
     }
 
     /// Whether a try may be followed by another: not once plugins have seen some of the body, which they would see again.
@@ -195,15 +216,22 @@ impl Drop for Filtering {
 }
 
 /// Has the chains be those of the place that the request has come to. Returns whether there are any.
+#[inline]
 pub(crate) fn settle(context: &mut Context) -> bool {
-    let snapshot = &context.snapshot;
-    let Some(table) = snapshot.filters.as_deref().filter(|_| !context.filtering.is_off) else {
+    if context.snapshot.filters.is_none() || context.filtering.is_off {
         return false;
-    };
-    let place = (context.place.site, context.place.route);
-    if context.filtering.filters.as_ref().is_some_and(|filters| filters.place == place) {
-        return true;
     }
+    let place = (context.place.site, context.place.route);
+    let is_there = |filters: &Filters| filters.place == place;
+    context.filtering.filters.as_deref().is_some_and(is_there) || settle_anew(context)
+}
+
+/// The same where it has come to another place.
+#[inline(never)]
+fn settle_anew(context: &mut Context) -> bool {
+    let snapshot = &context.snapshot;
+    let Some(table) = snapshot.filters.as_deref() else { return false };
+    let place = (context.place.site, context.place.route);
     let listener = if table.has_listeners() {
         let listener = snapshot.listener_of(&context.connection);
         listener.and_then(|listener| table.of_listener(&listener.plan.address))
@@ -236,12 +264,14 @@ pub(crate) fn settle(context: &mut Context) -> bool {
             before.levels = levels;
             before.hooks = hooks;
             before.place = place;
+            before.may_be_due = true;
             before
         }
         None => Box::new(Filters {
             place,
             levels,
             hooks,
+            may_be_due: true,
             request_held: Held::default(),
             response_held: Held::default(),
             has_begun_body: false,
@@ -249,6 +279,12 @@ pub(crate) fn settle(context: &mut Context) -> bool {
     };
     context.filtering.filters = Some(filters);
     true
+}
+
+/// Whether an answer can be sent without waiting for a plugin, and without showing any its body.
+pub(crate) fn may_answer_at_once(context: &mut Context) -> bool {
+    !settle(context)
+        || !context.filtering.has(Hook::ResponseBody) && !context.filtering.may_wait(Hook::Response)
 }
 
 impl Level {
@@ -288,6 +324,19 @@ struct Ran {
     preferred: Option<Box<[usize]>>,
 }
 
+impl Default for Ran {
+    fn default() -> Self {
+        Self { verdict: Verdict::Continue, changed: Changed::default(), preferred: None }
+    }
+}
+
+impl Ran {
+    /// With what plugins have left there.
+    fn with(self, mut view: View<'_>) -> Self {
+        Self { changed: view.changed, preferred: view.preferred.take(), ..self }
+    }
+}
+
 /// The heads at hand.
 struct Sides<'s> {
     request: Request<'s>,
@@ -308,14 +357,15 @@ impl<'s> Sides<'s> {
 /// The levels in the order in which they are asked.
 fn ordered(levels: &mut [Option<Level>; 3], hook: Hook) -> [(usize, &mut Option<Level>); 3] {
     let [listener, site, route] = levels;
-    let mut all = [(0, listener), (1, site), (2, route)];
+    let (first, last) = ((0, listener), (2, route));
     if matches!(hook, Hook::UpstreamResponse | Hook::Response | Hook::ResponseBody | Hook::Log) {
-        all.reverse();
+        [last, (1, site), first]
+    } else {
+        [first, (1, site), last]
     }
-    all
 }
 
-/// Asks one level, or all of them, where somebody may wait.
+/// Asks one level, or all of them.
 async fn run(
     hook: Hook,
     only: Option<usize>,
@@ -323,11 +373,25 @@ async fn run(
     sides: Sides<'_>,
     piece: Option<&mut bodies::Piece>,
 ) -> Ran {
+    if context.filtering.may_wait(hook) {
+        // Apart, because it takes much room.
+        return Box::pin(run_waiting(hook, only, context, sides, piece)).await;
+    }
+    run_now(hook, only, context, sides, piece)
+}
+
+/// The same where somebody may wait.
+async fn run_waiting(
+    hook: Hook,
+    only: Option<usize>,
+    context: &mut Context,
+    sides: Sides<'_>,
+    piece: Option<&mut bodies::Piece>,
+) -> Ran {
     let mut taken = Taken::from(context);
-    let mut ran = Ran { verdict: Verdict::Continue, changed: Changed::default(), preferred: None };
+    let mut ran = Ran::default();
     let Some(filters) = taken.filters.as_deref_mut() else { return ran };
-    let mut view = View::new(hook, &mut *taken.context, sides.request);
-    (view.response, view.talk, view.piece) = (sides.response, sides.talk, piece);
+    let mut view = View::new(hook, &mut *taken.context, sides, piece);
     for (index, level) in ordered(&mut filters.levels, hook) {
         let Some(Level { chain, running, .. }) = level else { continue };
         if only.is_some_and(|only| only != index) || !chain.hooks().contains(hook) {
@@ -339,47 +403,32 @@ async fn run(
             break;
         }
     }
-    (ran.changed, ran.preferred) = (view.changed, view.preferred.take());
-    ran
+    ran.with(view)
 }
 
-/// Asks one level at a hook where nobody of it waits.
-fn run_at_once(hook: Hook, index: usize, context: &mut Context, sides: Sides<'_>) -> Ran {
-    let mut taken = Taken::from(context);
-    let mut ran = Ran { verdict: Verdict::Continue, changed: Changed::default(), preferred: None };
-    let levels = taken.filters.as_deref_mut().map(|filters| &mut filters.levels);
-    let Some(Some(level)) = levels.and_then(|levels| levels.get_mut(index)) else { return ran };
-    let mut view = View::new(hook, &mut *taken.context, sides.request);
-    (view.response, view.talk) = (sides.response, sides.talk);
-    (view.chain, view.level) = (Some(&*level.chain), index);
-    ran.verdict = level.chain.run_now(hook, level.running.get_mut(), &mut view);
-    (ran.changed, ran.preferred) = (view.changed, view.preferred.take());
-    ran
-}
-
-/// The same of all levels where nobody can wait.
+/// The same where nobody waits.
 fn run_now(
     hook: Hook,
+    only: Option<usize>,
     context: &mut Context,
     sides: Sides<'_>,
     piece: Option<&mut bodies::Piece>,
-) -> Verdict {
+) -> Ran {
     let mut taken = Taken::from(context);
-    let Some(filters) = taken.filters.as_deref_mut() else { return Verdict::Continue };
-    let mut view = View::new(hook, &mut *taken.context, sides.request);
-    (view.response, view.piece) = (sides.response, piece);
+    let mut ran = Ran::default();
+    let Some(filters) = taken.filters.as_deref_mut() else { return ran };
+    let mut view = View::new(hook, &mut *taken.context, sides, piece);
     for (index, level) in ordered(&mut filters.levels, hook) {
         let Some(Level { chain, running, .. }) = level else { continue };
-        if !chain.hooks().contains(hook) {
+        if only.is_some_and(|only| only != index) || !chain.hooks().contains(hook) {
             continue;
         }
         (view.chain, view.level) = (Some(&**chain), index);
-        match chain.run_now(hook, running.get_mut(), &mut view) {
-            Verdict::Continue => {}
-            // Whoever else wants to know of the end of a request is told.
-            _ if hook == Hook::Log => {}
-            other => return other,
+        ran.verdict = chain.run_now(hook, running.get_mut(), &mut view);
+        // Whoever else wants to know of the end of a request is told.
+        if !matches!(ran.verdict, Verdict::Continue) && hook != Hook::Log {
+            break;
         }
     }
-    Verdict::Continue
+    ran.with(view)
 }

@@ -98,10 +98,7 @@ impl Inherited {
 
     /// The context of the inner request, whose head becomes that of the outer one.
     pub(crate) fn into_context(self, head: &mut RequestHeader) -> Context {
-        adopt(head, &self.head);
-        if self.filtering.has_changed_fields() {
-            adopt_fields(head, &self.head);
-        }
+        adopt(head, &self.head, &self.filtering);
         let mut context = Context::new(self.resident, self.snapshot, self.connection);
         context.started = self.started;
         context.wall = self.wall;
@@ -124,8 +121,8 @@ impl Inherited {
 }
 
 /// Makes `head` ask for what `outer` asks for, and takes out of it what is no longer in that. How its body is framed is its
-/// own affair, and `Host` may stand in the target of the other.
-pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
+/// own affair, and `Host` may stand in the target of the other. What plugins have set is part of what it asks for.
+pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader, filtering: &Filtering) {
     const OWN: [HeaderName; 3] = [header::CONTENT_LENGTH, header::TRANSFER_ENCODING, header::HOST];
     if head.method != outer.method {
         head.set_method(outer.method.clone());
@@ -138,6 +135,9 @@ pub(super) fn adopt(head: &mut RequestHeader, outer: &RequestHeader) {
     let gone: Vec<HeaderName> = head.headers.keys().filter(is_gone).cloned().collect();
     for name in &gone {
         head.remove_header(name);
+    }
+    if filtering.has_changed_fields() {
+        adopt_fields(head, outer);
     }
 }
 

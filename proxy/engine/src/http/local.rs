@@ -16,6 +16,7 @@ use super::cache::ahead::{Interim, Waiter};
 use super::cache::lookup::Wanted;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
+use super::filter::AtOnce;
 use super::writer::{Framing, Writer};
 use super::{
     access, cache, concurrency, encode, errors, fail, filter, finish, hints, receive, reply, route,
@@ -41,10 +42,49 @@ pub(crate) fn make(head: &mut RequestHeader, context: &mut Context) -> Result<Ma
         .and_then(|()| access::judge(head, context))
         .and_then(|()| concurrency::enter(head, context));
     if let_in.is_ok() && filter::settle(context) {
-        return Ok(Made::Filters);
+        return filtered(head, context);
     }
     let made = let_in.and_then(|()| answer::make(head, context));
     or_instead(made, head, context)
+}
+
+/// Asks plugins, and makes the answer unless that takes one that waits.
+fn filtered(head: &mut RequestHeader, context: &mut Context) -> Result<Made, Fault> {
+    let answer = match filter::in_front(head, context)? {
+        AtOnce::Waits => return Ok(Made::Filters),
+        AtOnce::Done(answer) => answer,
+    };
+    match answer {
+        Some(answer) if filter::may_answer_at_once(context) => Ok(Made::Answer(answer)),
+        Some(answer) => {
+            context.filtering.answer_with(answer);
+            Ok(Made::Filters)
+        }
+        None if filter::may_answer_at_once(context) => answer::make(head, context),
+        None => Ok(Made::Filters),
+    }
+}
+
+/// The answer as plugins and the rules of its route change it.
+pub(crate) fn shown(
+    answer: Answer,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Answer, Fault> {
+    let is_as_it_stands = is_as_it_stands(context) && !hints::are_wanted(&answer.head, context);
+    if is_as_it_stands && encode::leaves(&answer.head, context) {
+        return Ok(answer);
+    }
+    let mut head = answer.head.whole()?;
+    errors::stamp(&mut head, context)?;
+    reply::own(&mut head, request, context)
+        .map_err(|error| context.fault.take().unwrap_or_else(|| Fault::internal(error)))?;
+    let (mut head, body) = match filter::own_response_at_once(&mut head, request, context)? {
+        Some(instead) => (instead.head.whole()?, instead.body),
+        None => (head, answer.body),
+    };
+    let body = encode::own(&mut head, body, request, context)?;
+    Ok(Answer { head: head.into(), body })
 }
 
 /// Waits for what a cache is to have, and makes the answer with it. In the end no cache has to be waited for.
@@ -80,7 +120,7 @@ fn or_instead(
     made
 }
 
-/// Sends what was made, or the page of what went wrong, and closes the books on the request.
+/// Sends what was [shown](shown), or the page of what went wrong, and closes the books on the request.
 pub(crate) async fn send(
     client: &mut ClientStream,
     request: &RequestHeader,
@@ -88,7 +128,7 @@ pub(crate) async fn send(
     context: &mut Context,
     last: bool,
 ) -> After {
-    let (mut answer, mut fault) = match made.and_then(|answer| ruled(answer, request, context)) {
+    let (mut answer, mut fault) = match made {
         Ok(answer) => (answer, None),
         Err(fault) => match page(&fault, request, context) {
             Some(page) => (page, Some(fault)),
@@ -146,27 +186,11 @@ impl Waiter for Waiting<'_> {
     }
 }
 
-/// The answer as the rules of its route change it.
-fn ruled(answer: Answer, request: &RequestHeader, context: &mut Context) -> Result<Answer, Fault> {
-    let is_as_it_stands = is_as_it_stands(context) && !hints::are_wanted(&answer.head, context);
-    if is_as_it_stands && encode::leaves(&answer.head, context) {
-        return Ok(answer);
-    }
-    let mut head = answer.head.whole()?;
-    errors::stamp(&mut head, context)?;
-    match reply::own(&mut head, request, context) {
-        Ok(()) => {
-            let body = encode::own(&mut head, answer.body, request, context)?;
-            Ok(Answer { head: head.into(), body })
-        }
-        Err(error) => Err(context.fault.take().unwrap_or_else(|| Fault::internal(error))),
-    }
-}
-
 /// Whether nobody changes the answer's head or looks at it.
 fn is_as_it_stands(context: &Context) -> bool {
     context.stand_in.is_none()
         && !context.snapshot.asks_for_sent_headers
+        && !context.filtering.look_at_answers()
         && context.route().is_none_or(|route| {
             let rules_cookies =
                 context.is_answered_by_cache() && !route.response_cookies.is_empty();

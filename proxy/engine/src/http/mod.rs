@@ -172,7 +172,7 @@ impl ProxyHttp for Phases {
         if let Some(routed) = context.routed.take() {
             deadlines::set(session, context);
             name_request(&context.request.id);
-            inner::adopt(session.req_header_mut(), &routed);
+            inner::adopt(session.req_header_mut(), &routed, &context.filtering);
             return Ok(());
         }
         context.connection.count_request();
@@ -207,6 +207,10 @@ impl ProxyHttp for Phases {
     async fn request_filter(&self, session: &mut Session, context: &mut Self::CTX) -> Result<bool> {
         if let Some(fault) = context.fault.take() {
             return Err(context.fail(fault));
+        }
+        if let Some(answer) = context.filtering.take_answer() {
+            answer::send(session, answer, context).await?;
+            return Ok(true);
         }
         if answer::here(session, context, None).await? {
             return Ok(true);

@@ -16,7 +16,8 @@ use super::lent::{Lent, linger};
 use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::http::answer::Made;
-use crate::http::cache::{ahead, purge};
+use crate::http::cache::ahead::{self, Waiter};
+use crate::http::cache::purge;
 use crate::http::context::{Context, Sent};
 use crate::http::fault::{Fault, Kind};
 use crate::http::filter;
@@ -156,6 +157,7 @@ impl Turn {
         let mut context = Box::new(self.context(&head));
         self.connection.count_request();
         let mut made = local::make(&mut request, &mut context);
+        self.tell(&mut stream, &mut context).await;
         if let Ok(Made::Cache(mut wanted)) = made {
             let told = wanted.told(&request);
             let patience = self.connection.listener.plan.timeouts.write;
@@ -171,7 +173,13 @@ impl Turn {
             made = Box::pin(purge::answer(&wanted, &context)).await.map(Made::Answer);
         }
         let made = match made {
-            Ok(Made::Answer(answer)) if !filter::settle(&mut context) => Ok(answer),
+            Ok(Made::Answer(answer)) if filter::may_answer_at_once(&mut context) => {
+                local::shown(answer, &request, &mut context).map(Made::Answer)
+            }
+            made => made,
+        };
+        let made = match made {
+            Ok(Made::Answer(answer)) if filter::may_answer_at_once(&mut context) => Ok(answer),
             Err(fault) if fault.kind() == Kind::BadRequest || !filter::settle(&mut context) => {
                 Err(fault)
             }
@@ -194,6 +202,18 @@ impl Turn {
                 linger(stream).await;
                 None
             }
+        }
+    }
+
+    /// Tells the client what plugins want it to know before its answer.
+    async fn tell(&self, stream: &mut ClientStream, context: &mut Context) {
+        let told = context.filtering.take_told();
+        if told.is_empty() {
+            return;
+        }
+        let mut client = local::Waiting(stream, self.connection.listener.plan.timeouts.write);
+        for interim in told {
+            Box::pin(client.tell(interim)).await;
         }
     }
 

@@ -12,22 +12,34 @@ use pingora_proxy::Session;
 use switchback_plugin::{Hook, OperationError};
 
 use super::talk::{Talk, Wanted};
-use super::{Filters, Level, Ran, Request, Sides, judged, mirror, run, run_at_once, settle};
+use super::{Filters, Level, Ran, Request, Sides, judged, mirror, run, run_now, settle};
 use crate::http::answer::Answer;
 use crate::http::context::{Context, Memos};
 use crate::http::fault::{Fault, Kind};
 use crate::http::{body, route};
 
-/// Whether there are plugins to be asked before the request goes on from where it is.
+/// Whether there are plugins to be asked before the request goes on from where it is, or copies to be sent that they have asked for.
 pub(crate) fn are_due(context: &mut Context) -> bool {
     if context.inner || !settle(context) {
         return false;
     }
-    context.filtering.filters.as_deref_mut().is_some_and(|filters| next(filters).is_some())
+    let is_due = |filters: &mut Filters| next(filters).is_some();
+    context.filtering.filters.as_deref_mut().is_some_and(is_due) || mirror::are_due(context)
 }
 
-/// Who is asked next, and at which hook: everybody first about the request, then about where it goes.
+/// Who is asked next, and at which hook.
+#[inline]
 fn next(filters: &mut Filters) -> Option<(usize, Hook)> {
+    if !filters.may_be_due {
+        return None;
+    }
+    let next = look_for_next(filters);
+    filters.may_be_due = next.is_some();
+    next
+}
+
+/// Everybody is asked first about the request, then about where it goes.
+fn look_for_next(filters: &mut Filters) -> Option<(usize, Hook)> {
     for (index, level) in filters.levels.iter_mut().enumerate() {
         let Some(level) = level else { continue };
         level.is_asked |= !level.chain.hooks().contains(Hook::Request);
@@ -70,11 +82,20 @@ async fn ask_with(
 }
 
 /// How far those came who answer at once.
-enum AtOnce {
+pub(crate) enum AtOnce {
     /// All were asked. What a plugin answers, if one does.
     Done(Option<Answer>),
     /// Somebody is next who may wait.
     Waits,
+}
+
+/// Asks those that are due until one may wait, while the request is still with the front door. What they have the client told is
+/// [left](Filtering::take_told) for whoever has it.
+pub(crate) fn in_front(head: &mut RequestHeader, context: &mut Context) -> Result<AtOnce, Fault> {
+    let talk = Talk::default();
+    let asked = ask_at_once(head, context, &talk);
+    context.filtering.told = talk.take_interims();
+    asked
 }
 
 /// Asks those that are due until one may wait: without all that waiting takes.
@@ -89,7 +110,7 @@ fn ask_at_once(
         }
         claim(context, (index, hook));
         let sides = Sides { talk: Some(talk), ..Sides::of(Request::Ours(head)) };
-        let ran = run_at_once(hook, index, context, sides);
+        let ran = run_now(hook, Some(index), context, sides, None);
         if let Some(answer) = follow(ran, head, context)? {
             return Ok(AtOnce::Done(Some(answer)));
         }

@@ -150,7 +150,7 @@ fn piece(
     let before = std::mem::take(&mut filters.response_held);
     let mut piece = Piece::new(bytes, end, before);
     let sides = Sides::of(Request::Fixed(head));
-    let verdict = run_now(Hook::ResponseBody, context, sides, Some(&mut piece));
+    let verdict = run_now(Hook::ResponseBody, None, context, sides, Some(&mut piece)).verdict;
     let (bytes, held) = piece.into_parts();
     if let Some(filters) = context.filtering.filters.as_deref_mut() {
         filters.response_held = held;

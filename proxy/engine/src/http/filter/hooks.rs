@@ -167,8 +167,7 @@ pub(crate) async fn own_response(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Option<Answer>, Fault> {
-    let is_for_client = context.fetch.is_none() && !context.filtering.has_answered;
-    if !is_for_client || !settle(context) || !context.filtering.has(Hook::Response) {
+    if !shows_own(context) {
         return Ok(None);
     }
     let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
@@ -176,10 +175,28 @@ pub(crate) async fn own_response(
     judged(ran.verdict)
 }
 
+/// The same where nobody [waits](super::may_answer_at_once).
+pub(crate) fn own_response_at_once(
+    head: &mut ResponseHeader,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<Option<Answer>, Fault> {
+    if !shows_own(context) {
+        return Ok(None);
+    }
+    let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+    judged(run_now(Hook::Response, None, context, sides, None).verdict)
+}
+
+fn shows_own(context: &mut Context) -> bool {
+    let is_for_client = context.fetch.is_none() && !context.filtering.has_answered;
+    is_for_client && settle(context) && context.filtering.has(Hook::Response)
+}
+
 /// Tells that a request has ended.
 pub(crate) fn log(request: &RequestHeader, sent: Option<&HeaderMap>, context: &mut Context) {
     if settle(context) && context.filtering.has(Hook::Log) {
         let sides = Sides::of(Request::Fixed(request)).with(Response::Sent(sent));
-        let _ = run_now(Hook::Log, context, sides, None);
+        let _ = run_now(Hook::Log, None, context, sides, None);
     }
 }

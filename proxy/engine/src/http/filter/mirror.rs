@@ -20,6 +20,11 @@ const USUAL_BODY: u64 = 64 * 1024;
 /// How long a copy may take; then it is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Whether there are copies to be sent.
+pub(super) fn are_due(context: &Context) -> bool {
+    context.steering.as_ref().is_some_and(|steering| !steering.mirrors.is_empty())
+}
+
 /// Takes the body in that copies are to have, if there are any and it is not too large.
 pub(super) async fn take_body(
     session: &mut Session,

@@ -18,6 +18,7 @@ use switchback_plugin::{
 };
 use switchback_plugin_host::Chain;
 
+use super::Sides;
 use super::bodies::Piece;
 use super::endpoints::Endpoints;
 use super::operations::{Host, Operations};
@@ -87,14 +88,19 @@ impl Changed {
 }
 
 impl<'a> View<'a> {
-    pub(super) fn new(hook: Hook, context: &'a mut Context, request: Request<'a>) -> Self {
+    pub(super) fn new(
+        hook: Hook,
+        context: &'a mut Context,
+        Sides { request, response, talk }: Sides<'a>,
+        piece: Option<&'a mut Piece>,
+    ) -> Self {
         Self {
             hook,
             context,
             request,
-            response: Response::None,
-            piece: None,
-            talk: None,
+            response,
+            piece,
+            talk,
             chain: None,
             level: 0,
             plugin: 0,

@@ -61,11 +61,11 @@ impl Chain {
         self.hooks
     }
 
-    /// Whether somebody may wait at this hook.
+    /// Those where somebody may wait.
     #[must_use]
     #[inline]
-    pub fn may_wait(&self, hook: Hook) -> bool {
-        self.waiting.contains(hook)
+    pub fn waiting(&self) -> Hooks {
+        self.waiting
     }
 
     /// The plugins, in order: [`Exchange::enter`] has their numbers.

@@ -203,9 +203,9 @@ impl Drop for Trouble {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        for memory in std::mem::take(&mut self.memories) {
+        for memory in &mut self.memories {
             if matches!(memory, Memory::Some(_)) {
-                guard::forget(memory);
+                guard::forget(std::mem::take(memory));
             }
         }
     }

@@ -18,7 +18,9 @@ mod talk;
 pub(crate) mod variables;
 mod view;
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context as Waking, Poll};
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,7 +32,7 @@ use tokio::sync::oneshot;
 use super::answer::Answer;
 use super::cache::ahead::Interim;
 use super::context::Context;
-use bodies::Held;
+use bodies::Bodies;
 use view::{Changed, Request, Response, View};
 
 pub(crate) use ask::{AtOnce, are_due, ask, in_front, with_session};
@@ -70,14 +72,12 @@ pub(crate) struct Filters {
     levels: [Option<Level>; 3],
     /// The hooks that any of them has.
     hooks: Hooks,
+    /// Those where somebody may wait.
+    waiting: Hooks,
     /// Whether somebody may have to be asked before the request is answered. Looked at often, and not so once that was found.
     may_be_due: bool,
-    /// What waits for the next piece of the request's body.
-    request_held: Held,
-    /// The same of the response's.
-    response_held: Held,
-    /// Whether they have seen some of the request's body on its way.
-    has_begun_body: bool,
+    /// What they had to do with bodies.
+    bodies: Option<Box<Bodies>>,
 }
 
 struct Level {
@@ -111,8 +111,7 @@ impl Filtering {
 
     /// Whether somebody may wait at this hook.
     fn may_wait(&self, hook: Hook) -> bool {
-        let levels = self.filters.iter().flat_map(|filters| filters.levels.iter().flatten());
-        levels.into_iter().any(|level| level.chain.may_wait(hook))
+        self.filters.as_ref().is_some_and(|filters| filters.waiting.contains(hook))
     }
 
     /// Whether some plugin has this hook.
@@ -162,7 +161,8 @@ impl Filtering {
 
     /// Whether a try may be followed by another: not once plugins have seen some of the body, which they would see again.
     pub(super) fn allows_another_try(&self) -> bool {
-        self.filters.as_ref().is_none_or(|filters| !filters.has_begun_body)
+        let bodies = self.filters.as_ref().and_then(|filters| filters.bodies.as_ref());
+        bodies.is_none_or(|bodies| !bodies.have_begun())
     }
 
     /// For an inner request, which has them until it has no use for them any more.
@@ -247,9 +247,10 @@ fn settle_anew(context: &mut Context) -> bool {
     let mut before = context.filtering.filters.take();
     let mut levels =
         before.as_mut().map_or([const { None }; 3], |before| std::mem::take(&mut before.levels));
-    let mut hooks = Hooks::NONE;
+    let (mut hooks, mut waiting) = (Hooks::NONE, Hooks::NONE);
     for (level, chain) in levels.iter_mut().zip(chains) {
         hooks = chain.map_or(hooks, |chain| hooks.union(chain.hooks()));
+        waiting = chain.map_or(waiting, |chain| waiting.union(chain.waiting()));
         let is_same = match (&level, chain) {
             (Some(level), Some(chain)) => Arc::ptr_eq(&level.chain, chain),
             (None, None) => true,
@@ -262,20 +263,11 @@ fn settle_anew(context: &mut Context) -> bool {
     let filters = match before {
         Some(mut before) => {
             before.levels = levels;
-            before.hooks = hooks;
-            before.place = place;
-            before.may_be_due = true;
+            (before.hooks, before.waiting) = (hooks, waiting);
+            (before.place, before.may_be_due) = (place, true);
             before
         }
-        None => Box::new(Filters {
-            place,
-            levels,
-            hooks,
-            may_be_due: true,
-            request_held: Held::default(),
-            response_held: Held::default(),
-            has_begun_body: false,
-        }),
+        None => Box::new(Filters { place, levels, hooks, waiting, may_be_due: true, bodies: None }),
     };
     context.filtering.filters = Some(filters);
     true
@@ -366,18 +358,38 @@ fn ordered(levels: &mut [Option<Level>; 3], hook: Hook) -> [(usize, &mut Option<
 }
 
 /// Asks one level, or all of them.
-async fn run(
+fn run<'a>(
     hook: Hook,
     only: Option<usize>,
-    context: &mut Context,
-    sides: Sides<'_>,
-    piece: Option<&mut bodies::Piece>,
-) -> Ran {
+    context: &'a mut Context,
+    sides: Sides<'a>,
+    piece: Option<&'a mut bodies::Piece>,
+) -> Run<'a> {
     if context.filtering.may_wait(hook) {
-        // Apart, because it takes much room.
-        return Box::pin(run_waiting(hook, only, context, sides, piece)).await;
+        Run::Waits(Box::pin(run_waiting(hook, only, context, sides, piece)))
+    } else {
+        Run::Done(run_now(hook, only, context, sides, piece))
     }
-    run_now(hook, only, context, sides, piece)
+}
+
+/// A hook on its way.
+enum Run<'a> {
+    /// It has ended.
+    Done(Ran),
+    /// Somebody may wait. Apart, because it takes much room.
+    Waits(Pin<Box<dyn Future<Output = Ran> + Send + 'a>>),
+}
+
+impl Future for Run<'_> {
+    type Output = Ran;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, waking: &mut Waking<'_>) -> Poll<Ran> {
+        match &mut *self {
+            Self::Done(ran) => Poll::Ready(std::mem::take(ran)),
+            Self::Waits(future) => future.as_mut().poll(waking),
+        }
+    }
 }
 
 /// The same where somebody may wait.

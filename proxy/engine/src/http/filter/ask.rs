@@ -127,7 +127,7 @@ fn due(context: &mut Context) -> Option<(usize, Hook)> {
 }
 
 fn may_wait(context: &mut Context, (index, hook): (usize, Hook)) -> bool {
-    level(context, index).is_some_and(|level| level.chain.may_wait(hook))
+    level(context, index).is_some_and(|level| level.chain.waiting().contains(hook))
 }
 
 /// Has a chain be asked at a hook: once, whatever comes of it.

@@ -19,7 +19,25 @@ type Place = (usize, u32);
 
 /// What waits for the next piece, each for the plugin that wants it so.
 #[derive(Debug, Default)]
-pub(super) struct Held(Vec<(Place, Bytes)>);
+struct Held(Vec<(Place, Bytes)>);
+
+/// What plugins have had to do with the bodies of one request.
+#[derive(Debug, Default)]
+pub(super) struct Bodies {
+    /// What waits for the next piece of the request's.
+    request: Held,
+    /// The same of the response's.
+    response: Held,
+    /// Whether they have seen some of the request's on its way.
+    has_begun: bool,
+}
+
+impl Bodies {
+    /// Whether plugins have seen some of the request's on its way.
+    pub(super) fn have_begun(&self) -> bool {
+        self.has_begun
+    }
+}
 
 /// The piece at hand.
 pub(super) struct Piece {
@@ -107,18 +125,19 @@ pub(crate) async fn request(
         return Ok(());
     }
     let Some(filters) = context.filtering.filters.as_deref_mut() else { return Ok(()) };
-    filters.has_begun_body |= body.as_ref().is_some_and(|body| !body.is_empty());
-    if !filters.has_begun_body {
+    let bodies = filters.bodies.get_or_insert_default();
+    bodies.has_begun |= body.as_ref().is_some_and(|body| !body.is_empty());
+    if !bodies.has_begun {
         // A request without a body has no last piece either.
         return Ok(());
     }
-    let before = std::mem::take(&mut filters.request_held);
+    let before = std::mem::take(&mut bodies.request);
     let mut piece = Piece::new(body.take().unwrap_or_default(), end, before);
     let sides = Sides::of(Request::Fixed(head));
     let ran = run(Hook::RequestBody, None, context, sides, Some(&mut piece)).await;
     let (bytes, held) = piece.into_parts();
     if let Some(filters) = context.filtering.filters.as_deref_mut() {
-        filters.request_held = held;
+        filters.bodies.get_or_insert_default().request = held;
     }
     *body = (!bytes.is_empty()).then_some(bytes);
     ended(ran.verdict, context)
@@ -147,13 +166,13 @@ fn piece(
     context: &mut Context,
 ) -> Result<Bytes, Fault> {
     let Some(filters) = context.filtering.filters.as_deref_mut() else { return Ok(bytes) };
-    let before = std::mem::take(&mut filters.response_held);
+    let before = std::mem::take(&mut filters.bodies.get_or_insert_default().response);
     let mut piece = Piece::new(bytes, end, before);
     let sides = Sides::of(Request::Fixed(head));
     let verdict = run_now(Hook::ResponseBody, None, context, sides, Some(&mut piece)).verdict;
     let (bytes, held) = piece.into_parts();
     if let Some(filters) = context.filtering.filters.as_deref_mut() {
-        filters.response_held = held;
+        filters.bodies.get_or_insert_default().response = held;
     }
     match verdict {
         Verdict::Continue => Ok(bytes),

@@ -70,6 +70,8 @@ pub(crate) struct Filters {
     place: (Option<SiteId>, Option<RouteId>),
     /// Of the listener, the site and the route.
     levels: [Option<Level>; 3],
+    /// The one that there is, where there is no other.
+    sole: Option<usize>,
     /// The hooks that any of them has.
     hooks: Hooks,
     /// Those where somebody may wait.
@@ -260,14 +262,28 @@ fn settle_anew(context: &mut Context) -> bool {
             *level = chain.map(Level::new);
         }
     }
+    let sole = match &levels {
+        [Some(_), None, None] => Some(0),
+        [None, Some(_), None] => Some(1),
+        [None, None, Some(_)] => Some(2),
+        _ => None,
+    };
     let filters = match before {
         Some(mut before) => {
-            before.levels = levels;
+            (before.levels, before.sole) = (levels, sole);
             (before.hooks, before.waiting) = (hooks, waiting);
             (before.place, before.may_be_due) = (place, true);
             before
         }
-        None => Box::new(Filters { place, levels, hooks, waiting, may_be_due: true, bodies: None }),
+        None => Box::new(Filters {
+            place,
+            levels,
+            sole,
+            hooks,
+            waiting,
+            may_be_due: true,
+            bodies: None,
+        }),
     };
     context.filtering.filters = Some(filters);
     true
@@ -430,11 +446,16 @@ fn run_now(
     let mut ran = Ran::default();
     let Some(filters) = taken.filters.as_deref_mut() else { return ran };
     let mut view = View::new(hook, &mut *taken.context, sides, piece);
+    if let Some(index) = only.or(filters.sole) {
+        // As a rule: at once, and not three times.
+        if let Some(Some(Level { chain, running, .. })) = filters.levels.get_mut(index) {
+            (view.chain, view.level) = (Some(&**chain), index);
+            ran.verdict = chain.run_now(hook, running.get_mut(), &mut view);
+        }
+        return ran.with(view);
+    }
     for (index, level) in ordered(&mut filters.levels, hook) {
         let Some(Level { chain, running, .. }) = level else { continue };
-        if only.is_some_and(|only| only != index) || !chain.hooks().contains(hook) {
-            continue;
-        }
         (view.chain, view.level) = (Some(&**chain), index);
         ran.verdict = chain.run_now(hook, running.get_mut(), &mut view);
         // Whoever else wants to know of the end of a request is told.

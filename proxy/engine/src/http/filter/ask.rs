@@ -10,6 +10,7 @@ use pingora_error::Result as Passed;
 use pingora_http::RequestHeader;
 use pingora_proxy::Session;
 use switchback_plugin::{Hook, OperationError};
+use switchback_plugin_host::Verdict;
 
 use super::talk::{Talk, Wanted};
 use super::{Filters, Level, Ran, Request, Sides, judged, mirror, run, run_now, settle};
@@ -149,8 +150,8 @@ fn follow(
     head: &mut RequestHeader,
     context: &mut Context,
 ) -> Result<Option<Answer>, Fault> {
-    if let Some(answer) = judged(ran.verdict)? {
-        return Ok(Some(answer));
+    if !matches!(ran.verdict, Verdict::Continue) {
+        return judged(ran.verdict);
     }
     if context.filtering.has_changed_fields() {
         // They were made of fields.

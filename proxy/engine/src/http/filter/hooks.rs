@@ -152,8 +152,10 @@ pub(crate) async fn passing_response(
     if context.filtering.has(Hook::Response) {
         let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
         let ran = run(Hook::Response, None, context, sides, None).await;
-        context.filtering.has_answered = matches!(ran.verdict, Verdict::Answer(_));
-        ended(ran.verdict, context)?;
+        if !matches!(ran.verdict, Verdict::Continue) {
+            context.filtering.has_answered = matches!(ran.verdict, Verdict::Answer(_));
+            return ended(ran.verdict, context);
+        }
     }
     if context.filtering.has(Hook::ResponseBody) {
         bodies::passing(head, request).map_err(|fault| context.fail(fault))?;

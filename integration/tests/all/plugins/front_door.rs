@@ -90,7 +90,7 @@ fn who_waits_is_asked_after_those_that_answer_at_once() {
     let waits = "options = { script = { on_request = \"get 0 x-tier; set 0 x-waited yes\" } }";
     let config = config()
         .web("")
-        .site(&format!("filters = [{site}]"))
+        .site(format!("filters = [{site}]"))
         .route(
             "/made",
             "filters = [\"waits\"]\nrespond = { body = \"$http_x_tier $http_x_waited\" }",
@@ -126,7 +126,7 @@ fn a_purge_passes_the_plugins_of_its_site_first() {
     let origin = origin();
     let config = config()
         .web("")
-        .site(&format!("filters = [{filter}]"))
+        .site(format!("filters = [{filter}]"))
         .route("/stored/*", "proxy = \"app\"\ncache = \"main\"")
         .upstream("app", &[&origin], "")
         .toml(ZONE);

@@ -1,12 +1,32 @@
-//! A program that Switchback is built into, with a plugin of its own linked in: it takes `run -c FILE` and `check -c FILE`, as the binary
+//! A program that Switchback is built into, with plugins of its own linked in: it takes `run -c FILE` and `check -c FILE`, as the binary
 //! does. What tests play linked plugins through.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::io::Write;
 use std::process::ExitCode;
 
 use switchback::{Drained, Server, Signals};
 use switchback_example_conformance::Conformance;
+use switchback_plugin::{BuildError, Done, Level, Plugin, Setup, hooks};
+
+/// Is told of the end of requests alone, and never waits. It writes down what it finds in the answer's `x-b`.
+struct Ends;
+
+#[hooks]
+impl Plugin for Ends {
+    const NAME: &'static str = "ends";
+    type Options = BTreeMap<String, String>;
+    type State = ();
+
+    fn build(_: Self::Options, _: &mut Setup<'_>) -> Result<Self, BuildError> {
+        Ok(Self)
+    }
+
+    fn on_log(&self, (): &mut (), done: &Done<'_>) {
+        done.log(Level::Info, &format!("ended with {:?}", done.response_header("x-b")));
+    }
+}
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -22,7 +42,7 @@ fn main() -> ExitCode {
 }
 
 fn server(file: &str) -> Server {
-    Server::from_file(file).runtime_files().logger().plugin::<Conformance>()
+    Server::from_file(file).runtime_files().logger().plugin::<Conformance>().plugin::<Ends>()
 }
 
 fn run(server: Server) -> ExitCode {

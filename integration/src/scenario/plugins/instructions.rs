@@ -35,7 +35,7 @@ impl PluginCost {
 /// How many requests go before those that are counted: nothing is to be done for the first time then.
 const WARM: usize = 60;
 /// Rounds, of which the cheapest counts: what is done from time to time comes into some of them. In each, one answer more is half way through:
-/// where all that lives fills the last page of some size, the allocator takes a page for the next request and gives it back at its end, at
+/// where all that lives fills the last page of some size, the allocator takes a page for the next request and gives it back at its end, at up to
 /// 2,000 instructions each time, and one more that lives fills that page no more.
 const ROUNDS: usize = 5;
 /// Plugins of each kind.

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use http::HeaderName;
 use switchback_plugin::{Part, Refused, Request};
 
 use crate::option;
@@ -12,7 +13,7 @@ pub(crate) enum Place {
     /// `Authorization: Bearer ..`
     Bearer,
     /// A header, all of it.
-    Header(String),
+    Header(HeaderName),
     /// A cookie.
     Cookie(String),
     /// An argument of the query, decoded.
@@ -136,7 +137,10 @@ mod tests {
     #[test]
     fn places_are_written_as_kind_and_name() {
         assert_eq!(Place::parse("bearer"), Ok(Place::Bearer));
-        assert_eq!(Place::parse("header:X-Key"), Ok(Place::Header("x-key".into())));
+        assert_eq!(
+            Place::parse("header:X-Key"),
+            Ok(Place::Header(HeaderName::from_static("x-key")))
+        );
         assert_eq!(Place::parse("cookie:Session"), Ok(Place::Cookie("Session".into())));
         assert_eq!(Place::parse("query:api_key"), Ok(Place::Query("api_key".into())));
         for text in

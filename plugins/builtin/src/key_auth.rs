@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 
 use aws_lc_rs::digest;
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{
@@ -20,7 +21,7 @@ pub(crate) struct KeyAuth {
     places: Vec<Place>,
     inline: Consumers,
     file: Option<Watched<Consumers>>,
-    consumer_header: Option<String>,
+    consumer_header: Option<HeaderName>,
     hide: bool,
     challenge: String,
 }

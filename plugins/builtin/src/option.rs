@@ -22,11 +22,9 @@ pub(crate) fn each<T>(
     numbered.map(|(index, text)| read(&format!("{path}[{index}]"), text, &reader)).collect()
 }
 
-/// The name of a header, in lower case.
-pub(crate) fn header(text: &str) -> Result<String, String> {
-    let name = HeaderName::from_bytes(text.as_bytes());
-    name.map(|name| name.as_str().to_owned())
-        .map_err(|_| format!("`{text}` is no name of a header"))
+/// The name of a header.
+pub(crate) fn header(text: &str) -> Result<HeaderName, String> {
+    HeaderName::from_bytes(text.as_bytes()).map_err(|_| format!("`{text}` is no name of a header"))
 }
 
 /// How a message is framed is for the proxy to say.
@@ -48,9 +46,9 @@ pub(crate) fn is_framing(name: &str) -> bool {
 }
 
 /// The name of a header that a plugin may change.
-pub(crate) fn changeable_header(text: &str) -> Result<String, String> {
+pub(crate) fn changeable_header(text: &str) -> Result<HeaderName, String> {
     let name = header(text)?;
-    if is_framing(&name) {
+    if is_framing(name.as_str()) {
         return Err(format!("`{name}` is for the proxy alone to say"));
     }
     Ok(name)
@@ -144,7 +142,7 @@ mod tests {
 
     #[test]
     fn names_are_those_that_http_allows() {
-        assert_eq!(header("X-Tenant"), Ok("x-tenant".to_owned()));
+        assert_eq!(header("X-Tenant"), Ok(HeaderName::from_static("x-tenant")));
         for text in ["", "a b", "a:", "ä", "a\n"] {
             assert!(header(text).is_err() && cookie(text).is_err(), "{text}");
         }

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use switchback_plugin::testing::{Harness, Scene, Stage, World};
 use switchback_plugin::{BuildError, Exchange, Flow, Hook, Map, Plugin, Request, Setup, hooks};
 use switchback_plugin_host::{
@@ -68,8 +68,10 @@ impl Plugin for Tier {
     }
 }
 
-/// The same with values that are made once.
+/// The same with names and values that are made once.
 struct MadeTier {
+    tenant: HeaderName,
+    tier: HeaderName,
     gold: HeaderValue,
     none: HeaderValue,
 }
@@ -81,13 +83,18 @@ impl Plugin for MadeTier {
     type State = ();
 
     fn build(_: Nothing, _: &mut Setup<'_>) -> Result<Self, BuildError> {
-        let value = HeaderValue::from_static;
-        Ok(Self { gold: value("gold"), none: value("none") })
+        let (name, value) = (HeaderName::from_static, HeaderValue::from_static);
+        Ok(Self {
+            tenant: name("x-tenant-id"),
+            tier: name("x-tier"),
+            gold: value("gold"),
+            none: value("none"),
+        })
     }
 
     async fn on_request(&self, _: &mut (), request: &mut Request<'_>) -> Flow {
-        let tier = if request.header("x-tenant-id").is_some() { &self.gold } else { &self.none };
-        match request.set_header_value("x-tier", tier) {
+        let is_known = request.header_bytes(&self.tenant).is_some();
+        match request.set_header_value(&self.tier, if is_known { &self.gold } else { &self.none }) {
             Ok(()) => Flow::Continue,
             Err(refused) => Flow::fail(refused.to_string()),
         }

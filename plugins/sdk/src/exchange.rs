@@ -6,13 +6,55 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
 
 /// Bytes that are borrowed where they can be: those of a Wasm module are copies.
 pub type Value<'a> = Cow<'a, [u8]>;
+
+/// The name of a field.
+#[derive(Clone, Copy, Debug)]
+pub enum FieldName<'a> {
+    /// As text, in any case.
+    Text(&'a str),
+    /// As a name that was made before, in [`build`](crate::Plugin::build) or as a constant: the fastest way, as nothing is to be read.
+    Made(&'a HeaderName),
+}
+
+impl<'a> FieldName<'a> {
+    /// The text: of one that was made, in lower case.
+    #[must_use]
+    #[inline]
+    pub fn as_str(self) -> &'a str {
+        match self {
+            Self::Text(text) => text,
+            Self::Made(name) => name.as_str(),
+        }
+    }
+}
+
+impl<'a> From<&'a str> for FieldName<'a> {
+    #[inline]
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a String> for FieldName<'a> {
+    #[inline]
+    fn from(text: &'a String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a HeaderName> for FieldName<'a> {
+    #[inline]
+    fn from(name: &'a HeaderName) -> Self {
+        Self::Made(name)
+    }
+}
 
 /// A list of fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -164,8 +206,8 @@ pub trait Exchange: Send {
     /// Gives up every operation that is under way: the plugin which began them has failed. Said by what runs chains.
     fn abandon(&mut self) {}
 
-    /// The first value of `name` (in any case).
-    fn field(&self, map: Map, name: &str) -> Option<Value<'_>>;
+    /// The first value of `name`.
+    fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>>;
 
     /// All fields, in order; names in lower case.
     fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8]));
@@ -175,14 +217,19 @@ pub trait Exchange: Send {
     /// # Errors
     ///
     /// [`Refused::Invalid`], [`Refused::NotNow`]
-    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused>;
+    fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused>;
 
     /// The same with a value that was made before: where it can be, neither checked nor copied once more.
     ///
     /// # Errors
     ///
     /// As [`set_field`](Self::set_field).
-    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+    fn set_value(
+        &mut self,
+        map: Map,
+        name: FieldName<'_>,
+        value: &HeaderValue,
+    ) -> Result<(), Refused> {
         self.set_field(map, name, value.as_bytes())
     }
 
@@ -191,14 +238,14 @@ pub trait Exchange: Send {
     /// # Errors
     ///
     /// As [`set_field`](Self::set_field).
-    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused>;
+    fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused>;
 
     /// Removes all values of `name`.
     ///
     /// # Errors
     ///
     /// As [`set_field`](Self::set_field).
-    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused>;
+    fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused>;
 
     /// What is known beside the fields.
     fn fact(&self, fact: Fact) -> Option<Value<'_>>;

@@ -6,13 +6,13 @@ use std::cell::RefCell;
 
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
-use crate::exchange::{Refused, Value};
+use crate::exchange::{FieldName, Refused, Value};
 
-/// The first value of `name`, in any case.
+/// The first value of `name`.
 #[must_use]
 #[inline]
-pub fn first<'m>(map: &'m HeaderMap, name: &str) -> Option<Value<'m>> {
-    let value = named(name, |name| map.get(name)).ok()??;
+pub fn first<'m, 'n>(map: &'m HeaderMap, name: impl Into<FieldName<'n>>) -> Option<Value<'m>> {
+    let value = named(name.into(), |name| map.get(name)).ok()??;
     Some(Cow::Borrowed(value.as_bytes()))
 }
 
@@ -27,9 +27,22 @@ thread_local! {
     static KNOWN: RefCell<[Place; PLACES]> = const { RefCell::new([const { [None, None] }; PLACES]) };
 }
 
-/// Gives `with` the name that is written as `name`, in any case.
+/// Gives `with` the name that `name` stands for.
+///
+/// # Errors
+///
+/// [`Refused::Invalid`] for a text that is no name.
 #[inline]
-fn named<T>(name: &str, with: impl FnOnce(&HeaderName) -> T) -> Result<T, Refused> {
+pub fn named<T>(name: FieldName<'_>, with: impl FnOnce(&HeaderName) -> T) -> Result<T, Refused> {
+    match name {
+        FieldName::Text(text) => read(text, with),
+        FieldName::Made(name) => Ok(with(name)),
+    }
+}
+
+/// The same of a text.
+#[inline]
+fn read<T>(name: &str, with: impl FnOnce(&HeaderName) -> T) -> Result<T, Refused> {
     KNOWN.with_borrow_mut(|known| {
         let place = known.get_mut(place(name)).ok_or(Refused::Invalid)?;
         let is_there = |known: &&HeaderName| same(known.as_str(), name);
@@ -72,7 +85,12 @@ pub fn each(map: &HeaderMap, visit: &mut dyn FnMut(&str, &[u8])) {
 ///
 /// [`Refused::Invalid`] for what HTTP does not allow, and for a name [that is the proxy's](is_kept).
 #[inline]
-pub fn set(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused> {
+pub fn set<'n>(
+    map: &mut HeaderMap,
+    name: impl Into<FieldName<'n>>,
+    value: &[u8],
+) -> Result<(), Refused> {
+    let name = name.into();
     put(map, name, checked(name, value)?)
 }
 
@@ -82,12 +100,17 @@ pub fn set(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused>
 ///
 /// As [`set`].
 #[inline]
-pub fn set_value(map: &mut HeaderMap, name: &str, value: &HeaderValue) -> Result<(), Refused> {
-    if is_kept(name) { Err(Refused::Invalid) } else { put(map, name, value.clone()) }
+pub fn set_value<'n>(
+    map: &mut HeaderMap,
+    name: impl Into<FieldName<'n>>,
+    value: &HeaderValue,
+) -> Result<(), Refused> {
+    let name = name.into();
+    if is_kept(name.as_str()) { Err(Refused::Invalid) } else { put(map, name, value.clone()) }
 }
 
 #[inline]
-fn put(map: &mut HeaderMap, name: &str, value: HeaderValue) -> Result<(), Refused> {
+fn put(map: &mut HeaderMap, name: FieldName<'_>, value: HeaderValue) -> Result<(), Refused> {
     named(name, |name| match map.try_entry(name).map_err(|_| Refused::Full)? {
         Entry::Occupied(mut entry) => {
             entry.insert(value);
@@ -102,7 +125,12 @@ fn put(map: &mut HeaderMap, name: &str, value: HeaderValue) -> Result<(), Refuse
 /// # Errors
 ///
 /// As [`set`].
-pub fn append(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refused> {
+pub fn append<'n>(
+    map: &mut HeaderMap,
+    name: impl Into<FieldName<'n>>,
+    value: &[u8],
+) -> Result<(), Refused> {
+    let name = name.into();
     let value = checked(name, value)?;
     named(name, |name| map.try_append(name, value).map(drop).map_err(|_| Refused::Full))?
 }
@@ -112,8 +140,9 @@ pub fn append(map: &mut HeaderMap, name: &str, value: &[u8]) -> Result<(), Refus
 /// # Errors
 ///
 /// [`Refused::Invalid`] for a name [that is the proxy's](is_kept).
-pub fn remove(map: &mut HeaderMap, name: &str) -> Result<(), Refused> {
-    if is_kept(name) {
+pub fn remove<'n>(map: &mut HeaderMap, name: impl Into<FieldName<'n>>) -> Result<(), Refused> {
+    let name = name.into();
+    if is_kept(name.as_str()) {
         return Err(Refused::Invalid);
     }
     named(name, |name| drop(map.remove(name)))
@@ -137,8 +166,8 @@ pub fn is_kept(name: &str) -> bool {
 }
 
 #[inline]
-fn checked(name: &str, value: &[u8]) -> Result<HeaderValue, Refused> {
-    if is_kept(name) {
+fn checked(name: FieldName<'_>, value: &[u8]) -> Result<HeaderValue, Refused> {
+    if is_kept(name.as_str()) {
         return Err(Refused::Invalid);
     }
     HeaderValue::from_bytes(value).map_err(|_| Refused::Invalid)

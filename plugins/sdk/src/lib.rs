@@ -92,7 +92,7 @@ pub mod testing;
 #[doc(hidden)]
 pub mod wasm;
 
-pub use exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
+pub use exchange::{Endpoint, Exchange, Fact, FieldName, Level, Map, Part, Refused, Value};
 pub use facade::{
     Background, Body, Done, Endpoints, Operated, Operating, Request, Response, Route,
 };

@@ -13,6 +13,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{
@@ -31,7 +32,7 @@ pub(crate) struct BasicAuth {
     inline: Users,
     file: Option<Watched<Users>>,
     challenge: String,
-    user_header: Option<String>,
+    user_header: Option<HeaderName>,
     hide: bool,
     verified: Verified,
     hashing: AtomicUsize,

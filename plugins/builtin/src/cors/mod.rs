@@ -253,7 +253,10 @@ fn exposed(names: &[String], credentials: bool) -> Result<Option<String>, BuildE
 
 /// `*` is a name that HTTP allows, and never what is meant beside others.
 fn named(text: &str) -> Result<String, String> {
-    if text == "*" { Err("`*` stands alone".into()) } else { header(text) }
+    if text == "*" {
+        return Err("`*` stands alone".into());
+    }
+    Ok(header(text)?.as_str().to_owned())
 }
 
 #[cfg(test)]

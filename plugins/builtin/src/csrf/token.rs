@@ -3,6 +3,7 @@
 use aws_lc_rs::{constant_time, hmac, rand};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use http::HeaderName;
 use switchback_plugin::{Fact, Request};
 
 use crate::credential;
@@ -10,7 +11,7 @@ use crate::credential;
 /// What tokens are made and known by: `RANDOM.SIGNATURE`, where the signature is over the session and the random part.
 pub(super) struct Token {
     cookie: String,
-    header: String,
+    header: HeaderName,
     session: Option<String>,
     key: hmac::Key,
 }
@@ -18,7 +19,7 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn new(
         cookie: String,
-        header: String,
+        header: HeaderName,
         session: Option<String>,
         secret: &[u8],
     ) -> Self {

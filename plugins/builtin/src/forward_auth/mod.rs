@@ -20,12 +20,12 @@ pub(crate) struct ForwardAuth {
     target: Template,
     method: AskedWith,
     /// `None`: all.
-    request_headers: Option<Vec<String>>,
+    request_headers: Option<Vec<HeaderName>>,
     forwarded: bool,
-    set: Vec<(String, Template)>,
-    copy: Vec<String>,
-    copy_to_client: Vec<String>,
-    variables: Vec<(String, String)>,
+    set: Vec<(HeaderName, Template)>,
+    copy: Vec<HeaderName>,
+    copy_to_client: Vec<HeaderName>,
+    variables: Vec<(String, HeaderName)>,
     pass: Vec<Statuses>,
     timeout: Time,
     body_limit: usize,
@@ -237,14 +237,14 @@ impl ForwardAuth {
         for (name, template) in &self.set {
             let mut value = Vec::new();
             template.render_field(request, &mut value);
-            question.headers.remove(name.as_str());
-            add(&mut question.headers, name, &value);
+            question.headers.remove(name);
+            add(&mut question.headers, name.as_str(), &value);
         }
         Ok(question)
     }
 
     fn is_sent(&self, name: &str) -> bool {
-        let is_named = |names: &Vec<String>| names.iter().any(|named| named == name);
+        let is_named = |names: &Vec<HeaderName>| names.iter().any(|named| named == name);
         !is_framing(name)
             && name != "host"
             && name != "expect"
@@ -260,18 +260,18 @@ impl ForwardAuth {
     ) -> Result<(), Refused> {
         for name in &self.copy {
             request.remove_header(name)?;
-            for value in answer.headers.get_all(name.as_str()) {
+            for value in answer.headers.get_all(name) {
                 request.append_header(name, value.as_bytes())?;
             }
         }
         for (variable, name) in &self.variables {
-            let value = answer.headers.get(name.as_str()).map_or(&b""[..], HeaderValue::as_bytes);
+            let value = answer.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
             request.set_variable(variable, value)?;
         }
         to_client.clear();
         for name in &self.copy_to_client {
-            for value in answer.headers.get_all(name.as_str()) {
-                add(to_client, name, value.as_bytes());
+            for value in answer.headers.get_all(name) {
+                to_client.append(name, value.clone());
             }
         }
         Ok(())

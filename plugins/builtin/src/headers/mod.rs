@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use switchback_plugin::{BuildError, Flow, Plugin, Refused, Request, Response, Setup, hooks};
@@ -54,16 +56,23 @@ struct WhenOptions {
 
 struct Change {
     remove: Vec<Pattern>,
-    set: Vec<(String, Template)>,
-    add: Vec<(String, Template)>,
+    set: Vec<(HeaderName, Value)>,
+    add: Vec<(HeaderName, Value)>,
     status: Vec<Statuses>,
-    present: Vec<String>,
-    absent: Vec<String>,
+    present: Vec<HeaderName>,
+    absent: Vec<HeaderName>,
 }
 
 enum Pattern {
-    Name(String),
+    Name(HeaderName),
     Prefix(String),
+}
+
+/// What a header is given.
+enum Value {
+    /// The same for every request.
+    Made(HeaderValue),
+    Rendered(Template),
 }
 
 #[hooks]
@@ -91,13 +100,19 @@ impl Plugin for Headers {
     }
 
     async fn on_response(&self, (): &mut (), response: &mut Response<'_>) -> Flow {
-        let status = response.status();
-        let holds = |change: &&Change| change.is_for(status);
-        ended(self.response.iter().filter(holds).try_for_each(|change| change.apply(response)))
+        ended(self.response.iter().try_for_each(|change| match &*change.status {
+            [] => change.apply(response),
+            statuses if is_among(response.status(), statuses) => change.apply(response),
+            _ => Ok(()),
+        }))
     }
 }
 
-fn ended(result: Result<(), (String, Refused)>) -> Flow {
+fn is_among(status: u16, statuses: &[Statuses]) -> bool {
+    statuses.iter().any(|statuses| statuses.contains(status))
+}
+
+fn ended(result: Result<(), (HeaderName, Refused)>) -> Flow {
     match result {
         Ok(()) => Flow::Continue,
         Err((name, refused)) => Flow::fail(format!("header `{name}`: {refused}")),
@@ -106,17 +121,17 @@ fn ended(result: Result<(), (String, Refused)>) -> Flow {
 
 /// Both sides' fields are changed alike.
 trait Side: switchback_plugin::Operating {
-    fn has(&self, name: &str) -> bool;
+    fn has(&self, name: &HeaderName) -> bool;
     fn names(&self, visit: impl FnMut(&str));
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
-    fn append(&mut self, name: &str, value: &[u8]) -> Result<(), Refused>;
-    fn remove(&mut self, name: &str) -> Result<(), Refused>;
+    fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Refused>;
+    fn append(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Refused>;
+    fn remove(&mut self, name: &HeaderName) -> Result<(), Refused>;
 }
 
 macro_rules! side {
     ($($facade:ident)*) => {$(
         impl Side for $facade<'_> {
-            fn has(&self, name: &str) -> bool {
+            fn has(&self, name: &HeaderName) -> bool {
                 self.header_bytes(name).is_some()
             }
 
@@ -124,15 +139,15 @@ macro_rules! side {
                 self.headers(|name, _| visit(name));
             }
 
-            fn set(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
-                self.set_header(name, value)
+            fn set(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Refused> {
+                self.set_header_value(name, value)
             }
 
-            fn append(&mut self, name: &str, value: &[u8]) -> Result<(), Refused> {
+            fn append(&mut self, name: &HeaderName, value: &HeaderValue) -> Result<(), Refused> {
                 self.append_header(name, value)
             }
 
-            fn remove(&mut self, name: &str) -> Result<(), Refused> {
+            fn remove(&mut self, name: &HeaderName) -> Result<(), Refused> {
                 self.remove_header(name)
             }
         }
@@ -142,54 +157,54 @@ macro_rules! side {
 side!(Request Response);
 
 impl Change {
-    fn is_for(&self, status: u16) -> bool {
-        self.status.is_empty() || self.status.iter().any(|statuses| statuses.contains(status))
-    }
-
-    fn apply(&self, side: &mut impl Side) -> Result<(), (String, Refused)> {
-        let here = |name: &String| side.has(name);
+    fn apply(&self, side: &mut impl Side) -> Result<(), (HeaderName, Refused)> {
+        let here = |name: &HeaderName| side.has(name);
         if !self.present.iter().all(here) || self.absent.iter().any(here) {
             return Ok(());
         }
         for pattern in &self.remove {
             pattern.remove(side)?;
         }
-        for (name, template) in &self.set {
-            let set = |side: &mut _, value: &[u8]| match value {
-                [] => Side::remove(side, name),
-                _ => Side::set(side, name, value),
+        for (name, value) in &self.set {
+            let set = |side: &mut _, value: &HeaderValue| match value.is_empty() {
+                true => Side::remove(side, name),
+                false => Side::set(side, name, value),
             };
-            with_value(side, template, set).map_err(|refused| (name.clone(), refused))?;
+            value.give(side, set).map_err(|refused| (name.clone(), refused))?;
         }
-        for (name, template) in &self.add {
-            let add = |side: &mut _, value: &[u8]| match value {
-                [] => Ok(()),
-                _ => Side::append(side, name, value),
+        for (name, value) in &self.add {
+            let add = |side: &mut _, value: &HeaderValue| match value.is_empty() {
+                true => Ok(()),
+                false => Side::append(side, name, value),
             };
-            with_value(side, template, add).map_err(|refused| (name.clone(), refused))?;
+            value.give(side, add).map_err(|refused| (name.clone(), refused))?;
         }
         Ok(())
     }
 }
 
-/// What is the same for every request is not copied.
-fn with_value<S: Side>(
-    side: &mut S,
-    template: &Template,
-    then: impl FnOnce(&mut S, &[u8]) -> Result<(), Refused>,
-) -> Result<(), Refused> {
-    if let Some(literal) = template.as_literal() {
-        return then(side, literal.as_bytes());
+impl Value {
+    /// Gives `then` what the request at hand makes of it.
+    fn give<S: Side>(
+        &self,
+        side: &mut S,
+        then: impl FnOnce(&mut S, &HeaderValue) -> Result<(), Refused>,
+    ) -> Result<(), Refused> {
+        let template = match self {
+            Self::Made(value) => return then(side, value),
+            Self::Rendered(template) => template,
+        };
+        let mut value = Vec::with_capacity(64);
+        template.render_field(side, &mut value);
+        let value = HeaderValue::from_maybe_shared(Bytes::from(value));
+        then(side, &value.map_err(|_| Refused::Invalid)?)
     }
-    let mut value = Vec::with_capacity(64);
-    template.render_field(side, &mut value);
-    then(side, &value)
 }
 
 impl Pattern {
-    fn remove(&self, side: &mut impl Side) -> Result<(), (String, Refused)> {
-        let remove = |side: &mut _, name: &str| {
-            Side::remove(side, name).map_err(|refused| (name.to_owned(), refused))
+    fn remove(&self, side: &mut impl Side) -> Result<(), (HeaderName, Refused)> {
+        let remove = |side: &mut _, name: &HeaderName| {
+            Side::remove(side, name).map_err(|refused| (name.clone(), refused))
         };
         let prefix = match self {
             Self::Name(name) => return remove(side, name),
@@ -198,7 +213,7 @@ impl Pattern {
         let mut names = Vec::new();
         side.names(|name| {
             if name.starts_with(prefix.as_str()) && name != "host" && !is_framing(name) {
-                names.push(name.to_owned());
+                names.extend(header(name));
             }
         });
         names.iter().try_for_each(|name| remove(side, name))
@@ -234,15 +249,18 @@ fn values(
     path: &str,
     values: BTreeMap<String, String>,
     setup: &Setup<'_>,
-) -> Result<Vec<(String, Template)>, BuildError> {
+) -> Result<Vec<(HeaderName, Value)>, BuildError> {
     let located = |(key, text): (String, String)| {
         let path = format!("{path}.{key}");
         let name = read(&path, &key, changeable_header)?;
         let template = Template::new(&path, &text, setup)?;
-        if text.bytes().any(|byte| byte.is_ascii_control() && byte != b'\t') {
+        // Whatever a variable renders to is escaped where it has to be.
+        let literal = template.as_literal().unwrap_or(&text);
+        let Ok(made) = HeaderValue::from_bytes(literal.as_bytes()) else {
             return Err(BuildError::new(path, "control characters are not allowed in a header"));
-        }
-        Ok((name, template))
+        };
+        let is_made = template.as_literal().is_some();
+        Ok((name, if is_made { Value::Made(made) } else { Value::Rendered(template) }))
     };
     values.into_iter().map(located).collect()
 }
@@ -250,7 +268,7 @@ fn values(
 fn pattern(text: &str) -> Result<Pattern, String> {
     match text.strip_suffix('*') {
         Some("") => Err("`*` alone would remove all headers: write what they begin with".into()),
-        Some(prefix) => header(prefix).map(Pattern::Prefix),
+        Some(prefix) => header(prefix).map(|prefix| Pattern::Prefix(prefix.as_str().to_owned())),
         None => changeable_header(text).map(Pattern::Name),
     }
 }

@@ -6,6 +6,7 @@ mod keys;
 mod options;
 mod token;
 
+use http::HeaderName;
 use switchback_plugin::{
     Answer, Background, BuildError, Flow, Operating, Plugin, Refused, Request, Setup, hooks,
 };
@@ -26,7 +27,7 @@ pub(crate) struct Jwt {
     /// Claims, each of which must have one of the values.
     matching: Vec<(String, Vec<String>)>,
     /// Names of headers and the claims that they get.
-    headers: Vec<(String, String)>,
+    headers: Vec<(HeaderName, String)>,
     /// Names of variables and the claims that they get.
     variables: Vec<(String, String)>,
     optional: bool,

@@ -211,11 +211,11 @@ impl JwksOptions {
     }
 }
 
-fn pairs(
+fn pairs<T>(
     path: &str,
     pairs: &BTreeMap<String, String>,
-    reader: impl Fn(&str) -> Result<String, String>,
-) -> Result<Vec<(String, String)>, BuildError> {
+    reader: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<(T, String)>, BuildError> {
     let located = |(name, claim): (&String, &String)| {
         Ok((read(&format!("{path}.{name}"), name, &reader)?, claim.clone()))
     };

@@ -1,6 +1,7 @@
 //! `request-id`: gives every request an id, or takes the one it came with.
 
 use aws_lc_rs::rand;
+use http::HeaderName;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use switchback_plugin::{
@@ -11,7 +12,7 @@ use crate::option::{changeable_header, read};
 
 /// Gives every request an id, or takes the one it came with: for the upstream, for the client, and as `$plugin_id`.
 pub(crate) struct RequestId {
-    header: String,
+    header: HeaderName,
     format: Format,
     accept: bool,
     echo: bool,

@@ -27,7 +27,7 @@ fn map(number: &str) -> Option<Map> {
 
 fn look(exchange: &dyn Exchange, words: &[&str]) -> Option<String> {
     Some(match words {
-        ["get", list, name] => found(exchange.field(map(list)?, name)),
+        ["get", list, name] => found(exchange.field(map(list)?, (*name).into())),
         ["all", list] => {
             let mut all = String::new();
             exchange.fields(map(list)?, &mut |name, value| {
@@ -69,12 +69,12 @@ fn panic_of_a_visitor() {
 fn change(exchange: &mut dyn Exchange, words: &[&str]) -> Option<String> {
     Some(done(match words {
         ["set", list, name, value] => {
-            exchange.set_field(map(list)?, &word(name), word(value).as_bytes())
+            exchange.set_field(map(list)?, word(name).as_str().into(), word(value).as_bytes())
         }
         ["append", list, name, value] => {
-            exchange.append_field(map(list)?, &word(name), word(value).as_bytes())
+            exchange.append_field(map(list)?, word(name).as_str().into(), word(value).as_bytes())
         }
-        ["remove", list, name] => exchange.remove_field(map(list)?, &word(name)),
+        ["remove", list, name] => exchange.remove_field(map(list)?, word(name).as_str().into()),
         ["set-variable", name, value] => exchange.set_variable(&word(name), word(value).as_bytes()),
         ["part", number, value] => {
             exchange.set_part(Part::from_number(number.parse().ok()?)?, &word(value))

@@ -205,7 +205,7 @@ impl Conformance {
 
     /// What is to be done at a hook.
     fn actions(&self, hook: Hook, exchange: &dyn Exchange) -> Vec<String> {
-        let header = exchange.field(Map::RequestHeaders, &header(hook));
+        let header = exchange.field(Map::RequestHeaders, header(hook).as_str().into());
         let said = header.map(|script| String::from_utf8_lossy(&script).into_owned());
         let script = said.or_else(|| self.script.get(hook.name()).cloned()).unwrap_or_default();
         let actions = script.split(';').map(str::trim).filter(|action| !action.is_empty());

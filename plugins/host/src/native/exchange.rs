@@ -28,7 +28,7 @@ pub(super) unsafe extern "C" fn field(
     unsafe {
         asked(exchange, |border| {
             let (map, name) = (known(Map::from_number(map))?, read::text(name)?);
-            Ok(border.give(border.look().field(map, name), value))
+            Ok(border.give(border.look().field(map, name.into()), value))
         })
     }
 }
@@ -66,9 +66,9 @@ pub(super) unsafe extern "C" fn change_field(
             let map = known(Map::from_number(map))?;
             let (name, value) = (read::text(name)?, read::bytes(value)?);
             border.change(|exchange, _| match change {
-                abi::CHANGE_SET => exchange.set_field(map, name, value),
-                abi::CHANGE_APPEND => exchange.append_field(map, name, value),
-                abi::CHANGE_REMOVE => exchange.remove_field(map, name),
+                abi::CHANGE_SET => exchange.set_field(map, name.into(), value),
+                abi::CHANGE_APPEND => exchange.append_field(map, name.into(), value),
+                abi::CHANGE_REMOVE => exchange.remove_field(map, name.into()),
                 _ => Err(Refused::Unknown),
             })?;
             Ok(abi::OK)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::text;
-use crate::exchange::{Exchange, Fact, Level, Map};
+use crate::exchange::{Exchange, Fact, FieldName, Level, Map};
 use crate::operation::{StoreAction, StoreOperation};
 
 /// A request that has ended.
@@ -53,14 +53,14 @@ impl<'a> Done<'a> {
 
     /// A header of the request.
     #[must_use]
-    pub fn request_header(&self, name: &str) -> Option<Cow<'_, str>> {
-        text(self.exchange.field(Map::RequestHeaders, name)?)
+    pub fn request_header<'n>(&self, name: impl Into<FieldName<'n>>) -> Option<Cow<'_, str>> {
+        text(self.exchange.field(Map::RequestHeaders, name.into())?)
     }
 
     /// A header of the response.
     #[must_use]
-    pub fn response_header(&self, name: &str) -> Option<Cow<'_, str>> {
-        text(self.exchange.field(Map::ResponseHeaders, name)?)
+    pub fn response_header<'n>(&self, name: impl Into<FieldName<'n>>) -> Option<Cow<'_, str>> {
+        text(self.exchange.field(Map::ResponseHeaders, name.into())?)
     }
 
     /// A variable (without `$`).

@@ -3,16 +3,16 @@
 /// The methods of a view for one list of headers.
 macro_rules! header_methods {
     ($($exchange:ident).+, $map:expr) => {
-        /// The first value of a header, if it is text.
+        /// The first value of a header, if it is text. A name that was made before is found faster than one that is text.
         #[must_use]
-        pub fn header(&self, name: &str) -> Option<Cow<'_, str>> {
-            text(self.$($exchange).+.field($map, name)?)
+        pub fn header<'n>(&self, name: impl Into<FieldName<'n>>) -> Option<Cow<'_, str>> {
+            text(self.$($exchange).+.field($map, name.into())?)
         }
 
         /// The first value of a header.
         #[must_use]
-        pub fn header_bytes(&self, name: &str) -> Option<Value<'_>> {
-            self.$($exchange).+.field($map, name)
+        pub fn header_bytes<'n>(&self, name: impl Into<FieldName<'n>>) -> Option<Value<'_>> {
+            self.$($exchange).+.field($map, name.into())
         }
 
         /// Calls `visit` with each header, in order; names in lower case.
@@ -25,8 +25,8 @@ macro_rules! header_methods {
         /// # Errors
         ///
         /// [`Refused::Invalid`]
-        pub fn set_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
-            self.$($exchange).+.set_field($map, name, value.as_ref())
+        pub fn set_header<'n>(&mut self, name: impl Into<FieldName<'n>>, value: impl AsRef<[u8]>) -> Result<(), Refused> {
+            self.$($exchange).+.set_field($map, name.into(), value.as_ref())
         }
 
         /// The same with a value that was made before, in [`build`](crate::Plugin::build): the fastest way.
@@ -34,8 +34,8 @@ macro_rules! header_methods {
         /// # Errors
         ///
         /// [`Refused::Invalid`]
-        pub fn set_header_value(&mut self, name: &str, value: &HeaderValue) -> Result<(), Refused> {
-            self.$($exchange).+.set_value($map, name, value)
+        pub fn set_header_value<'n>(&mut self, name: impl Into<FieldName<'n>>, value: &HeaderValue) -> Result<(), Refused> {
+            self.$($exchange).+.set_value($map, name.into(), value)
         }
 
         /// Adds a value to a header.
@@ -43,8 +43,8 @@ macro_rules! header_methods {
         /// # Errors
         ///
         /// [`Refused::Invalid`]
-        pub fn append_header(&mut self, name: &str, value: impl AsRef<[u8]>) -> Result<(), Refused> {
-            self.$($exchange).+.append_field($map, name, value.as_ref())
+        pub fn append_header<'n>(&mut self, name: impl Into<FieldName<'n>>, value: impl AsRef<[u8]>) -> Result<(), Refused> {
+            self.$($exchange).+.append_field($map, name.into(), value.as_ref())
         }
 
         /// Removes a header.
@@ -52,8 +52,8 @@ macro_rules! header_methods {
         /// # Errors
         ///
         /// [`Refused::Invalid`]
-        pub fn remove_header(&mut self, name: &str) -> Result<(), Refused> {
-            self.$($exchange).+.remove_field($map, name)
+        pub fn remove_header<'n>(&mut self, name: impl Into<FieldName<'n>>) -> Result<(), Refused> {
+            self.$($exchange).+.remove_field($map, name.into())
         }
     };
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use super::{Operating as _, text};
-use crate::exchange::{Exchange, Fact, Map, Part, Refused, Value};
+use crate::exchange::{Exchange, Fact, FieldName, Map, Part, Refused, Value};
 use crate::operation::{Operation, OperationError, Outcome};
 use crate::steer::Steer;
 

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use http::HeaderValue;
 
 use super::{Request, text};
-use crate::exchange::{Exchange, Fact, Map, Refused, Value};
+use crate::exchange::{Exchange, Fact, FieldName, Map, Refused, Value};
 
 /// The response, and the request that it answers.
 pub struct Response<'a> {

@@ -12,7 +12,7 @@ use switchback_plugin_abi as abi;
 
 use super::link::{Link, nanoseconds};
 use super::{bytes, operation, slice, text};
-use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
+use crate::exchange::{Endpoint, Exchange, Fact, FieldName, Level, Map, Part, Refused, Value};
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
 
@@ -74,10 +74,11 @@ fn done(code: i32) -> Result<(), Refused> {
 /// Each call of this block is the host's own function with the exchange of the call at hand; bytes and fields are valid for it, and what
 /// is to be filled is on the stack.
 impl Exchange for Shim {
-    fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
+    fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>> {
+        let name = bytes(name.as_str().as_bytes());
         // SAFETY: see the block.
         self.find(|host, exchange, value| unsafe {
-            (host.field)(exchange, map as u32, bytes(name.as_bytes()), value)
+            (host.field)(exchange, map as u32, name, value)
         })
     }
 
@@ -93,15 +94,15 @@ impl Exchange for Shim {
         }
     }
 
-    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         self.change(map, abi::CHANGE_SET, name, bytes(value))
     }
 
-    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         self.change(map, abi::CHANGE_APPEND, name, bytes(value))
     }
 
-    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
         self.change(map, abi::CHANGE_REMOVE, name, abi::Bytes::ABSENT)
     }
 
@@ -264,10 +265,10 @@ impl Shim {
         &mut self,
         map: Map,
         change: u32,
-        name: &str,
+        name: FieldName<'_>,
         value: abi::Bytes,
     ) -> Result<(), Refused> {
-        let name = bytes(name.as_bytes());
+        let name = bytes(name.as_str().as_bytes());
         // SAFETY: as in the block above.
         self.ask(|host, exchange| unsafe {
             (host.change_field)(exchange, map as u32, change, name, value)

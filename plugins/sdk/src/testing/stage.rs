@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 
-use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
+use crate::exchange::{Endpoint, Exchange, Fact, FieldName, Level, Map, Part, Refused, Value};
 use crate::fields;
 use crate::hook::Hook;
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
@@ -50,7 +50,7 @@ impl Stage<'_> {
 }
 
 impl Exchange for Stage<'_> {
-    fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
+    fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>> {
         if self.is_there(map) { fields::first(self.scene.fields(map), name) } else { None }
     }
 
@@ -60,22 +60,27 @@ impl Exchange for Stage<'_> {
         }
     }
 
-    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::set(self.scene.fields_mut(map), name, value)
     }
 
-    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+    fn set_value(
+        &mut self,
+        map: Map,
+        name: FieldName<'_>,
+        value: &HeaderValue,
+    ) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::set_value(self.scene.fields_mut(map), name, value)
     }
 
-    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::append(self.scene.fields_mut(map), name, value)
     }
 
-    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
         self.allow(self.hook.may_change(map))?;
         fields::remove(self.scene.fields_mut(map), name)
     }
@@ -197,7 +202,7 @@ impl Exchange for Stage<'_> {
         }
         let mut map = HeaderMap::new();
         for (name, value) in added {
-            fields::append(&mut map, name, value)?;
+            fields::append(&mut map, *name, value)?;
         }
         self.scene.informed.push((status, map));
         Ok(())

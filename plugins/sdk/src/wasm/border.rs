@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
-use crate::exchange::{Endpoint, Exchange, Fact, Level, Map, Part, Refused, Value};
+use crate::exchange::{Endpoint, Exchange, Fact, FieldName, Level, Map, Part, Refused, Value};
 use crate::hook::Hook;
 use crate::operation::{Operation, OperationError, OperationId, Outcome};
 use crate::steer::Steer;
@@ -127,8 +127,8 @@ impl Border {
 }
 
 impl Exchange for Border {
-    fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
-        system::field(&self.hold, map as u32, name)
+    fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>> {
+        system::field(&self.hold, map as u32, name.as_str())
     }
 
     fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8])) {
@@ -139,16 +139,16 @@ impl Exchange for Border {
         });
     }
 
-    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
-        system::change(map as u32, name, &Change::Set(value))
+    fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
+        system::change(map as u32, name.as_str(), &Change::Set(value))
     }
 
-    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
-        system::change(map as u32, name, &Change::Append(value))
+    fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
+        system::change(map as u32, name.as_str(), &Change::Append(value))
     }
 
-    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused> {
-        system::change(map as u32, name, &Change::Remove)
+    fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
+        system::change(map as u32, name.as_str(), &Change::Remove)
     }
 
     fn fact(&self, fact: Fact) -> Option<Value<'_>> {

@@ -56,7 +56,7 @@ pub(super) fn add(call: &mut Call<'_>, map: u32, name: Span, value: Span) -> Ans
         let value = call::bytes(memory, value)?;
         match pseudo(map, name) {
             Some(_) => write(exchange, map, name, value),
-            None => Ok(exchange.append_field(map, name, value)?),
+            None => Ok(exchange.append_field(map, name.into(), value)?),
         }
     })
 }
@@ -70,7 +70,7 @@ pub(super) fn replace(call: &mut Call<'_>, map: u32, name: Span, value: Span) ->
 pub(super) fn remove(call: &mut Call<'_>, map: u32, name: Span) -> Answered {
     change(call, map, name, |exchange, map, name, _| match pseudo(map, name) {
         Some(_) => Err(Refused::Invalid.into()),
-        None => Ok(exchange.remove_field(map, name)?),
+        None => Ok(exchange.remove_field(map, name.into())?),
     })
 }
 
@@ -85,7 +85,7 @@ pub(super) fn set(call: &mut Call<'_>, map: u32, list: Span) -> Answered {
     before.sort_unstable();
     before.dedup();
     for name in before.iter().filter(|name| *name != "host") {
-        unless_ours(name, exchange.remove_field(map, name).map_err(Failed::from))?;
+        unless_ours(name, exchange.remove_field(map, name.into()).map_err(Failed::from))?;
     }
     for pair in pairs {
         put(exchange, map, pair)?;
@@ -99,7 +99,7 @@ fn put(exchange: &mut dyn Exchange, map: Map, (name, value): Pair<'_>) -> Result
         // As it was: routes need not be looked for again.
         Some(fact) if exchange.fact(fact).as_deref() == Some(value) => Ok(()),
         Some(_) => write(exchange, map, name, value),
-        None => exchange.append_field(map, name, value).map_err(Failed::from),
+        None => exchange.append_field(map, name.into(), value).map_err(Failed::from),
     };
     unless_ours(name, done)
 }
@@ -139,9 +139,11 @@ fn pseudo(map: Map, name: &str) -> Option<Fact> {
 fn read(exchange: &dyn Exchange, map: Map, name: &str, into: &mut Vec<u8>) -> Result<(), Status> {
     let value = match pseudo(map, name) {
         // With its port, as it was sent.
-        Some(Fact::Host) => exchange.field(map, "host").or_else(|| exchange.fact(Fact::Host)),
+        Some(Fact::Host) => {
+            exchange.field(map, "host".into()).or_else(|| exchange.fact(Fact::Host))
+        }
         Some(fact) => exchange.fact(fact),
-        None => exchange.field(map, name),
+        None => exchange.field(map, name.into()),
     };
     into.extend_from_slice(&value.ok_or(Status::NotFound)?);
     Ok(())
@@ -149,7 +151,7 @@ fn read(exchange: &dyn Exchange, map: Map, name: &str, into: &mut Vec<u8>) -> Re
 
 fn write(exchange: &mut dyn Exchange, map: Map, name: &str, value: &[u8]) -> Result<(), Failed> {
     let Some(fact) = pseudo(map, name) else {
-        return Ok(exchange.set_field(map, name, value)?);
+        return Ok(exchange.set_field(map, name.into(), value)?);
     };
     let value = std::str::from_utf8(value).map_err(|_| Status::BadArgument)?;
     match fact {

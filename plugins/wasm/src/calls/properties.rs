@@ -111,23 +111,23 @@ fn of_request<'e>(exchange: &'e dyn Exchange, path: &[&str]) -> Option<Cow<'e, [
             }
         },
         ["host"] => {
-            exchange.field(Map::RequestHeaders, "host").or_else(|| exchange.fact(Fact::Host))
+            exchange.field(Map::RequestHeaders, "host".into()).or_else(|| exchange.fact(Fact::Host))
         }
         ["scheme"] => exchange.fact(Fact::Scheme),
         ["method"] => exchange.fact(Fact::Method),
         ["query"] => exchange.fact(Fact::Query),
         ["id"] => exchange.fact(Fact::RequestId),
         ["protocol"] => exchange.fact(Fact::Protocol),
-        ["referer"] => exchange.field(Map::RequestHeaders, "referer"),
-        ["useragent"] => exchange.field(Map::RequestHeaders, "user-agent"),
-        ["headers", name] => exchange.field(Map::RequestHeaders, name),
+        ["referer"] => exchange.field(Map::RequestHeaders, "referer".into()),
+        ["useragent"] => exchange.field(Map::RequestHeaders, "user-agent".into()),
+        ["headers", name] => exchange.field(Map::RequestHeaders, (*name).into()),
         ["time"] => {
             let elapsed = digits(&exchange.fact(Fact::Elapsed)?)?;
             Some(number(exchange.now().saturating_sub(elapsed)))
         }
         ["duration"] => Some(number(digits(&exchange.fact(Fact::Elapsed)?)?)),
         ["size"] => {
-            let length = exchange.field(Map::RequestHeaders, "content-length");
+            let length = exchange.field(Map::RequestHeaders, "content-length".into());
             Some(number(length.and_then(|length| digits(&length)).unwrap_or(0)))
         }
         _ => None,
@@ -138,8 +138,8 @@ fn of_response<'e>(exchange: &'e dyn Exchange, path: &[&str]) -> Option<Cow<'e, 
     match path {
         ["code"] => Some(number(digits(&exchange.fact(Fact::Status)?)?)),
         ["size"] => Some(number(digits(&exchange.fact(Fact::BytesSent)?)?)),
-        ["headers", name] => exchange.field(Map::ResponseHeaders, name),
-        ["trailers", name] => exchange.field(Map::ResponseTrailers, name),
+        ["headers", name] => exchange.field(Map::ResponseHeaders, (*name).into()),
+        ["trailers", name] => exchange.field(Map::ResponseTrailers, (*name).into()),
         _ => None,
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use switchback_plugin::testing::{Harness, Scene, Surroundings};
 use switchback_plugin::{
-    Cause, Endpoint, Exchange, Fact, Flow, Hook, Hooks, HttpResponse, Level, Map, Module,
-    Operation, OperationError, OperationId, Outcome, Part, Refused, Steer, Value,
+    Cause, Endpoint, Exchange, Fact, FieldName, Flow, Hook, Hooks, HttpResponse, Level, Map,
+    Module, Operation, OperationError, OperationId, Outcome, Part, Refused, Steer, Value,
 };
 use switchback_plugin_wasm::Wasm;
 
@@ -220,17 +220,17 @@ fn its_time_passes() {
 pub(crate) struct Quiet;
 
 impl Exchange for Quiet {
-    fn field(&self, _: Map, _: &str) -> Option<Value<'_>> {
+    fn field(&self, _: Map, _: FieldName<'_>) -> Option<Value<'_>> {
         None
     }
     fn fields(&self, _: Map, _: &mut dyn FnMut(&str, &[u8])) {}
-    fn set_field(&mut self, _: Map, _: &str, _: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, _: Map, _: FieldName<'_>, _: &[u8]) -> Result<(), Refused> {
         Ok(())
     }
-    fn append_field(&mut self, _: Map, _: &str, _: &[u8]) -> Result<(), Refused> {
+    fn append_field(&mut self, _: Map, _: FieldName<'_>, _: &[u8]) -> Result<(), Refused> {
         Ok(())
     }
-    fn remove_field(&mut self, _: Map, _: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, _: Map, _: FieldName<'_>) -> Result<(), Refused> {
         Ok(())
     }
     fn fact(&self, fact: Fact) -> Option<Value<'_>> {

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue};
 use switchback_plugin::{
-    Endpoint, Exchange, Fact, Level, Map, Operation, OperationError, OperationId, Outcome, Part,
-    Refused, Steer, Value, fields,
+    Endpoint, Exchange, Fact, FieldName, Level, Map, Operation, OperationError, OperationId,
+    Outcome, Part, Refused, Steer, Value, fields,
 };
 
 /// The head of a request, as browsers send it.
@@ -27,7 +27,7 @@ impl Head {
 }
 
 impl Exchange for Head {
-    fn field(&self, _: Map, name: &str) -> Option<Value<'_>> {
+    fn field(&self, _: Map, name: FieldName<'_>) -> Option<Value<'_>> {
         fields::first(&self.0, name)
     }
 
@@ -35,15 +35,15 @@ impl Exchange for Head {
         fields::each(&self.0, visit);
     }
 
-    fn set_field(&mut self, _: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, _: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         fields::set(&mut self.0, name, value)
     }
 
-    fn append_field(&mut self, _: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn append_field(&mut self, _: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         fields::append(&mut self.0, name, value)
     }
 
-    fn remove_field(&mut self, _: Map, name: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, _: Map, name: FieldName<'_>) -> Result<(), Refused> {
         fields::remove(&mut self.0, name)
     }
 

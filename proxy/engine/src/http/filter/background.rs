@@ -7,8 +7,8 @@ use std::time::SystemTime;
 
 use bytes::Bytes;
 use switchback_plugin::{
-    Endpoint, Exchange, Fact, Level, Map, Operation, OperationError, OperationId, Outcome, Part,
-    Refused, Steer, Value,
+    Endpoint, Exchange, Fact, FieldName, Level, Map, Operation, OperationError, OperationId,
+    Outcome, Part, Refused, Steer, Value,
 };
 
 use super::client::Client;
@@ -49,21 +49,26 @@ impl Exchange for Background {
         self.operations.cancel_all();
     }
 
-    fn field(&self, _map: Map, _name: &str) -> Option<Value<'_>> {
+    fn field(&self, _map: Map, _name: FieldName<'_>) -> Option<Value<'_>> {
         None
     }
 
     fn fields(&self, _map: Map, _visit: &mut dyn FnMut(&str, &[u8])) {}
 
-    fn set_field(&mut self, _map: Map, _name: &str, _value: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, _map: Map, _name: FieldName<'_>, _value: &[u8]) -> Result<(), Refused> {
         Err(Refused::NotNow)
     }
 
-    fn append_field(&mut self, _map: Map, _name: &str, _value: &[u8]) -> Result<(), Refused> {
+    fn append_field(
+        &mut self,
+        _map: Map,
+        _name: FieldName<'_>,
+        _value: &[u8],
+    ) -> Result<(), Refused> {
         Err(Refused::NotNow)
     }
 
-    fn remove_field(&mut self, _map: Map, _name: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, _map: Map, _name: FieldName<'_>) -> Result<(), Refused> {
         Err(Refused::NotNow)
     }
 

@@ -13,8 +13,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::SiteId;
 use switchback_plugin::{
-    Endpoint, Exchange, Fact, Hook, Level, Map, Operation, OperationError, OperationId, Outcome,
-    Part, Refused, Steer, Value,
+    Endpoint, Exchange, Fact, FieldName, Hook, Level, Map, Operation, OperationError, OperationId,
+    Outcome, Part, Refused, Steer, Value,
 };
 use switchback_plugin_host::Chain;
 
@@ -152,8 +152,8 @@ impl Exchange for View<'_> {
         self.operations.cancel_all();
     }
 
-    fn field(&self, map: Map, name: &str) -> Option<Value<'_>> {
-        self.headers(map)?.get(name).map(|value| Value::Borrowed(value.as_bytes()))
+    fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>> {
+        switchback_plugin::fields::first(self.headers(map)?, name)
     }
 
     fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8])) {
@@ -163,19 +163,24 @@ impl Exchange for View<'_> {
         }
     }
 
-    fn set_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         fields::set(self, map, name, fields::value(value)?)
     }
 
-    fn set_value(&mut self, map: Map, name: &str, value: &HeaderValue) -> Result<(), Refused> {
+    fn set_value(
+        &mut self,
+        map: Map,
+        name: FieldName<'_>,
+        value: &HeaderValue,
+    ) -> Result<(), Refused> {
         fields::set(self, map, name, value.clone())
     }
 
-    fn append_field(&mut self, map: Map, name: &str, value: &[u8]) -> Result<(), Refused> {
+    fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
         fields::append(self, map, name, value)
     }
 
-    fn remove_field(&mut self, map: Map, name: &str) -> Result<(), Refused> {
+    fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
         fields::remove(self, map, name)
     }
 

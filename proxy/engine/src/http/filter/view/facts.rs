@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::Version;
+use http::{StatusCode, Version};
 use pingora_http::ResponseHeader;
 use switchback_plugin::{Fact, Value};
 use switchback_value::{Facts as _, Known, Variable};
@@ -43,7 +43,7 @@ pub(super) fn fact<'v>(view: &'v View<'_>, fact: Fact) -> Option<Value<'v>> {
             asked.tries.last().map(|tried| owned(tried.address.to_string()))
         }
         Fact::Attempt => Some(owned(attempt(view).to_string())),
-        Fact::Status => status(view).map(|status| owned(status.to_string())),
+        Fact::Status => status(view).and_then(|status| text(status.as_str())),
         Fact::CacheStatus => {
             let outcome = context.cache.as_ref()?.outcome?;
             text(outcome.name())
@@ -71,10 +71,10 @@ fn attempt(view: &View<'_>) -> usize {
     if view.hook == switchback_plugin::Hook::Upstream { made + 1 } else { made.max(1) }
 }
 
-fn status(view: &View<'_>) -> Option<u16> {
+fn status<'v>(view: &'v View<'_>) -> Option<&'v StatusCode> {
     match &view.response {
-        Response::Head(head) => Some(head.status.as_u16()),
-        Response::Sent(_) => view.context.sent.status.map(|status| status.as_u16()),
+        Response::Head(head) => Some(&head.status),
+        Response::Sent(_) => view.context.sent.status.as_ref(),
         Response::None => None,
     }
 }

@@ -1,29 +1,17 @@
 //! Fields that plugins change.
 
 use http::{HeaderName, HeaderValue, header};
-use switchback_plugin::{Map, Part, Refused};
+use switchback_plugin::{FieldName, Map, Part, Refused, fields};
 
 use super::{Request, Response, View, parts};
 use crate::http::receive;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What belongs to a connection, or says where a message ends.
-fn is_ours(name: &HeaderName) -> bool {
-    const OURS: [HeaderName; 6] = [
-        header::CONNECTION,
-        header::CONTENT_LENGTH,
-        header::TE,
-        header::TRAILER,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-    ];
-    OURS.contains(name) || matches!(name.as_str(), "keep-alive" | "proxy-connection")
-}
-
-fn named(name: &str) -> Result<HeaderName, Refused> {
-    let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::Invalid)?;
-    if is_ours(&name) { Err(Refused::Invalid) } else { Ok(name) }
+/// The name of a field that a plugin may change.
+fn changeable(name: FieldName<'_>) -> Result<HeaderName, Refused> {
+    let name = fields::named(name, HeaderName::clone)?;
+    if fields::is_kept(name.as_str()) { Err(Refused::Invalid) } else { Ok(name) }
 }
 
 pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, Refused> {
@@ -52,10 +40,10 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
 pub(super) fn set(
     view: &mut View<'_>,
     map: Map,
-    name: &str,
+    name: FieldName<'_>,
     value: HeaderValue,
 ) -> Result<(), Refused> {
-    let name = named(name)?;
+    let name = changeable(name)?;
     if map == Map::RequestHeaders && name == header::HOST {
         let host = value.to_str().map_err(|_| Refused::Invalid)?;
         return parts::set(view, Part::Host, host);
@@ -77,10 +65,10 @@ pub(super) fn set(
 pub(super) fn append(
     view: &mut View<'_>,
     map: Map,
-    name: &str,
+    name: FieldName<'_>,
     bytes: &[u8],
 ) -> Result<(), Refused> {
-    let (name, value) = (named(name)?, value(bytes)?);
+    let (name, value) = (changeable(name)?, value(bytes)?);
     if map == Map::RequestHeaders && name == header::HOST {
         return Err(Refused::Invalid);
     }
@@ -94,8 +82,8 @@ pub(super) fn append(
     }
 }
 
-pub(super) fn remove(view: &mut View<'_>, map: Map, name: &str) -> Result<(), Refused> {
-    let name = named(name)?;
+pub(super) fn remove(view: &mut View<'_>, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
+    let name = changeable(name)?;
     if map == Map::RequestHeaders && name == header::HOST {
         return Err(Refused::Invalid);
     }

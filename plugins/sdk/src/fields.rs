@@ -195,6 +195,21 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_was_made_is_the_name_that_it_was_made_of() {
+        let (host, tenant) = (http::header::HOST, HeaderName::from_static("x-tenant"));
+        let mut map = HeaderMap::new();
+        set(&mut map, "Host", b"a").unwrap();
+        set_value(&mut map, &tenant, &HeaderValue::from_static("b")).unwrap();
+        append(&mut map, "X-Tenant", b"c").unwrap();
+        assert_eq!(first(&map, &host).as_deref(), Some(&b"a"[..]));
+        assert_eq!(values(&map, "x-tenant"), ["b", "c"]);
+        let kept = HeaderValue::from_static("1");
+        assert_eq!(set_value(&mut map, &http::header::TE, &kept), Err(Refused::Invalid));
+        remove(&mut map, &tenant).unwrap();
+        assert_eq!(first(&map, "x-tenant"), None);
+    }
+
+    #[test]
     fn what_http_does_not_allow_is_refused() {
         let mut map = HeaderMap::new();
         assert_eq!(set(&mut map, "", b"a"), Err(Refused::Invalid));

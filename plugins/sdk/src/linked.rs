@@ -149,7 +149,7 @@ pub(crate) fn call<'a, P: Plugin>(
 }
 
 /// The same of a hook that never waits.
-fn answer<P: Plugin>(
+pub(crate) fn answer<P: Plugin>(
     plugin: &P,
     hook: Hook,
     state: &mut P::State,

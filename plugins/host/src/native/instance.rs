@@ -137,12 +137,29 @@ impl Instance for NativeInstance {
         let ended = Ended::of(code, &border);
         drop(border);
         let may_wait = hook.may_wait() && !self.immediate.contains(hook);
-        let mut waits = Waits { made, request, exchange, hook, may_wait, is_over: true };
-        match waits.after(ended) {
-            Poll::Ready(flow) => Called::Done(flow),
-            Poll::Pending => Called::Waits(Box::pin(waits)),
+        Waits { made, request, exchange, hook, may_wait, is_over: true }.began(ended)
+    }
+
+    fn answer(&self, hook: Hook, exchange: &mut dyn Exchange) -> Flow {
+        let mut context = Context::from_waker(Waker::noop());
+        let border = Border::new(&mut *exchange, &mut context);
+        let code = self.made.call(hook, null_mut(), &border);
+        if code == abi::CONTINUE && border.is_untouched() {
+            return Flow::Continue;
+        }
+        let ended = Ended::of(code, &border);
+        drop(border);
+        let (made, request) = (&*self.made, null_mut());
+        match (Waits { made, request, exchange, hook, may_wait: false, is_over: true }).began(ended)
+        {
+            Called::Done(flow) => flow,
+            Called::Waits(_) => waited(hook),
         }
     }
+}
+
+fn waited(hook: Hook) -> Flow {
+    Flow::broken(Cause::Waited, format!("{} waited, where it cannot", hook.name()))
 }
 
 /// How a call of a hook ended.
@@ -171,6 +188,16 @@ struct Waits<'a> {
 // SAFETY: as for `Remembered`, which is borrowed as long as this lives.
 unsafe impl Send for Waits<'_> {}
 
+impl<'a> Waits<'a> {
+    /// What follows from the first call of the hook.
+    fn began(mut self, ended: Ended) -> Called<'a> {
+        match self.after(ended) {
+            Poll::Ready(flow) => Called::Done(flow),
+            Poll::Pending => Called::Waits(Box::pin(self)),
+        }
+    }
+}
+
 impl Waits<'_> {
     fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Flow> {
         // In case that a panic of ours comes through.
@@ -197,8 +224,7 @@ impl Waits<'_> {
     /// Why the hook cannot wait, if it cannot.
     fn pause(&self, is_waiting: bool) -> Option<Flow> {
         if !self.may_wait {
-            let message = format!("{} waited, where it cannot", self.hook.name());
-            return Some(Flow::broken(Cause::Waited, message));
+            return Some(waited(self.hook));
         }
         (!is_waiting).then(|| {
             let message = "waits for nothing that would wake it: a hook may await operations of the host only";

@@ -29,6 +29,9 @@
 #ifndef HOOK
 #define HOOK rogue_hook
 #endif
+#ifndef REQUEST_NEW
+#define REQUEST_NEW request_new
+#endif
 #ifndef REQUEST_FREE
 #define REQUEST_FREE request_free
 #endif
@@ -218,12 +221,13 @@ static int32_t rogue_hook(void *instance, void *pointer, sb_exchange *exchange, 
     (void)hook;
     if (rogue->host->field(exchange, 0, TEXT("x-do"), &found) == SB_OK && found.length < sizeof what)
         memcpy(what, found.data, found.length);
-    return act(pointer, exchange, what);
+    struct request passing = {.rogue = rogue};
+    return act(pointer ? pointer : &passing, exchange, what);
 }
 
 static const sb_plugin plugins[] = {
     {SIZE, MAJOR, SB_ABI_MINOR, HOOKS, IMMEDIATE, NAME, SB_TEXT(VERSION), {NULL, 0},
-     instance_new, instance_free, request_new, REQUEST_FREE, HOOK, NULL},
+     instance_new, instance_free, REQUEST_NEW, REQUEST_FREE, HOOK, NULL},
     {sizeof(sb_plugin), SB_ABI_MAJOR, SB_ABI_MINOR, 0, 0, SB_TEXT("second"), SB_TEXT("2"), {NULL, 0},
      instance_new, instance_free, request_new, request_free, rogue_hook, NULL},
 };
@@ -237,6 +241,7 @@ SB_EXPORT const sb_plugin *ENTRY(uint32_t index);
 SB_EXPORT const sb_plugin *ENTRY(uint32_t index) {
     (void)act;
     (void)rogue_hook;
+    (void)request_new;
     (void)request_free;
     static const uint32_t count = COUNT;
     return index < count ? &plugins[index < 2 ? index : 0] : NULL;

@@ -54,8 +54,17 @@ fn calls_that_make_no_sense_are_refused_one_by_one() {
 
 #[test]
 fn what_a_hook_returns_must_mean_something() {
-    let mut rogue = rogue(&[]);
-    let mut said = |what| failure(&mut rogue, Hook::Request, what);
+    // One that remembers nothing and never waits is called in a shorter way.
+    for definitions in [&[][..], &["IMMEDIATE=1", "REQUEST_NEW=NULL", "REQUEST_FREE=NULL"]] {
+        let mut rogue = rogue(definitions);
+        let flow = rogue.call(Hook::Request, &mut scene(""));
+        assert!(matches!(flow, Flow::Continue), "{flow:?}");
+        what_it_returns_means_something(&mut rogue, definitions.is_empty());
+    }
+}
+
+fn what_it_returns_means_something(rogue: &mut Harness, may_wait: bool) {
+    let mut said = |what| failure(rogue, Hook::Request, what);
     let fails = |text: &str| (Cause::Said, text.to_owned());
     assert_eq!(said("answer"), fails("returned SB_ANSWER, and gave no answer"));
     assert_eq!(
@@ -68,7 +77,11 @@ fn what_a_hook_returns_must_mean_something() {
     assert_eq!(said("panic"), (Cause::Panic, "told \u{fffd}".to_owned()));
     let (cause, message) = said("pause");
     assert_eq!(cause, Cause::Waited);
-    assert!(message.starts_with("waits for nothing that would wake it"), "{message}");
+    let wanted = match may_wait {
+        true => "waits for nothing that would wake it",
+        false => "on_request waited, where it cannot",
+    };
+    assert!(message.starts_with(wanted), "{message}");
 }
 
 #[test]
@@ -80,9 +93,13 @@ fn waiting_where_the_proxy_cannot_is_a_failure() {
         assert_eq!(message, format!("{} waited, where it cannot", hook.name()));
     }
     // A hook that was said never to wait is none to wait for either.
-    let mut immediate = rogue(&["IMMEDIATE=1"]);
-    assert_eq!(failure(&mut immediate, Hook::Request, "sleep").0, Cause::Waited);
-    assert_eq!(failure(&mut immediate, Hook::Route, "sleep").0, Cause::Timeout);
+    let stateless = ["IMMEDIATE=1", "REQUEST_NEW=NULL", "REQUEST_FREE=NULL"];
+    for definitions in [&stateless[..1], &stateless] {
+        let mut immediate = rogue(definitions);
+        let (cause, message) = failure(&mut immediate, Hook::Request, "sleep");
+        assert_eq!((cause, &*message), (Cause::Waited, "on_request waited, where it cannot"));
+        assert_eq!(failure(&mut immediate, Hook::Route, "sleep").0, Cause::Timeout);
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ use super::link::Link;
 use super::said;
 use crate::flow::Flow;
 use crate::hook::Hook;
-use crate::linked::call;
+use crate::linked::{answer, call};
 use crate::module::Called;
 use crate::plugin::Plugin;
 
@@ -164,11 +164,7 @@ pub(super) fn immediate<P: Plugin>(
 ) -> i32 {
     guarded(link, || {
         let mut shim = Shim::new(NonNull::from(link));
-        let flow = match call(plugin, hook, state, &mut shim) {
-            Called::Done(flow) => flow,
-            Called::Waits(_) => Flow::fail("a hook that is said never to wait did"),
-        };
-        link.settle(flow)
+        link.settle(answer(plugin, hook, state, &mut shim))
     })
 }
 

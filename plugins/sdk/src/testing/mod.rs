@@ -220,7 +220,13 @@ impl<P> Harness<P> {
         let limit = self.world.now().saturating_add(nanoseconds(self.timeout));
         let clock = Arc::clone(&self.world.clock);
         let mut stage = Stage::new(hook, &mut *scene, &mut self.world);
-        let flow = match self.instance.call(hook, &mut state, &mut stage) {
+        // As chains do.
+        let is_blank = self.instance.is_stateless() && self.instance.immediate().contains(hook);
+        let flow = match if is_blank {
+            Called::Done(self.instance.answer(hook, &mut stage))
+        } else {
+            self.instance.call(hook, &mut state, &mut stage)
+        } {
             Called::Done(flow) => flow,
             Called::Waits(mut future) => loop {
                 clock.due.store(u64::MAX, Ordering::Relaxed);

@@ -37,8 +37,10 @@ fn main() -> ExitCode {
     for (kind, plugins) in [("linked", &linked[..]), ("native", &native[..])] {
         for plugin in plugins {
             let instance = instance(&**plugin);
-            is_right &= calls(&format!("{kind}_{}", plugin.name()), size, &*instance);
-            is_right &= requests(&format!("{kind}_{}_with_state", plugin.name()), size, &*instance);
+            let name = plugin.name();
+            is_right &= answers(&format!("{kind}_{name}"), size, &*instance);
+            is_right &= calls(&format!("{kind}_{name}_that_may_wait"), size, &*instance);
+            is_right &= requests(&format!("{kind}_{name}_with_state"), size, &*instance);
         }
     }
     if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -49,7 +51,16 @@ fn instance(module: &dyn Module) -> Arc<dyn Instance> {
     Arc::clone(harness.instance())
 }
 
-/// Calls of a hook, with a state that is there.
+/// Calls of a hook that never waits, of a plugin that remembers nothing: as chains call these two.
+fn answers(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+    assert!(instance.is_stateless() && instance.immediate().contains(Hook::Request));
+    let mut head = Head::with("x-here", "1");
+    rounds(name, size, || {
+        matches!(instance.answer(Hook::Request, black_box(&mut head)), Flow::Continue)
+    })
+}
+
+/// Calls of the hook of one that may wait, or remembers something, with a state that is there.
 fn calls(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
     let (mut state, mut head) = (instance.start(), Head::with("x-here", "1"));
     rounds(name, size, || match instance.call(Hook::Request, &mut state, black_box(&mut head)) {

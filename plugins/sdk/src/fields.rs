@@ -2,7 +2,7 @@
 //! neither a copy of the name nor one of what is read.
 
 use std::borrow::Cow;
-use std::cell::RefCell;
+use std::sync::OnceLock;
 
 use http::header::{Entry, HeaderMap, HeaderName, HeaderValue};
 
@@ -12,49 +12,64 @@ use crate::exchange::{FieldName, Refused, Value};
 #[must_use]
 #[inline]
 pub fn first<'m, 'n>(map: &'m HeaderMap, name: impl Into<FieldName<'n>>) -> Option<Value<'m>> {
-    let value = named(name.into(), |name| map.get(name)).ok()??;
+    let value = map.get(named(name.into(), &mut None).ok()?)?;
     Some(Cow::Borrowed(value.as_bytes()))
 }
 
-/// How many places a thread has for names, of which each takes two.
+/// How many places there are for names, of which each takes two.
 const PLACES: usize = 128;
+/// Longer names are read each time.
+const LONGEST: usize = 64;
 
-type Place = [Option<HeaderName>; 2];
+type Place = [OnceLock<HeaderName>; 2];
 
-thread_local! {
-    /// Names that were asked for before, each at the place that its letters give. Plugins ask for the same few at every request, and to read
-    /// one anew takes half of the time of finding it (bench `chain`, `get_and_set`).
-    static KNOWN: RefCell<[Place; PLACES]> = const { RefCell::new([const { [None, None] }; PLACES]) };
-}
+/// Names that were asked for before, each at the place that its letters give, for ever: the first that come have room. Plugins ask for the
+/// same few at every request, and to read one anew takes half of the time of finding it (bench `chain`, `get_and_set`).
+static KNOWN: [Place; PLACES] = [const { [const { OnceLock::new() }; 2] }; PLACES];
 
-/// Gives `with` the name that `name` stands for.
+/// The name that `name` stands for; in `room` if it had to be read, and there is no place for it.
 ///
 /// # Errors
 ///
 /// [`Refused::Invalid`] for a text that is no name.
-#[inline]
-pub fn named<T>(name: FieldName<'_>, with: impl FnOnce(&HeaderName) -> T) -> Result<T, Refused> {
-    match name {
-        FieldName::Text(text) => read(text, with),
-        FieldName::Made(name) => Ok(with(name)),
+#[expect(clippy::inline_always, reason = "a twentieth of reading a header and setting one")]
+#[inline(always)]
+pub fn named<'n>(
+    name: FieldName<'n>,
+    room: &'n mut Option<HeaderName>,
+) -> Result<&'n HeaderName, Refused> {
+    let text = match name {
+        FieldName::Made(name) => return Ok(name),
+        FieldName::Text(text) => text,
+    };
+    let place = KNOWN.get(place(text)).ok_or(Refused::Invalid)?;
+    match place[0].get() {
+        Some(known) if same(known.as_str(), text) => Ok(known),
+        _ => read(place, text, room),
     }
 }
 
-/// The same of a text.
-#[inline]
-fn read<T>(name: &str, with: impl FnOnce(&HeaderName) -> T) -> Result<T, Refused> {
-    KNOWN.with_borrow_mut(|known| {
-        let place = known.get_mut(place(name)).ok_or(Refused::Invalid)?;
-        let is_there = |known: &&HeaderName| same(known.as_str(), name);
-        if let Some(known) = place.iter().flatten().find(is_there) {
-            return Ok(with(known));
+/// The same of a text that is not the first of its place.
+#[inline(never)]
+fn read<'n>(
+    place: &'static Place,
+    text: &str,
+    room: &'n mut Option<HeaderName>,
+) -> Result<&'n HeaderName, Refused> {
+    let others = place.iter().filter_map(OnceLock::get);
+    if let Some(known) = others.into_iter().find(|known| same(known.as_str(), text)) {
+        return Ok(known);
+    }
+    let mut read = HeaderName::from_bytes(text.as_bytes()).map_err(|_| Refused::Invalid)?;
+    if text.len() <= LONGEST {
+        for free in place {
+            match free.set(read) {
+                Ok(()) => return free.get().ok_or(Refused::Invalid),
+                Err(back) => read = back,
+            }
         }
-        let read = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::Invalid)?;
-        // The one that was read last comes first; the one before it stays.
-        place.rotate_right(1);
-        let [first, _] = place;
-        Ok(with(first.insert(read)))
-    })
+    }
+    Ok(room.insert(read))
 }
 
 /// Whether `name` is what is written in lower case as `known`.
@@ -63,13 +78,13 @@ fn same(known: &str, name: &str) -> bool {
     known == name || known.eq_ignore_ascii_case(name)
 }
 
+/// Of names with other lengths or letters, most often another one.
 #[inline]
 fn place(name: &str) -> usize {
     let bytes = name.as_bytes();
-    let lower = |index: usize| usize::from(bytes.get(index).map_or(0, |byte| byte | 0x20));
-    let (count, last) = (bytes.len(), bytes.len().wrapping_sub(1));
-    let letters = lower(count / 2) << 16 | lower(2) << 8 | lower(last);
-    ((letters ^ count << 24).wrapping_mul(0x9e37_79b1) >> 20) % PLACES
+    let letter = |at: usize| usize::from(bytes.get(at).map_or(0, |byte| byte | 0x20));
+    let (count, middle) = (bytes.len(), bytes.len() / 2);
+    (count + 5 * letter(middle) + 37 * letter(count.wrapping_sub(1))) % PLACES
 }
 
 /// Calls `visit` with each field, names in lower case; values of one name follow each other.
@@ -111,13 +126,13 @@ pub fn set_value<'n>(
 
 #[inline]
 fn put(map: &mut HeaderMap, name: FieldName<'_>, value: HeaderValue) -> Result<(), Refused> {
-    named(name, |name| match map.try_entry(name).map_err(|_| Refused::Full)? {
+    match map.try_entry(named(name, &mut None)?).map_err(|_| Refused::Full)? {
         Entry::Occupied(mut entry) => {
             entry.insert(value);
             Ok(())
         }
         Entry::Vacant(entry) => entry.try_insert(value).map(drop).map_err(|_| Refused::Full),
-    })?
+    }
 }
 
 /// Adds one value to those of `name`.
@@ -132,7 +147,7 @@ pub fn append<'n>(
 ) -> Result<(), Refused> {
     let name = name.into();
     let value = checked(name, value)?;
-    named(name, |name| map.try_append(name, value).map(drop).map_err(|_| Refused::Full))?
+    map.try_append(named(name, &mut None)?, value).map(drop).map_err(|_| Refused::Full)
 }
 
 /// Removes all values of `name`.
@@ -145,7 +160,8 @@ pub fn remove<'n>(map: &mut HeaderMap, name: impl Into<FieldName<'n>>) -> Result
     if is_kept(name.as_str()) {
         return Err(Refused::Invalid);
     }
-    named(name, |name| drop(map.remove(name)))
+    map.remove(named(name, &mut None)?);
+    Ok(())
 }
 
 /// Whether a field says how the message is sent, which is the proxy's to say: no plugin may change it.
@@ -165,7 +181,8 @@ pub fn is_kept(name: &str) -> bool {
     kept.iter().any(|kept| name.eq_ignore_ascii_case(kept))
 }
 
-#[inline]
+#[expect(clippy::inline_always, reason = "as for `named`")]
+#[inline(always)]
 fn checked(name: FieldName<'_>, value: &[u8]) -> Result<HeaderValue, Refused> {
     if is_kept(name.as_str()) {
         return Err(Refused::Invalid);

@@ -106,6 +106,10 @@ impl Instance for NativeInstance {
         self.hooks
     }
 
+    fn immediate(&self) -> Hooks {
+        self.immediate
+    }
+
     fn is_stateless(&self) -> bool {
         self.made.functions.remember.is_none()
     }

@@ -10,7 +10,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// The name of a field that a plugin may change.
 fn changeable(name: FieldName<'_>) -> Result<HeaderName, Refused> {
-    let name = fields::named(name, HeaderName::clone)?;
+    let name = fields::named(name, &mut None)?.clone();
     if fields::is_kept(name.as_str()) { Err(Refused::Invalid) } else { Ok(name) }
 }
 

@@ -1,7 +1,7 @@
 //! Modules that do not keep to the interface.
 
 use switchback_plugin::testing::{Harness, Scene, Surroundings};
-use switchback_plugin::{Cause, Flow, Hook};
+use switchback_plugin::{Cause, Flow, Hook, Hooks};
 
 use crate::compiler::{Header, compile};
 
@@ -96,6 +96,7 @@ fn waiting_where_the_proxy_cannot_is_a_failure() {
     let stateless = ["IMMEDIATE=1", "REQUEST_NEW=NULL", "REQUEST_FREE=NULL"];
     for definitions in [&stateless[..1], &stateless] {
         let mut immediate = rogue(definitions);
+        assert_eq!(immediate.instance().immediate(), Hooks::of(&[Hook::Request]));
         let (cause, message) = failure(&mut immediate, Hook::Request, "sleep");
         assert_eq!((cause, &*message), (Cause::Waited, "on_request waited, where it cannot"));
         assert_eq!(failure(&mut immediate, Hook::Route, "sleep").0, Cause::Timeout);

@@ -1,22 +1,25 @@
 //! What it costs to ask plugins that are linked in: nobody, one that does nothing, five of those, and one that reads a header and sets
 //! another.
 //!
-//! Prints the lowest mean of many rounds, in nanoseconds, beside what is promised of a machine that has nothing else to do, and what
-//! reading and setting takes in the map itself. With `--tiny`, with `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little input, and
-//! only shows that it runs. That the heap is not asked is a test's to say: counting that takes longer than the hooks.
+//! Prints the lowest mean of many rounds, in nanoseconds, and what reading and setting takes in the map itself. With `--tiny`, with
+//! `SWITCHBACK_BENCH_TINY=1` or as a test it runs with little input, and only shows that it runs. That the heap is not asked is a test's to say: counting that takes longer than the hooks.
 #![expect(clippy::print_stdout, reason = "the figures are read from standard output")]
 #![expect(
     clippy::expect_used,
     reason = "what is built here is right, or the bench is wrong and stops"
 )]
 
+#[path = "../../benches/rounds.rs"]
+mod rounds;
+
 use std::hint::black_box;
 use std::pin::pin;
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
 
 use http::{HeaderName, HeaderValue};
+use rounds::{Case, Size};
 use switchback_plugin::testing::{Harness, Scene, Stage, World};
 use switchback_plugin::{BuildError, Exchange, Flow, Hook, Map, Plugin, Request, Setup, hooks};
 use switchback_plugin_host::{
@@ -112,15 +115,6 @@ fn chain<P: Plugin>(count: usize) -> Chain {
     Chain::new(nodes.collect())
 }
 
-/// One case: its name, what it may cost in nanoseconds.
-struct Case {
-    name: &'static str,
-    goal: f64,
-    chain: Chain,
-    /// Whether the request begins and ends with it.
-    is_whole: bool,
-}
-
 fn ask(chain: &Chain, running: &mut Running, exchange: &mut dyn Exchange) -> Verdict {
     let run = pin!(chain.run(Hook::Request, running, exchange));
     match run.poll(&mut Context::from_waker(Waker::noop())) {
@@ -129,48 +123,35 @@ fn ask(chain: &Chain, running: &mut Running, exchange: &mut dyn Exchange) -> Ver
     }
 }
 
-impl Case {
-    fn pass(&self, running: &mut Running, exchange: &mut dyn Exchange) {
-        let verdict = if self.is_whole {
-            ask(&self.chain, &mut self.chain.start(), exchange)
-        } else {
-            ask(&self.chain, running, exchange)
-        };
-        assert!(matches!(black_box(verdict), Verdict::Continue));
-    }
-
-    /// The lowest mean of `rounds` times `calls`, in nanoseconds.
-    fn measure(&self, rounds: usize, calls: u32) -> f64 {
-        let mut scene = headers(Scene::get("/api/v1/orders?page=2"));
-        let mut world = World::default();
-        let mut stage = Stage::new(Hook::Request, &mut scene, &mut world);
-        let mut running = self.chain.start();
-        let best = (0..rounds).map(|_| {
-            let start = Instant::now();
-            for _ in 0..calls {
-                self.pass(&mut running, black_box(&mut stage));
-            }
-            start.elapsed()
-        });
-        let best = best.min().unwrap_or(Duration::ZERO);
-        best.as_secs_f64() * 1e9 / f64::from(calls)
-    }
+/// A request that is there, asked about at one hook.
+fn hook<'a>(name: &str, chain: &'a Chain, (scene, world): &'a mut (Scene, World)) -> Case<'a> {
+    let mut stage = Stage::new(Hook::Request, scene, world);
+    let mut running = chain.start();
+    Case::new(name, move || {
+        let verdict = ask(chain, &mut running, black_box(&mut stage));
+        matches!(black_box(verdict), Verdict::Continue)
+    })
 }
 
-/// The lowest mean of reading a header and setting another in the map itself.
-fn map(rounds: usize, calls: u32) -> f64 {
+/// A request that begins and ends with it: with what is remembered, and forgotten in the end.
+fn whole<'a>(name: &str, chain: &'a Chain, (scene, world): &'a mut (Scene, World)) -> Case<'a> {
+    let mut stage = Stage::new(Hook::Request, scene, world);
+    Case::new(name, move || {
+        let verdict = ask(chain, &mut chain.start(), black_box(&mut stage));
+        matches!(black_box(verdict), Verdict::Continue)
+    })
+}
+
+/// Reading a header and setting another in the map itself.
+fn map() -> Case<'static> {
     let mut map = headers(Scene::get("/")).fields(Map::RequestHeaders).clone();
-    let best = (0..rounds).map(|_| {
-        let start = Instant::now();
-        for _ in 0..calls {
-            let map = black_box(&mut map);
-            let tier = if map.get(black_box("x-tenant-id")).is_some() { "gold" } else { "none" };
-            let value = HeaderValue::from_bytes(black_box(tier).as_bytes()).expect("a value");
-            black_box(map.insert(black_box("x-tier"), value));
-        }
-        start.elapsed()
-    });
-    best.min().unwrap_or(Duration::ZERO).as_secs_f64() * 1e9 / f64::from(calls)
+    Case::new("map", move || {
+        let map = black_box(&mut map);
+        let tier = if map.get(black_box("x-tenant-id")).is_some() { "gold" } else { "none" };
+        let value = HeaderValue::from_bytes(black_box(tier).as_bytes()).expect("a value");
+        black_box(map.insert(black_box("x-tier"), value));
+        true
+    })
 }
 
 /// What a browser sends, about.
@@ -187,35 +168,32 @@ fn headers(scene: Scene) -> Scene {
     .fold(scene, |scene, (name, value)| scene.with_header(name, value))
 }
 
-fn main() {
-    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let wants_tiny = std::env::args().any(|argument| argument == "--tiny");
-    let is_tiny = wants_tiny
-        || !is_bench
-        || std::env::var("SWITCHBACK_BENCH_TINY").is_ok_and(|tiny| tiny == "1");
-    let (rounds, calls) = if is_tiny { (1, 10) } else { (4000, 1000) };
-
-    let case = |name, goal, chain| Case { name, goal, chain, is_whole: false };
-    let cases = [
-        case("empty", 5.0, chain::<Idle>(0)),
-        case("idle", 10.0, chain::<Idle>(1)),
-        // With what is remembered, and forgotten in the end.
-        Case { is_whole: true, ..case("idle_whole", 20.0, chain::<Idle>(1)) },
-        case("five_idle", 50.0, chain::<Idle>(5)),
-        case("get_and_set", 60.0, chain::<Tier>(1)),
-        case("get_and_set_made", 60.0, chain::<MadeTier>(1)),
+fn main() -> ExitCode {
+    let chains = [
+        chain::<Idle>(0),
+        chain::<Idle>(1),
+        chain::<Idle>(5),
+        chain::<Tier>(1),
+        chain::<MadeTier>(1),
     ];
-    println!("map_ns: {:.1} (what the map itself takes for get_and_set)", map(rounds, calls));
-    let wanted = std::env::args().nth(1).filter(|argument| !argument.starts_with('-'));
-    for case in cases {
-        if wanted.as_ref().is_none_or(|wanted| wanted == case.name) {
-            println!(
-                "{}_ns: {:.1} (at most {})",
-                case.name,
-                case.measure(rounds, calls),
-                case.goal
-            );
-        }
+    let [empty, idle, five, tier, made] = &chains;
+    let mut scenes: [(Scene, World); 6] =
+        std::array::from_fn(|_| (headers(Scene::get("/api/v1/orders?page=2")), World::default()));
+    let [first, second, third, fourth, fifth, sixth] = &mut scenes;
+    let mut cases = [
+        map(),
+        hook("empty", empty, first),
+        hook("idle", idle, second),
+        whole("idle_whole", idle, third),
+        hook("five_idle", five, fourth),
+        hook("get_and_set", tier, fifth),
+        hook("get_and_set_made", made, sixth),
+    ];
+    let Some(lowest) = rounds::lowest(&mut cases, Size::of(4_000, 1_000)) else {
+        return ExitCode::FAILURE;
+    };
+    for (case, lowest) in cases.iter().zip(lowest) {
+        println!("{}_ns: {lowest:.1}", case.name);
     }
+    ExitCode::SUCCESS
 }

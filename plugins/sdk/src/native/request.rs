@@ -4,6 +4,7 @@
 //! when it was made. So nobody makes a reference to all of [`Remembered`] while there is a future; fields are reached through the pointer,
 //! one by one. What changes from call to call, the host's exchange, is in [`Link`], which is only ever shared.
 
+use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -156,6 +157,7 @@ impl<P: Plugin> Remembered<P> {
 }
 
 /// Calls a hook that never waits.
+#[inline]
 pub(super) fn immediate<P: Plugin>(
     plugin: &P,
     link: &Link,
@@ -169,14 +171,16 @@ pub(super) fn immediate<P: Plugin>(
 }
 
 /// What `work` returns; a panic is told to the host.
+#[inline]
 fn guarded(link: &Link, work: impl FnOnce() -> i32) -> i32 {
-    match catch_unwind(AssertUnwindSafe(work)) {
-        Ok(code) => code,
-        Err(panic) => {
-            link.fail(said(&*panic));
-            // What was panicked with may panic when it is dropped.
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
-            abi::PANICKED
-        }
-    }
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| panicked(link, panic))
+}
+
+#[cold]
+#[inline(never)]
+fn panicked(link: &Link, panic: Box<dyn Any + Send>) -> i32 {
+    link.fail(said(&*panic));
+    // What was panicked with may panic when it is dropped.
+    let _ = catch_unwind(AssertUnwindSafe(|| drop(panic)));
+    abi::PANICKED
 }

@@ -10,15 +10,17 @@
 
 #[path = "../../../examples/touch/benches/native/head.rs"]
 mod head;
+#[path = "../../../benches/rounds.rs"]
+mod rounds;
 
 use std::hint::black_box;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Instant;
 
 use head::Head;
+use rounds::{Case, Size};
 use switchback_plugin::testing::{Harness, Surroundings};
-use switchback_plugin::{Called, Flow, Hook, Instance};
+use switchback_plugin::{Called, Flow, Hook, Instance, State};
 use switchback_plugin_wasm::{Limits, Wasm};
 
 /// As in the binary.
@@ -26,13 +28,6 @@ use switchback_plugin_wasm::{Limits, Wasm};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let is_tiny = !is_bench
-        || std::env::args().any(|argument| argument == "--tiny")
-        || std::env::var("SWITCHBACK_BENCH_TINY").is_ok_and(|tiny| tiny == "1");
-    let size = if is_tiny { (2, 100) } else { (6_000, 500) };
-
     let wasm = Wasm::new();
     let modules = [
         ("raw_nothing", wat::parse_str(NOTHING).expect("a module")),
@@ -43,15 +38,24 @@ fn main() -> ExitCode {
     let wanted: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let is_wanted = |name: &str| wanted.is_empty() || wanted.iter().any(|one| one == name);
-    let mut is_right = true;
-    for (name, code) in modules.into_iter().filter(|(name, _)| is_wanted(name)) {
+    let loaded = modules.into_iter().filter(|(name, _)| is_wanted(name)).map(|(name, code)| {
         let module = wasm.load(name, &code, Limits::new(1)).expect("it is loaded");
         let harness = Harness::of(&*module, Surroundings::default(), "{}").expect("no options");
-        let instance: Arc<dyn Instance> = Arc::clone(harness.instance());
-        is_right &= hooks(name, size, &*instance);
-        is_right &= requests(name, size, &*instance);
+        (name, Arc::clone(harness.instance()))
+    });
+    let instances: Vec<_> = loaded.collect();
+    let mut cases = Vec::new();
+    for (name, instance) in &instances {
+        cases.push(hooks(name, &**instance));
+        cases.push(requests(name, &**instance));
     }
-    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let Some(lowest) = rounds::lowest(&mut cases, Size::of(6_000, 500)) else {
+        return ExitCode::FAILURE;
+    };
+    for (case, lowest) in cases.iter().zip(lowest) {
+        println!("{}: {lowest:.1}", case.name);
+    }
+    ExitCode::SUCCESS
 }
 
 /// A module of our own SDK, as `integration/show/wasm-guest.sh` has built it.
@@ -66,9 +70,9 @@ fn head() -> Head {
 }
 
 /// One hook, in a context that is there.
-fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+fn hooks<'a>(name: &str, instance: &'a dyn Instance) -> Case<'a> {
     let (mut state, mut head, mut calls) = (instance.start(), head(), 0_u32);
-    rounds(&format!("{name}_hook_ns"), size, || {
+    Case::new(format!("{name}_hook_ns"), move || {
         calls += 1;
         if calls.is_multiple_of(1000) {
             // One of them remembers each hook of a request: which are no such number.
@@ -79,34 +83,20 @@ fn hooks(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
 }
 
 /// A context that begins, one hook, and its end.
-fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+fn requests<'a>(name: &str, instance: &'a dyn Instance) -> Case<'a> {
     let mut head = head();
-    rounds(&format!("{name}_request_ns"), size, || {
+    Case::new(format!("{name}_request_ns"), move || {
         let mut state = black_box(instance.start());
         call(instance, &mut state, &mut head)
     })
 }
 
-fn call(instance: &dyn Instance, state: &mut switchback_plugin::State, head: &mut Head) -> bool {
+fn call(instance: &dyn Instance, state: &mut State, head: &mut Head) -> bool {
     let called = instance.call(Hook::Request, state, black_box(head));
     if let Called::Done(Flow::Fail(failure)) = &called {
         eprintln!("{failure}");
     }
     matches!(called, Called::Done(Flow::Continue))
-}
-
-fn rounds(name: &str, (rounds, calls): (u32, u32), mut call: impl FnMut() -> bool) -> bool {
-    let mut best = f64::INFINITY;
-    let mut is_right = true;
-    for _ in 0..rounds {
-        let start = Instant::now();
-        for _ in 0..calls {
-            is_right &= call();
-        }
-        best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(calls));
-    }
-    println!("{name}: {best:.1}");
-    is_right
 }
 
 const NOTHING: &str = r#"(module

@@ -7,14 +7,16 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot go on stops")]
 
 mod head;
+#[path = "../../../../benches/rounds.rs"]
+mod rounds;
 
 use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
-use std::time::Instant;
 
 use head::Head;
+use rounds::{Case, Size};
 use switchback_example_touch::{Nothing, Touch};
 use switchback_plugin::testing::{Harness, Surroundings};
 use switchback_plugin::{Called, Flow, Hook, Instance, Linked, Module};
@@ -25,25 +27,26 @@ use switchback_plugin_host::{Digest, Limits, ModuleFile, NativeLoader};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
-    let is_bench = std::env::args().any(|argument| argument == "--bench");
-    let is_tiny = !is_bench
-        || std::env::args().any(|argument| argument == "--tiny")
-        || std::env::var_os("SWITCHBACK_BENCH_TINY").is_some();
-    let size = if is_tiny { (2, 100) } else { (4_000, 2_000) };
-    let native = native(is_bench);
+    let native = native(std::env::args().any(|argument| argument == "--bench"));
     let linked: [Arc<dyn Module>; 2] = [Linked::<Nothing>::module(), Linked::<Touch>::module()];
-    let mut is_right = true;
-    for (kind, plugins) in [("linked", &linked[..]), ("native", &native[..])] {
-        for plugin in plugins {
-            let instance = instance(&**plugin);
-            let name = plugin.name();
-            is_right &= answers(&format!("{kind}_{name}"), size, &*instance);
-            is_right &= calls(&format!("{kind}_{name}_that_may_wait"), size, &*instance);
-            is_right &= requests(&format!("{kind}_{name}_with_state"), size, &*instance);
-        }
+    let kinds = [("linked", &linked[..]), ("native", &native[..])];
+    let modules = kinds.iter().flat_map(|(kind, plugins)| {
+        plugins.iter().map(move |plugin| (format!("{kind}_{}", plugin.name()), instance(&**plugin)))
+    });
+    let instances: Vec<_> = modules.collect();
+    let mut cases = Vec::new();
+    for (name, instance) in &instances {
+        cases.push(answers(name, &**instance));
+        cases.push(calls(&format!("{name}_that_may_wait"), &**instance));
+        cases.push(requests(&format!("{name}_with_state"), &**instance));
     }
-    if is_right { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    let Some(lowest) = rounds::lowest(&mut cases, Size::of(4_000, 2_000)) else {
+        return ExitCode::FAILURE;
+    };
+    for (case, lowest) in cases.iter().zip(lowest) {
+        println!("{}_ns: {lowest:.1}", case.name);
+    }
+    ExitCode::SUCCESS
 }
 
 fn instance(module: &dyn Module) -> Arc<dyn Instance> {
@@ -52,45 +55,31 @@ fn instance(module: &dyn Module) -> Arc<dyn Instance> {
 }
 
 /// Calls of a hook that never waits, of a plugin that remembers nothing: as chains call these two.
-fn answers(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+fn answers<'a>(name: &str, instance: &'a dyn Instance) -> Case<'a> {
     assert!(instance.is_stateless() && instance.immediate().contains(Hook::Request));
     let mut head = Head::with("x-here", "1");
-    rounds(name, size, || {
+    Case::new(name, move || {
         matches!(instance.answer(Hook::Request, black_box(&mut head)), Flow::Continue)
     })
 }
 
 /// Calls of the hook of one that may wait, or remembers something, with a state that is there.
-fn calls(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
+fn calls<'a>(name: &str, instance: &'a dyn Instance) -> Case<'a> {
     let (mut state, mut head) = (instance.start(), Head::with("x-here", "1"));
-    rounds(name, size, || match instance.call(Hook::Request, &mut state, black_box(&mut head)) {
-        Called::Done(Flow::Continue) => true,
-        Called::Done(_) | Called::Waits(_) => false,
-    })
-}
-
-/// Whole requests: a state made, a hook called, the state dropped.
-fn requests(name: &str, size: (u32, u32), instance: &dyn Instance) -> bool {
-    let mut head = Head::with("x-here", "1");
-    rounds(name, size, || {
-        let mut state = black_box(instance.start());
+    Case::new(name, move || {
         let called = instance.call(Hook::Request, &mut state, black_box(&mut head));
         matches!(called, Called::Done(Flow::Continue))
     })
 }
 
-fn rounds(name: &str, (rounds, calls): (u32, u32), mut call: impl FnMut() -> bool) -> bool {
-    let mut best = f64::INFINITY;
-    let mut is_right = true;
-    for _ in 0..rounds {
-        let start = Instant::now();
-        for _ in 0..calls {
-            is_right &= call();
-        }
-        best = best.min(start.elapsed().as_secs_f64() * 1e9 / f64::from(calls));
-    }
-    println!("{name}_ns: {best:.1}");
-    is_right
+/// Whole requests: a state made, a hook called, the state dropped.
+fn requests<'a>(name: &str, instance: &'a dyn Instance) -> Case<'a> {
+    let mut head = Head::with("x-here", "1");
+    Case::new(name, move || {
+        let mut state = black_box(instance.start());
+        let called = instance.call(Hook::Request, &mut state, black_box(&mut head));
+        matches!(called, Called::Done(Flow::Continue))
+    })
 }
 
 /// The module, built as this bench is.

@@ -227,6 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn names_that_there_is_no_place_for_are_names_all_the_same() {
+        let short = (0..1000).map(|number| format!("X-Many-{number}"));
+        let long = (0..3).map(|number| format!("x-{}-{number}", "long".repeat(LONGEST)));
+        for name in short.chain(long) {
+            let mut map = HeaderMap::new();
+            for value in [&b"1"[..], b"2"] {
+                set(&mut map, &name, value).unwrap();
+                assert_eq!(first(&map, &*name.to_lowercase()).as_deref(), Some(value), "{name}");
+            }
+            append(&mut map, &name, b"3").unwrap();
+            assert_eq!(values(&map, &name), ["2", "3"]);
+            remove(&mut map, &name).unwrap();
+            assert!(map.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
     fn what_http_does_not_allow_is_refused() {
         let mut map = HeaderMap::new();
         assert_eq!(set(&mut map, "", b"a"), Err(Refused::Invalid));

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use switchback_integration::{Show, SwapPlan, Swapped, Swaps, native_growth, swaps};
 
-/// How much higher resident memory may come in the second half of the reloads than in the first, in KiB: 160 for each of 50, a twelfth of what one
-/// such module takes as code alone. Below that, what the allocator keeps for later cannot be told from what is lost: it holds 16 MiB more or less, for
-/// dozens of reloads at a time, from the first one on.
+/// How much higher resident memory may come in the second half of the reloads than in the first, in KiB: 160 for each of 50, a twelfth of what
+/// one such module takes as code alone. Below that, what the allocator keeps for later cannot be told from what is lost: it holds 16 MiB more
+/// or less, for dozens of reloads at a time, from the first one on.
 const MOST_KEPT: u64 = 8 << 10;
 /// Instances of a module that may be there under load: far from one for each reload.
 const MOST_ALIVE: u64 = 8;

@@ -83,15 +83,22 @@ pub fn plugin_cost(requests: usize) -> Option<Vec<PluginCost>> {
     Some(found)
 }
 
-/// Instructions of an answer from the cache, in a build for tests: without a plugin, and with five built-in ones that answer at once. `None` where
-/// the counting program is not installed.
+/// Instructions of an answer from the cache, in a build for tests: without a plugin, and with this native one, or with five built-in ones that answer
+/// at once. `None` where the counting program is not installed.
 ///
 /// # Panics
 /// When the proxy does not start, or an answer is wrong.
 #[must_use]
-pub fn filtered_hit_cost(requests: usize) -> Option<(f64, f64)> {
+pub fn filtered_hit_cost(requests: usize, native: Option<&Path>) -> Option<(f64, f64)> {
     let origin = origin();
-    let five = looking();
+    let five = match native {
+        None => looking(),
+        Some(module) => Five {
+            told: "a native one",
+            tables: format!("[plugins.native]\n{PATIENCE}\nmodule = \"{}\"\n", module.display()),
+            filters: "\"native\"".to_owned(),
+        },
+    };
     let route = format!("filters = [{}]\nproxy = \"app\"\ncache = \"main\"", five.filters);
     let config = stage(&origin, None).toml(five.tables).route("/filtered/*", route);
     let mut counted = Counted::start(&config)?;

@@ -1,8 +1,11 @@
 //! Plugins that answer at once are asked where answers are made, and come to the same as those that wait.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use switchback_integration::{
-    Config, Deadline, Origin, Proxy, Reply, config, eventually, filtered_hit_cost, get, post,
-    request, site,
+    Config, Deadline, Origin, Proxy, Reply, compiled, config, eventually, filtered_hit_cost, get,
+    post, request, site,
 };
 use switchback_plugin::Kind;
 
@@ -162,8 +165,32 @@ fn the_end_is_told_with_what_was_sent() {
 /// A hit with plugins that answer at once is an answer of the front door still.
 #[test]
 fn plugins_that_answer_at_once_leave_hits_where_they_are_made() {
-    let Some((without, with)) = filtered_hit_cost(20) else {
-        panic!("valgrind is not installed");
-    };
-    assert!(with < without * 1.8, "{without:.0} instructions, {with:.0} with plugins");
+    let folder = tempfile::tempdir().unwrap();
+    for native in [None, Some(native(folder.path()))] {
+        let Some((without, with)) = filtered_hit_cost(20, native.as_deref()) else {
+            panic!("valgrind is not installed");
+        };
+        assert!(with < without * 1.8, "{without:.0} instructions, {with:.0} with {native:?}");
+    }
+}
+
+/// A module in C that does at the head of a request what its `x-do` says, and never waits.
+fn native(folder: &Path) -> PathBuf {
+    let definitions = ["HOOKS=1", "IMMEDIATE=1", "REQUEST_NEW=NULL", "REQUEST_FREE=NULL"];
+    let path = folder.join("native.so");
+    fs::write(&path, compiled("plugins/host/tests/native/rogue.c", &definitions)).unwrap();
+    path
+}
+
+#[test]
+fn a_native_plugin_is_asked_about_each_answer_whoever_makes_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let table = format!("[plugins.native]\nmodule = \"{}\"\n", native(folder.path()).display());
+    let origin = origin();
+    let proxy = Proxy::start(&mixed("\"native\"", &origin).toml(table));
+    for path in PLACES {
+        proxy.get(path).expect_status(200);
+        proxy.ask(&get(path).header("X-Do", "fail")).expect_status(500);
+    }
+    assert_eq!(origin.requests("/stored/a").len(), 1);
 }

@@ -352,6 +352,22 @@ impl Client {
         }
     }
 
+    /// Whether the proxy has closed this connection and said nothing before; does not wait.
+    ///
+    /// # Panics
+    /// On a Unix socket.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        let tcp = self.incoming.stream.tcp().expect("a TCP connection");
+        tcp.set_nonblocking(true).expect("a socket that is open here");
+        let seen = tcp.peek(&mut [0]);
+        tcp.set_nonblocking(false).expect("a socket that is open here");
+        match seen {
+            Ok(bytes) => bytes == 0,
+            Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
+        }
+    }
+
     /// Says that nothing more follows, and goes on reading.
     ///
     /// # Panics

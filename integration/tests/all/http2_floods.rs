@@ -286,7 +286,7 @@ fn a_connection_ends_in_order_after_its_last_request() {
 
 #[test]
 fn an_idle_connection_is_told_that_it_ends() {
-    let config = config().web("h2c = true\ntimeouts = { keepalive = \"1s\" }").site("");
+    let config = config().web("h2c = true\ntimeouts = { keepalive = \"3s\" }").site("");
     let proxy = Proxy::start(&config.respond("/*", "x"));
     let mut client = FrameClient::greet(proxy.address("web"), &[]);
     assert!(client.get(1, "/"));

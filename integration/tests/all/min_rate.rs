@@ -55,12 +55,14 @@ fn a_body_that_stops_is_cut_and_one_without_bound_is_not() {
 #[test]
 fn a_body_that_keeps_up_is_taken() {
     let origin = Origin::start();
-    let proxy = Proxy::start(&expecting("receive = \"200\"", &origin));
+    // Long enough for a machine that stands still for a while.
+    let listener = config().web("min_rate = { receive = \"200\", after = \"2s\" }");
+    let proxy = Proxy::start(&listener.site("").proxy_to(&origin));
     let mut client = proxy.client();
-    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4000\r\n\r\n");
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 8000\r\n\r\n");
     client.set_patience(Duration::from_millis(40));
     // 100 bytes in 40 ms are 2500 in a second; on a busy machine fewer.
-    for _ in 0..39 {
+    for _ in 0..79 {
         client.send([b'x'; 100]);
         let outcome = client.try_response_to("POST");
         assert!(matches!(outcome, Err(WireError::TimedOut)), "{outcome:?}");

@@ -211,7 +211,7 @@ fn a_secret_is_changed_without_losing_a_visitor() {
 #[test]
 fn a_cookie_is_believed_for_as_long_as_it_says_and_renewed_before() {
     let origins = origins(["a", "b"]);
-    let lines = "balance = \"round_robin\"\n".to_owned() + &signed(", max_age = \"3s\"");
+    let lines = "balance = \"round_robin\"\n".to_owned() + &signed(", max_age = \"6s\"");
     let of = |drained: usize| {
         let endpoint = |(place, origin): (usize, &Origin)| {
             format!("{{ address = \"{}\", drain = {} }}", origin.endpoint(), place == drained)

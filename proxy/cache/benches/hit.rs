@@ -21,8 +21,10 @@ const LANGUAGE: HeaderName = HeaderName::from_static("accept-language");
 const LANGUAGES: [&str; 10] = ["de", "fr", "en", "it", "es", "pl", "nl", "sv", "da", "fi"];
 
 fn main() {
-    let is_tiny = std::env::args().any(|argument| argument == "--tiny" || argument == "--test")
-        || std::env::var_os("SWITCHBACK_BENCH_TINY").is_some();
+    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let wants_tiny = std::env::args().any(|argument| argument == "--tiny");
+    let is_tiny = wants_tiny || !is_bench || std::env::var_os("SWITCHBACK_BENCH_TINY").is_some();
     let (keys, requests) = if is_tiny { (100, 100) } else { (100_000, 1_000_000) };
     let limits = Limits { memory: 1 << 30, largest_in_memory: 1 << 20, variants: 16 };
     let zone = Zone::new(limits);

@@ -50,8 +50,10 @@ const ALLOWED_OF_NEWS: f64 = 4.0;
 const ALLOWED_OF_FEW: f64 = 8.0;
 
 fn main() -> ExitCode {
-    let is_tiny = std::env::args().any(|argument| argument == "--tiny" || argument == "--test")
-        || std::env::var_os("SWITCHBACK_BENCH_TINY").is_some();
+    // Cargo gives `--bench` to benches that are run as such, and nothing to those that it runs as tests.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let wants_tiny = std::env::args().any(|argument| argument == "--tiny");
+    let is_tiny = wants_tiny || !is_bench || std::env::var_os("SWITCHBACK_BENCH_TINY").is_some();
     let objects = if is_tiny || cfg!(debug_assertions) { 5_000 } else { 100_000 };
     println!(
         "                            bytes    LRU   SLRU    ARC S3-FIFO W-TinyLFU |  ours   best  ours - best"

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use switchback::{Error, Server, Signals};
 use switchback_plugin::{BuildError, Flow, Plugin, Request, Response, Setup, hooks};
 
-/// As in the binary.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+// As in the binary.
+#[path = "../src/allocator.rs"]
+mod allocator;
 
 /// Is asked about requests and responses, and lets all of them pass.
 struct Idle;

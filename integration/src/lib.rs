@@ -64,6 +64,10 @@ pub use proxy::{Listener, Proxy, Refusal, Verdict};
 pub use scenario::{
     Agreement, Figures, Moved, beside_nginx, ip_hash_beside_nginx, mapping_figures,
 };
+pub use scenario::{
+    AtHits, NativeGrowth, PluginCost, SwapPlan, Swapped, Swaps, hit_cost, native_growth,
+    plugin_cost, swaps,
+};
 pub use scenario::{Balancer, Failure, FailureCost, one_of_ten};
 pub use scenario::{
     Bomb, Browsed, Giant, Matrix, NextBundle, OtherHand, PICTURES, Passed, Saved, UNPACK, Unpacked,
@@ -90,10 +94,6 @@ pub use scenario::{HedgeCost, Hedged, hedge_cost, hedged};
 pub use scenario::{
     KillsPlan, LoopMount, Million, MillionPlan, NoMount, PowerCutsPlan, Survived, kills, million,
     power_cuts, tier_process,
-};
-pub use scenario::{
-    NativeGrowth, PluginCost, SwapPlan, Swapped, Swaps, filtered_hit_cost, native_growth,
-    plugin_cost, swaps,
 };
 pub use show::Show;
 pub use wire::{Headers, WireError};

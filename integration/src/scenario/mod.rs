@@ -39,7 +39,7 @@ pub use latency::{Latency, latency};
 pub use log_tools::{Filtered, LogTools, ReadLog, rotation};
 pub use mutated::{Mutated, mutated};
 pub use plugins::{
-    Faulted, NativeGrowth, PluginCost, PluginFault, SwapPlan, Swapped, Swaps, filtered_hit_cost,
+    AtHits, Faulted, NativeGrowth, PluginCost, PluginFault, SwapPlan, Swapped, Swaps, hit_cost,
     native_growth, plugin_cost, plugin_fault, swaps,
 };
 pub use reloads::{Reloads, open_websocket, reloads};

@@ -1,7 +1,7 @@
 //! Headers set, added and removed, under conditions, by sites and by routes.
 
 use switchback_integration::{
-    Config, H2Client, H2Request, Origin, Proxy, Reply, config, get, site,
+    Config, H2Client, H2Request, Headers, Origin, Proxy, Reply, config, get, site,
 };
 
 fn app(origin: &Origin, lines: &str) -> Config {
@@ -213,4 +213,60 @@ fn rules_cookies_and_maps_act_on_http2_as_well() {
     assert_eq!(answer.headers.all("set-cookie"), ["a=1; Secure", "b=2; Path=/x; Secure"]);
     assert_eq!(answer.headers.all("link"), ["</shop.css>"]);
     assert_eq!(origin.requests("*")[0].headers.all("x-tenant"), ["shop"]);
+}
+
+/// What is stored is changed without a map of its fields over HTTP/1, and in one over HTTP/2.
+#[test]
+fn stored_answers_are_changed_alike_over_both_protocols() {
+    let page = Reply::ok("0123456789")
+        .header("Cache-Control", "max-age=600")
+        .header("Content-Type", "text/plain")
+        .header("ETag", "\"v1\"")
+        .header("Link", "</a.css>")
+        .header("X-Gone", "1");
+    let origin = Origin::start().serve("/page", page);
+    let rules = "[\
+        { set = { x-frame-options = \"DENY\", cache-control = \"max-age=5\", x-tag = \"$sent_http_etag $upstream_http_link\" } },\
+        { add = { link = \"</b.css>\", x-more = \"1\" }, remove = [\"x-gone\", \"x-none\"] },\
+        { when = '$status == \"304\"', set = { x-same = \"$sent_http_x_gone.\" } },\
+        { when = '$http_x_a == \"1\"', set = { age = \"0\", etag = \"\" }, remove = [\"cache-status\"] },\
+    ]";
+    let config = config()
+        .web("h2c = true")
+        .site("")
+        .route("/*", format_args!("proxy = \"app\"\ncache = \"main\"\nresponse_headers = {rules}"))
+        .upstream("app", &[&origin], "")
+        .toml("[zones.main]\nmemory = \"64MiB\"");
+    let proxy = Proxy::start(&config);
+    proxy.get("/page").expect_status(200);
+    let mut h2 = H2Client::cleartext(proxy.address("web"));
+    for (field, value, status) in
+        [("accept", "*/*", 200), ("if-none-match", "\"v1\"", 304), ("range", "bytes=2-3", 206)]
+    {
+        for x_a in ["0", "1"] {
+            let lean = get("/page").header(field, value).header("x-a", x_a);
+            let lean = proxy.ask(&lean);
+            lean.expect_status(status).expect_header("x-frame-options", "DENY");
+            lean.expect_header("x-more", "1").expect_no_header("x-gone");
+            let whole = H2Request::new("GET", "/page").header(field, value).header("x-a", x_a);
+            assert_eq!(lines(&lean.headers), lines(&h2.ask(&whole).headers), "{field} {x_a}");
+        }
+    }
+    assert_eq!(origin.requests("/page").len(), 1);
+}
+
+/// Fields of any hop, in an order of their own; whatever the time is.
+fn lines(headers: &Headers) -> Vec<(String, String)> {
+    let is_of_all = |name: &str| !matches!(name, "connection" | "date");
+    let mut lines: Vec<_> = headers
+        .0
+        .iter()
+        .map(|(name, value)| {
+            let value = if name.eq_ignore_ascii_case("age") { "" } else { value };
+            (name.to_lowercase(), value.to_owned())
+        })
+        .filter(|(name, _)| is_of_all(name))
+        .collect();
+    lines.sort();
+    lines
 }

@@ -1,6 +1,6 @@
 //! Secrets stay out of access logs.
 
-use switchback_integration::{Config, Deadline, Proxy, eventually, get, site};
+use switchback_integration::{Config, Deadline, Origin, Proxy, Reply, eventually, get, site};
 
 const EVERYTHING: &str = "$request|$request_uri|$args|$arg_token|$http_referer|$http_authorization|$http_proxy_authorization|\
     $http_cookie|$cookie_session|$sent_http_set_cookie|$sent_http_location|$remote_user|$uri|$arg_page";
@@ -56,4 +56,34 @@ fn a_list_of_ones_own_replaces_the_usual_one() {
 fn an_empty_list_masks_nothing() {
     let line = line(&logged("format = \"$args $cookie_session\"\nredact = []"));
     assert_eq!(line, "page=1&token=SECRET&Api_Key=SECRET&x=y SECRET");
+}
+
+/// Nobody has them in a map before they are sent.
+#[test]
+fn fields_of_answers_are_logged_whoever_makes_them() {
+    let origin = Origin::start()
+        .serve("/stored", Reply::ok("x").header("Cache-Control", "max-age=60").header("X-A", "1"));
+    let format = "$uri $status|$sent_http_x_a|$sent_http_server|$sent_http_content_length|$sent_http_connection|$sent_http_date";
+    let config = site()
+        .file("www/file", "text")
+        .route("/stored", "proxy = \"app\"\ncache = \"main\"")
+        .route("/file", "files = \"www\"")
+        .route("/fixed", "respond = { body = \"x\", headers = { x-a = \"2\" } }")
+        .upstream("app", &[&origin], "")
+        .toml(format_args!(
+            "[zones.main]\nmemory = \"64MiB\"\n[[log.access]]\nfile = \"access.log\"\nformat = \"{format}\""
+        ));
+    let proxy = Proxy::start(&config);
+    let mut client = proxy.client();
+    let sent = ["/stored", "/stored", "/file", "/fixed"].map(|path| {
+        let answer = client.ask(&get(path));
+        let field = |name| answer.headers.get(name).unwrap_or("-").to_owned();
+        let fields = ["x-a", "server", "content-length", "connection", "date"].map(field);
+        format!("{path} 200|{}", fields.join("|"))
+    });
+    eventually("a line of each", Deadline::soon(), || {
+        let text = std::fs::read_to_string(proxy.folder().join("access.log")).ok()?;
+        let lines: Vec<&str> = text.lines().collect();
+        (lines.len() == sent.len()).then(|| assert_eq!(lines, sent))
+    });
 }

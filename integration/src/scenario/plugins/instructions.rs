@@ -83,26 +83,41 @@ pub fn plugin_cost(requests: usize) -> Option<Vec<PluginCost>> {
     Some(found)
 }
 
-/// Instructions of an answer from the cache, in a build for tests: without a plugin, and with this native one, or with five built-in ones that answer
-/// at once. `None` where the counting program is not installed.
+/// Who has to do with answers from the cache, beside the cache.
+#[derive(Clone, Copy, Debug)]
+pub enum AtHits<'a> {
+    /// Five built-in plugins that look for a header at each side, and answer at once.
+    Plugins,
+    /// A native one, from this file.
+    Native(&'a Path),
+    /// The route itself, which sets three headers.
+    Rules,
+}
+
+/// Instructions of an answer from the cache, in a build for tests: by itself, and with these on its route. `None` where the counting program is not
+/// installed.
 ///
 /// # Panics
 /// When the proxy does not start, or an answer is wrong.
 #[must_use]
-pub fn filtered_hit_cost(requests: usize, native: Option<&Path>) -> Option<(f64, f64)> {
+pub fn hit_cost(requests: usize, at_hits: AtHits<'_>) -> Option<(f64, f64)> {
     let origin = origin();
-    let five = match native {
-        None => looking(),
-        Some(module) => Five {
-            told: "a native one",
-            tables: format!("[plugins.native]\n{PATIENCE}\nmodule = \"{}\"\n", module.display()),
-            filters: "\"native\"".to_owned(),
-        },
+    let five = looking();
+    let (tables, line) = match at_hits {
+        AtHits::Plugins => (five.tables, format!("filters = [{}]", five.filters)),
+        AtHits::Native(module) => (
+            format!("[plugins.native]\n{PATIENCE}\nmodule = \"{}\"\n", module.display()),
+            "filters = [\"native\"]".to_owned(),
+        ),
+        AtHits::Rules => {
+            let three = "a = \"1\", b = \"2\", x-frame-options = \"DENY\"";
+            (String::new(), format!("response_headers = {{ set = {{ {three} }} }}"))
+        }
     };
-    let route = format!("filters = [{}]\nproxy = \"app\"\ncache = \"main\"", five.filters);
-    let config = stage(&origin, None).toml(five.tables).route("/filtered/*", route);
+    let route = format!("{line}\nproxy = \"app\"\ncache = \"main\"");
+    let config = stage(&origin, None).toml(tables).route("/touched/*", route);
     let mut counted = Counted::start(&config)?;
-    let [without, with] = [STORED, "/filtered/x"].map(|path| lowest(&mut counted, path, requests));
+    let [without, with] = [STORED, "/touched/x"].map(|path| lowest(&mut counted, path, requests));
     Some((without, with))
 }
 

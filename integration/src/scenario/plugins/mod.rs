@@ -5,5 +5,5 @@ mod instructions;
 mod reload;
 
 pub use faults::{Faulted, PluginFault, plugin_fault};
-pub use instructions::{PluginCost, filtered_hit_cost, plugin_cost};
+pub use instructions::{AtHits, PluginCost, hit_cost, plugin_cost};
 pub use reload::{NativeGrowth, SwapPlan, Swapped, Swaps, native_growth, swaps};

@@ -43,6 +43,17 @@ fn headers_are_set_and_removed() {
     answer.expect_status(200).expect_no_header("x-secret").expect_header("x-found", "200");
 }
 
+/// They would be malformed over HTTP/2.
+#[test]
+fn blanks_around_values_are_not_sent() {
+    let origin = Origin::start();
+    let options = "response = [{ set = { x-made = \" a \", x-said = \"$http_x_none $status $http_x_none\" } }]";
+    let proxy = Proxy::start(&built_in("headers", options, &origin));
+    let answer = proxy.get("/");
+    let head = String::from_utf8_lossy(&answer.raw_head).to_lowercase();
+    assert!(head.contains("x-made: a\r\n") && head.contains("x-said: 200\r\n"), "{head}");
+}
+
 #[test]
 fn body_substitution_replaces_text_across_pieces() {
     let page = "<p>hello old world, old world</p>".repeat(500);

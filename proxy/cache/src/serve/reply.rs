@@ -1,5 +1,6 @@
 //! The head of an answer made of a stored response.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
 
@@ -8,7 +9,7 @@ use switchback_representation::{content_range, number};
 
 use crate::entry::Head;
 use crate::policy::CacheStatus;
-use crate::serve::wire::{Form, Wire};
+use crate::serve::wire::{Form, Wire, put_field};
 
 /// What an answer says beside what is stored.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Reply {
     pub cache_status: Option<CacheStatus<'static>>,
     /// `Use-As-Dictionary`, if all of it is sent (RFC 9842, 2.1).
     pub use_as_dictionary: Option<HeaderValue>,
+    /// Lines that somebody has [added](Self::add).
+    pub added: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// What an answer over HTTP/1 says of its own hop.
@@ -45,6 +48,19 @@ const NOT_MODIFIED_LIMIT: usize = 200;
 
 /// What a response says that may serve as a dictionary for others (RFC 9842, 2.1).
 pub const USE_AS_DICTIONARY: HeaderName = HeaderName::from_static("use-as-dictionary");
+
+const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
+
+/// Fields that an answer says of itself or of its hop.
+const MADE: [HeaderName; 7] = [
+    header::AGE,
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_RANGE,
+    header::TRANSFER_ENCODING,
+    CACHE_STATUS,
+    USE_AS_DICTIONARY,
+];
 
 impl Reply {
     /// 304.
@@ -65,7 +81,57 @@ impl Reply {
             content_type: None,
             cache_status: None,
             use_as_dictionary: None,
+            added: Vec::new(),
         }
+    }
+
+    /// Adds a line, or has it take the place of one that was added; not where the reply says something of that name by itself.
+    ///
+    /// # Errors
+    /// The value, where it was not added.
+    pub fn add(
+        &mut self,
+        head: &Head,
+        name: &HeaderName,
+        value: HeaderValue,
+    ) -> Result<(), HeaderValue> {
+        if self.says_by_itself(head, name) {
+            return Err(value);
+        }
+        match self.added.iter_mut().find(|(added, _)| added == name) {
+            Some((_, before)) => *before = value,
+            None => self.added.push((name.clone(), value)),
+        }
+        Ok(())
+    }
+
+    /// Takes back a line that was added. Returns whether the reply says nothing of that name now.
+    pub fn take_back(&mut self, head: &Head, name: &HeaderName) -> bool {
+        self.added.retain(|(added, _)| added != name);
+        !self.says_by_itself(head, name)
+    }
+
+    /// Whether there is a field that nobody has added, or may be one.
+    fn says_by_itself(&self, head: &Head, name: &HeaderName) -> bool {
+        self.makes(name) || head.headers.contains_key(name) && self.form.sends(name, head)
+    }
+
+    /// Whether the field is not, or not only, what is stored.
+    fn makes(&self, name: &HeaderName) -> bool {
+        MADE.contains(name) || *name == header::CONTENT_TYPE && self.content_type.is_some()
+    }
+
+    /// The first line of a field, of the stored ones as they are.
+    #[must_use]
+    pub fn value<'r>(&'r self, head: &'r Head, name: &HeaderName) -> Option<Cow<'r, [u8]>> {
+        if self.makes(name) {
+            let made = self.to_headers(head, None).remove(name)?;
+            return Some(Cow::Owned(made.as_bytes().to_vec()));
+        }
+        let stored = head.headers.get(name).filter(|_| self.form.sends(name, head));
+        let added = || self.added.iter().find(|(added, _)| added == name);
+        let value = stored.or_else(|| added().map(|(_, value)| value))?;
+        Some(Cow::Borrowed(value.as_bytes()))
     }
 
     fn of(self, form: Form) -> Self {
@@ -102,8 +168,11 @@ impl Reply {
         if hop.is_chunked {
             out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
         }
-        if self.form != Form::NotModified || !hop.is_granted {
+        if self.says_connection(hop) {
             put(out, b"Connection: ", hop.connection.as_bytes());
+        }
+        for (name, value) in &self.added {
+            put_field(out, name, value);
         }
         if let Some(status) = self.said_status() {
             let before = out.len();
@@ -117,10 +186,15 @@ impl Reply {
         out.extend_from_slice(b"\r\n");
     }
 
-    /// The same as a map, for those who work on it or write it otherwise.
+    fn says_connection(&self, hop: Hop<'_>) -> bool {
+        self.form != Form::NotModified || !hop.is_granted
+    }
+
+    /// The same as a map, for those who work on it or write it otherwise; with what it says of this hop, where that is known.
+    /// `Cache-Status` is among them also where HTTP/1 leaves it out.
     #[must_use]
-    pub fn to_headers(&self, head: &Head) -> HeaderMap {
-        let mut headers = HeaderMap::with_capacity(head.headers.len() + 4);
+    pub fn to_headers(&self, head: &Head, hop: Option<Hop<'static>>) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(head.headers.len() + 4 + self.added.len());
         for (name, value) in &head.headers {
             if self.form.sends(name, head) {
                 headers.append(name, value.clone());
@@ -141,8 +215,18 @@ impl Reply {
         if let Some(announced) = self.announced() {
             headers.insert(USE_AS_DICTIONARY, announced.clone());
         }
+        for (name, value) in &self.added {
+            headers.insert(name, value.clone());
+        }
         if let Some(status) = self.said_status() {
-            headers.append("cache-status", status.to_value());
+            headers.append(CACHE_STATUS, status.to_value());
+        }
+        let Some(hop) = hop else { return headers };
+        if hop.is_chunked {
+            headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        if self.says_connection(hop) {
+            headers.insert(header::CONNECTION, HeaderValue::from_static(hop.connection));
         }
         headers
     }
@@ -208,13 +292,13 @@ mod tests {
         let stored = head(&[("content-range", "bytes 4-8/10"), ("x-a", "1")]);
         let whole = Reply::whole(None, Some(5));
         assert!(written(&whole, &stored, OPEN).contains("\r\nContent-Range: bytes 4-8/10\r\n"));
-        assert_eq!(whole.to_headers(&stored)[header::CONTENT_RANGE], "bytes 4-8/10");
+        assert_eq!(whole.to_headers(&stored, None)[header::CONTENT_RANGE], "bytes 4-8/10");
         let part =
             Reply { range: Some((4..6, 10)), ..Reply::whole(None, Some(2)) }.of(Form::Partial);
         let sent = written(&part, &stored, OPEN);
         assert_eq!(sent.matches("Content-Range").count(), 1, "{sent}");
         assert!(sent.contains("\r\nX-A: 1\r\n"), "{sent}");
-        assert_eq!(part.to_headers(&stored)[header::CONTENT_RANGE], "bytes 4-5/10");
+        assert_eq!(part.to_headers(&stored, None)[header::CONTENT_RANGE], "bytes 4-5/10");
     }
 
     #[test]
@@ -254,6 +338,76 @@ mod tests {
         );
     }
 
+    const FRAMES: HeaderName = HeaderName::from_static("x-frame-options");
+    const DENY: HeaderValue = HeaderValue::from_static("DENY");
+
+    #[test]
+    fn what_is_added_takes_the_place_of_what_was_and_of_nothing_else() {
+        let head = head(&ORDINARY);
+        let mut reply = Reply { cache_status: hit(9), ..Reply::whole(Some(7), Some(12)) };
+        reply.add(&head, &FRAMES, HeaderValue::from_static("SAMEORIGIN")).unwrap();
+        reply.add(&head, &FRAMES, DENY).unwrap();
+        assert_eq!(reply.value(&head, &FRAMES).as_deref(), Some(&b"DENY"[..]));
+        let sent = written(&reply, &head, OPEN);
+        assert_eq!(sent.matches("X-Frame-Options: DENY\r\n").count(), 1, "{sent}");
+        assert!(!sent.contains("SAMEORIGIN") && sent.ends_with("\r\n\r\n"), "{sent}");
+        for name in MADE.iter().chain([&header::ETAG, &header::VARY]) {
+            assert_eq!(reply.add(&head, name, DENY), Err(DENY), "{name}");
+            assert!(!reply.take_back(&head, name), "{name}");
+        }
+        assert!(reply.take_back(&head, &FRAMES));
+        assert!(!written(&reply, &head, OPEN).contains("X-Frame-Options"));
+        assert_eq!(reply.value(&head, &FRAMES), None);
+    }
+
+    #[test]
+    fn values_are_those_that_are_sent() {
+        let stored = head(&ORDINARY);
+        let several = HeaderValue::from_static("multipart/byteranges; boundary=b");
+        let mut replies = [
+            Reply { cache_status: hit(9), ..Reply::whole(Some(7), Some(12)) },
+            Reply { range: Some((2..5, 12)), ..Reply::whole(None, Some(3)) }.of(Form::Partial),
+            Reply { content_type: Some(several), ..Reply::whole(Some(7), Some(90)) }
+                .of(Form::Multipart),
+            Reply::not_modified(Some(8), hit(9)),
+        ];
+        for reply in &mut replies {
+            reply.add(&stored, &FRAMES, DENY).unwrap();
+            let map = reply.to_headers(&stored, None);
+            let names = ORDINARY.map(|(name, _)| HeaderName::from_static(name));
+            for name in names.iter().chain(&MADE).chain([&FRAMES]) {
+                let value = map.get(name).map(HeaderValue::as_bytes);
+                assert_eq!(reply.value(&stored, name).as_deref(), value, "{name}");
+            }
+        }
+        // A 304 says no type, so that one may be added.
+        let not_modified = replies.last_mut().unwrap();
+        not_modified.add(&stored, &header::CONTENT_TYPE, DENY).unwrap();
+        assert!(written(not_modified, &stored, OPEN).contains("Content-Type: DENY\r\n"));
+    }
+
+    #[test]
+    fn both_ways_to_write_a_reply_say_the_same_of_its_hop() {
+        let (stored, whole) = (head(&ORDINARY), Reply::whole(None, None));
+        let said = |reply: &Reply, hop: Hop<'static>| {
+            let (text, map) = (written(reply, &stored, hop), reply.to_headers(&stored, Some(hop)));
+            for name in [header::CONNECTION, header::TRANSFER_ENCODING] {
+                let line = text.lines().find_map(|line| {
+                    let (said, value) = line.split_once(": ")?;
+                    said.eq_ignore_ascii_case(name.as_str()).then_some(value)
+                });
+                assert_eq!(map.get(&name).map(|value| value.to_str().unwrap()), line, "{name}");
+            }
+            [header::CONNECTION, header::TRANSFER_ENCODING].map(|name| map.contains_key(name))
+        };
+        let closing = Hop { connection: "close", is_granted: false, is_chunked: false };
+        assert_eq!(said(&whole, OPEN), [true, false]);
+        assert_eq!(said(&whole, Hop { is_chunked: true, ..closing }), [true, true]);
+        assert_eq!(said(&Reply::not_modified(None, None), OPEN), [false, false]);
+        assert_eq!(said(&Reply::not_modified(None, None), closing), [true, false]);
+        assert!(!whole.to_headers(&stored, None).contains_key(header::CONNECTION));
+    }
+
     #[test]
     fn both_ways_to_write_a_reply_say_the_same() {
         let several = HeaderValue::from_static("multipart/byteranges; boundary=b");
@@ -268,13 +422,13 @@ mod tests {
             Reply { use_as_dictionary: Some(dropped), ..Reply::not_modified(None, None) },
             Reply::whole(None, None),
         ];
-        for reply in replies {
+        for mut reply in replies {
             let head = head(&ORDINARY);
+            reply.add(&head, &FRAMES, DENY).unwrap();
             let text = written(&reply, &head, OPEN);
             let fields = text.trim_end().lines().skip(1);
-            let fields = fields.filter(|line| !line.starts_with("Connection: "));
             let mut lines: Vec<_> = fields.map(str::to_lowercase).collect();
-            let map = reply.to_headers(&head);
+            let map = reply.to_headers(&head, Some(OPEN));
             let line = |(name, value): (&HeaderName, &HeaderValue)| {
                 format!("{name}: {}", value.to_str().unwrap()).to_lowercase()
             };

@@ -1,7 +1,7 @@
 //! The head of a stored response as HTTP/1.1 writes it, made once.
 
 use bytes::{BufMut, Bytes, BytesMut};
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use crate::entry::Head;
 
@@ -133,15 +133,20 @@ fn put_status_line(out: &mut BytesMut, status: StatusCode) {
 
 fn put_fields(out: &mut BytesMut, head: &Head, sends: impl Fn(&HeaderName) -> bool) {
     for (name, value) in head.headers.iter().filter(|(name, _)| sends(name)) {
-        put_name(out, name);
-        out.put_slice(b": ");
-        out.put_slice(value.as_bytes());
-        out.put_slice(b"\r\n");
+        put_field(out, name, value);
     }
 }
 
+/// A line of its own.
+pub(super) fn put_field(out: &mut impl BufMut, name: &HeaderName, value: &HeaderValue) {
+    put_name(out, name);
+    out.put_slice(b": ");
+    out.put_slice(value.as_bytes());
+    out.put_slice(b"\r\n");
+}
+
 /// The name as people write it, for those who look at HTTP/1 by eye.
-fn put_name(out: &mut BytesMut, name: &HeaderName) {
+fn put_name(out: &mut impl BufMut, name: &HeaderName) {
     if *name == header::ETAG {
         return out.put_slice(b"ETag");
     }
@@ -154,7 +159,7 @@ fn put_name(out: &mut BytesMut, name: &HeaderName) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, HeaderValue};
+    use http::HeaderMap;
 
     use super::*;
 

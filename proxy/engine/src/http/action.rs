@@ -15,9 +15,9 @@ use switchback_route::Captures;
 use tokio::sync::OnceCell;
 
 use super::answer::{self, Answer};
-use super::body;
 use super::context::{self, Context};
 use super::fault::{Fault, Kind};
+use super::{body, rules};
 use crate::action::{BodyError, Registered, Request, Response};
 use crate::snapshot::own_actions::OwnAction;
 
@@ -143,10 +143,13 @@ const OURS: [HeaderName; 5] = [
 ];
 
 pub(super) fn whole(response: Response) -> std::result::Result<Answer, Fault> {
-    let (parts, mut body) = response.into_parts();
+    let (mut parts, mut body) = response.into_parts();
     if parts.status.is_informational() {
         let reason = format!("an action answered with status {}, which is no answer", parts.status);
         return Err(Fault::ours(Kind::Internal, reason));
+    }
+    for value in parts.headers.values_mut() {
+        *value = rules::without_padding(value);
     }
     let mut head = ResponseHeader::from(parts);
     head.set_version(Version::HTTP_11);
@@ -169,6 +172,7 @@ mod tests {
     use http::StatusCode;
 
     use super::*;
+    use crate::http::answer_head::Lines;
 
     fn response(status: u16) -> http::response::Builder {
         http::Response::builder().status(status)
@@ -182,20 +186,23 @@ mod tests {
             .header("connection", "upgrade")
             .header("upgrade", "h2c")
             .header("server", "app")
-            .header("x-own", "1");
+            .header("x-own", " 1 ");
         let answer = whole(said.body(Bytes::from("abc")).unwrap()).unwrap();
-        let head = answer.head.headers().unwrap();
-        let lines: Vec<_> = head.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(lines, ["server", "x-own", "content-length"]);
+        let lines = Lines::of(&answer.head, None);
+        let head = lines.map().unwrap();
+        let names: Vec<_> = head.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["server", "x-own", "content-length"]);
         assert_eq!(head["content-length"], "3");
         assert_eq!(head["server"], "app");
+        assert_eq!(head["x-own"], "1");
     }
 
     #[test]
     fn an_answer_that_may_have_no_body_has_none() {
         let answer = whole(response(204).body(Bytes::from("abc")).unwrap()).unwrap();
         assert!(answer.body.is_empty());
-        let head = answer.head.headers().unwrap();
+        let lines = Lines::of(&answer.head, None);
+        let head = lines.map().unwrap();
         assert!(!head.contains_key("content-length"));
         assert_eq!(head["server"], "switchback");
     }

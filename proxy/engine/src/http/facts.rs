@@ -8,10 +8,11 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use http::{HeaderMap, HeaderName, Method, StatusCode, Version, header};
-use pingora_http::{RequestHeader, ResponseHeader};
+use pingora_http::RequestHeader;
 use switchback_value::{Facts, Known, Variable};
 use switchback_variant::{Capabilities, Needs, Segment};
 
+use super::answer_head::Lines;
 use super::context::{Context, Try};
 use super::encode::pictures::Shown;
 use super::{jwt, set_cookie};
@@ -24,11 +25,13 @@ pub(crate) struct RequestFacts<'r> {
     head: &'r RequestHeader,
     context: &'r Context,
     /// The head of the answer to the client, once there is one.
-    sent: Option<&'r HeaderMap>,
+    sent: Option<&'r Lines<'r>>,
     /// Its status, while it is not out yet.
     status: Option<StatusCode>,
     /// The head of the upstream's answer, while it is at hand.
     upstream: Option<&'r HeaderMap>,
+    /// Whether the answer to the client is the upstream's.
+    is_upstreams: bool,
 }
 
 type Value<'f> = Option<Cow<'f, [u8]>>;
@@ -36,17 +39,22 @@ type Value<'f> = Option<Cow<'f, [u8]>>;
 impl<'r> RequestFacts<'r> {
     /// A request that has no answer yet.
     pub(crate) fn new(head: &'r RequestHeader, context: &'r Context) -> Self {
-        Self { head, context, sent: None, status: None, upstream: None }
+        Self { head, context, sent: None, status: None, upstream: None, is_upstreams: false }
     }
 
     /// With the head of the answer to the client.
-    pub(crate) fn with_sent(self, sent: Option<&'r HeaderMap>) -> Self {
-        Self { sent, ..self }
+    pub(crate) fn with_sent(self, sent: &'r Lines<'r>) -> Self {
+        Self { sent: Some(sent), ..self }
     }
 
     /// With the head of an answer that is about to go to the client.
-    pub(crate) fn with_answer(self, head: &'r ResponseHeader) -> Self {
-        Self { sent: Some(&head.headers), status: Some(head.status), ..self }
+    pub(crate) fn with_answer(self, status: StatusCode, lines: &'r Lines<'r>) -> Self {
+        Self { sent: Some(lines), status: Some(status), ..self }
+    }
+
+    /// The same, if that is the upstream's.
+    pub(crate) fn of_upstream_if(self, is_upstreams: bool) -> Self {
+        Self { is_upstreams, ..self }
     }
 
     /// With the head of the upstream's answer.
@@ -316,8 +324,14 @@ impl<'r> RequestFacts<'r> {
         memo.value_or(|| map.value(self)).as_deref().map(Cow::Borrowed)
     }
 
+    /// The head of the upstream's answer, while it is at hand.
+    fn of_upstreams_answer(&self) -> Option<&HeaderMap> {
+        let sent = self.sent.filter(|_| self.is_upstreams);
+        self.upstream.or_else(|| sent?.map())
+    }
+
     fn upstream_header(&self, name: &HeaderName) -> Value<'_> {
-        if let Some(headers) = self.upstream {
+        if let Some(headers) = self.of_upstreams_answer() {
             return headers.get(name).map(|value| Cow::Borrowed(value.as_bytes()));
         }
         let asked = self.context.asked.lock();
@@ -326,7 +340,7 @@ impl<'r> RequestFacts<'r> {
     }
 
     fn upstream_cookie(&self, name: &str) -> Value<'_> {
-        if let Some(headers) = self.upstream {
+        if let Some(headers) = self.of_upstreams_answer() {
             return set_cookie::value(headers, name).map(Cow::Borrowed);
         }
         let asked = self.context.asked.lock();
@@ -353,7 +367,7 @@ impl Facts for RequestFacts<'_> {
                 proxied.value(*tlv)
             }
             Variable::SentHeader(name) => {
-                self.sent?.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
+                self.sent?.map()?.get(name).map(|value| Cow::Borrowed(value.as_bytes()))
             }
             Variable::UpstreamHeader(name) => self.upstream_header(name),
             Variable::UpstreamCookie(name) => self.upstream_cookie(name),

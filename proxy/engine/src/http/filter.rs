@@ -156,11 +156,6 @@ impl Filtering {
         std::mem::take(&mut self.told)
     }
 
-    /// Whether somebody looks at the head of an answer, or at what was sent.
-    pub(super) fn look_at_answers(&self) -> bool {
-        self.has(Hook::Response) || self.has(Hook::Log)
-    }
-
     /// Whether a try may be followed by another: not once plugins have seen some of the body, which they would see again.
     pub(super) fn allows_another_try(&self) -> bool {
         let bodies = self.filters.as_ref().and_then(|filters| filters.bodies.as_ref());

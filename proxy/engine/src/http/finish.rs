@@ -1,9 +1,9 @@
 //! Phase 11: the access log and the counters.
 
-use http::HeaderMap;
 use pingora_http::{RequestHeader, ResponseHeader};
 use pingora_proxy::Session;
 
+use super::answer_head::Lines;
 use super::context::{Context, Sent};
 use super::facts::RequestFacts;
 use super::fault::Kind;
@@ -27,11 +27,12 @@ pub(crate) fn finish(session: &Session, context: &mut Context) {
         body: encode::passing::sent(session).unwrap_or(session.body_bytes_sent() as u64),
         head: written.map_or(0, head_length),
     };
-    record(session.req_header(), written.map(|head| &head.headers), context);
+    let lines = written.map_or(Lines::None, |head| Lines::Map(&head.headers));
+    record(session.req_header(), &lines, context);
 }
 
 /// Writes the log lines and counts. A client that went away before an answer is logged as 499, as nginx does.
-pub(crate) fn record(request: &RequestHeader, sent: Option<&HeaderMap>, context: &mut Context) {
+pub(crate) fn record(request: &RequestHeader, sent: &Lines<'_>, context: &mut Context) {
     if context.fault.as_ref().is_some_and(|fault| fault.kind() == Kind::ClientClosed)
         || context.sent.status.is_none()
     {

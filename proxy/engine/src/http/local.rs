@@ -10,7 +10,7 @@ use pingora_http::RequestHeader;
 use switchback_cache::serve::Hop;
 
 use super::answer::{self, Answer, Body, Made};
-use super::answer_head::{self, AnswerHead};
+use super::answer_head::{self, AnswerHead, Lines};
 use super::bandwidth::Pace;
 use super::cache::ahead::{Interim, Waiter};
 use super::cache::lookup::Wanted;
@@ -19,7 +19,7 @@ use super::fault::{Fault, Kind};
 use super::filter::AtOnce;
 use super::writer::{Framing, Writer};
 use super::{
-    access, cache, concurrency, encode, errors, fail, filter, finish, hints, receive, reply, route,
+    access, cache, concurrency, encode, errors, fail, filter, finish, receive, reply, route,
     upgrade,
 };
 use crate::listen::head::has_token;
@@ -71,19 +71,19 @@ pub(crate) fn shown(
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Answer, Fault> {
-    let is_as_it_stands = is_as_it_stands(context) && !hints::are_wanted(&answer.head, context);
-    if is_as_it_stands && encode::leaves(&answer.head, context) {
+    let mut answer = answer;
+    if context.stand_in.is_some() {
+        errors::stamp(answer.head.in_whole()?, context)?;
+    }
+    reply::own_lean(&mut answer.head, request, context)?;
+    if let Some(instead) = filter::own_response_at_once(&mut answer.head, request, context)? {
+        answer = instead;
+    }
+    if encode::leaves(&answer.head, context) {
         return Ok(answer);
     }
     let mut head = answer.head.whole()?;
-    errors::stamp(&mut head, context)?;
-    reply::own(&mut head, request, context)
-        .map_err(|error| context.fault.take().unwrap_or_else(|| Fault::internal(error)))?;
-    let (mut head, body) = match filter::own_response_at_once(&mut head, request, context)? {
-        Some(instead) => (instead.head.whole()?, instead.body),
-        None => (head, answer.body),
-    };
-    let body = encode::own(&mut head, body, request, context)?;
+    let body = encode::own(&mut head, answer.body, request, context)?;
     Ok(Answer { head: head.into(), body })
 }
 
@@ -143,7 +143,12 @@ pub(crate) async fn send(
     let silent = request.method == Method::HEAD;
     let framing = framing(&answer.body, request);
     let after = if framing == Framing::Close { After::Close } else { after };
-    let (status, head) = written(&mut answer.head, after, framing, request.version);
+    let hop = Hop {
+        connection: if after == After::Open { "keep-alive" } else { "close" },
+        is_granted: after == After::Open && request.version == Version::HTTP_11,
+        is_chunked: framing == Framing::Chunked,
+    };
+    let (status, head) = written(&mut answer.head, hop);
     context.sent = Sent { status: Some(status), body: 0, head: head.len() as u64 };
     let patience = context.connection.listener.plan.timeouts.write;
     let pace = context.route().and_then(|route| route.bandwidth).map(Pace::new);
@@ -158,7 +163,7 @@ pub(crate) async fn send(
         fault = Some(broken(error));
     }
     context.fault = fault;
-    finish::record(request, answer.head.headers(), context);
+    finish::record(request, &Lines::of(&answer.head, Some(hop)), context);
     if written.is_ok() { after } else { After::Close }
 }
 
@@ -167,7 +172,7 @@ pub(crate) fn left(request: &RequestHeader, context: &mut Context) {
     let fault = Fault::client(Kind::ClientClosed, "the client left while it waited");
     fail::log(&fault, context);
     context.fault = Some(fault);
-    finish::record(request, None, context);
+    finish::record(request, &Lines::None, context);
 }
 
 /// A client that waits, and how long it may take to be told something.
@@ -184,18 +189,6 @@ impl Waiter for Waiting<'_> {
     async fn gone(&mut self) {
         self.0.gone().await;
     }
-}
-
-/// Whether nobody changes the answer's head or looks at it.
-fn is_as_it_stands(context: &Context) -> bool {
-    context.stand_in.is_none()
-        && !context.snapshot.asks_for_sent_headers
-        && !context.filtering.look_at_answers()
-        && context.route().is_none_or(|route| {
-            let rules_cookies =
-                context.is_answered_by_cache() && !route.response_cookies.is_empty();
-            route.response_headers.is_empty() && !rules_cookies
-        })
 }
 
 /// The page of a fault. Rules that would break it too are left out: the client is told something.
@@ -230,35 +223,22 @@ fn keeps_alive(request: &RequestHeader) -> bool {
 }
 
 /// Status and bytes of a head, with what every answer over HTTP/1 says of itself and of the connection.
-fn written(
-    head: &mut AnswerHead,
-    after: After,
-    framing: Framing,
-    version: Version,
-) -> (StatusCode, Vec<u8>) {
-    let connection = if after == After::Open { "keep-alive" } else { "close" };
+fn written(head: &mut AnswerHead, hop: Hop<'static>) -> (StatusCode, Vec<u8>) {
     let head = match head {
         AnswerHead::Whole(head) => head,
         AnswerHead::Plain(status, fields) => {
-            return (*status, answer_head::wire(*status, fields, connection));
+            return (*status, answer_head::wire(*status, fields, hop.connection));
         }
-        AnswerHead::Stored(head) => {
-            let hop = Hop {
-                connection,
-                is_granted: after == After::Open && version == Version::HTTP_11,
-                is_chunked: framing == Framing::Chunked,
-            };
-            return (head.status(), head.wire(hop));
-        }
+        AnswerHead::Stored(head) => return (head.status(), head.wire(hop)),
     };
     // All values are valid. What is stored says when the origin made it.
     if !head.headers.contains_key(header::DATE) {
         let _ = head.insert_header(header::DATE, get_cached_date());
     }
-    if framing == Framing::Chunked {
+    if hop.is_chunked {
         let _ = head.insert_header(header::TRANSFER_ENCODING, "chunked");
     }
-    let _ = head.insert_header(header::CONNECTION, connection);
+    let _ = head.insert_header(header::CONNECTION, hop.connection);
     (head.status, upgrade::wire(head))
 }
 

@@ -7,7 +7,7 @@ pub(crate) mod access;
 pub(crate) mod action;
 mod announce;
 pub(crate) mod answer;
-mod answer_head;
+pub(crate) mod answer_head;
 pub(crate) mod bandwidth;
 mod body;
 pub(crate) mod cache;

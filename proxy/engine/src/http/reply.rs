@@ -5,10 +5,12 @@ use std::time::Instant;
 use http::{HeaderName, StatusCode, Version, header};
 use pingora_http::{RequestHeader, ResponseHeader};
 
+use super::answer_head::{AnswerHead, Lines};
 use super::cache::serve;
 use super::context::Context;
 use super::facts::RequestFacts;
 use super::fault::{Fault, Kind};
+use super::rules::Change;
 use super::{cookies, hints, outcome, rules, shard, sticky};
 
 /// Makes the head of an upstream's answer into what the client receives.
@@ -80,6 +82,46 @@ pub(crate) fn own(
     apply(head, whose, request, context).map_err(|fault| context.fail(fault))
 }
 
+/// The same for one that the front door sends, which it leaves as lean as it can.
+pub(crate) fn own_lean(
+    head: &mut AnswerHead,
+    request: &RequestHeader,
+    context: &mut Context,
+) -> Result<(), Fault> {
+    if !is_ruled_alone(head, request, context) {
+        return own(head.in_whole()?, request, context)
+            .map_err(|error| context.fault.take().unwrap_or_else(|| Fault::internal(error)));
+    }
+    context.memos.maps.forget_passing();
+    let Some(route) = context.route() else { return Ok(()) };
+    if route.response_headers.is_empty() {
+        return Ok(());
+    }
+    let lines = Lines::of(head, None);
+    let facts = RequestFacts::new(request, context)
+        .with_answer(head.status(), &lines)
+        .of_upstream_if(context.is_answered_by_cache());
+    for change in rules::changes(&route.response_headers, &facts)? {
+        match change {
+            Change::Remove(name) => head.remove(name)?,
+            Change::Replace(name, value) => head.replace(name, value)?,
+            Change::Append(name, value) => head.append(name, value)?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is nothing to be told but what rules for fields say.
+fn is_ruled_alone(head: &AnswerHead, request: &RequestHeader, context: &Context) -> bool {
+    let rules_cookies = || {
+        let rules = context.route().map(|route| &route.response_cookies);
+        rules.is_some_and(|rules| !rules.is_empty()) && head.line(&header::SET_COOKIE).is_some()
+    };
+    !hints::are_wanted(head, context)
+        && !(context.is_answered_by_cache()
+            && (rules_cookies() || shard::may_tell(request, context)))
+}
+
 /// Who made an answer.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Whose {
@@ -107,9 +149,10 @@ fn apply(
     if route.response_headers.is_empty() && cookie_rules.is_empty() {
         return Ok(());
     }
+    let lines = Lines::Map(&head.headers);
     let facts = RequestFacts::new(request, context)
-        .with_answer(head)
-        .with_upstream((whose == Whose::Upstream).then_some(&head.headers));
+        .with_answer(head.status, &lines)
+        .of_upstream_if(whose == Whose::Upstream);
     let changes = rules::changes(&route.response_headers, &facts)?;
     if let Some(lines) = cookies::changed(cookie_rules, &head.headers, &facts)? {
         head.remove_header(&header::SET_COOKIE);

@@ -128,6 +128,24 @@ pub(crate) fn append(
     }
 }
 
+/// A value without the blanks around it, which are no part of it (RFC 9110, 5.5) and malformed over HTTP/2 (RFC 9113, 8.2.1).
+pub(crate) fn unpadded(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+/// The same of a value that is one already.
+pub(crate) fn without_padding(value: &HeaderValue) -> HeaderValue {
+    let (bytes, least) = (value.as_bytes(), unpadded(value.as_bytes()));
+    if least.len() == bytes.len() {
+        return value.clone();
+    }
+    // A part of a value is one.
+    HeaderValue::from_bytes(least).unwrap_or_else(|_| value.clone())
+}
+
 /// A header value, checked where it is made: no line break can come in by a variable.
 fn value(
     name: &HeaderName,
@@ -136,14 +154,30 @@ fn value(
 ) -> Result<Option<HeaderValue>, Fault> {
     let mut bytes = Vec::new();
     template.render(facts, &mut bytes);
+    let bytes = unpadded(&bytes);
     if bytes.is_empty() {
         return Ok(None);
     }
-    let value = HeaderValue::from_bytes(&bytes);
+    let value = HeaderValue::from_bytes(bytes);
     value.map(Some).map_err(|_| {
         Fault::client(
             Kind::BadRequest,
             format!("the value of `{name}` would hold a control character from the request"),
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_around_a_value_are_no_part_of_it() {
+        for (padded, value) in
+            [(" a", "a"), ("a \t", "a"), ("\t a b ", "a b"), (" ", ""), ("a", "a")]
+        {
+            assert_eq!(unpadded(padded.as_bytes()), value.as_bytes());
+            assert_eq!(without_padding(&HeaderValue::from_static(padded)), value);
+        }
+    }
 }

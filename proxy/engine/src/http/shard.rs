@@ -243,6 +243,14 @@ pub(super) fn tell(
     head.insert_header("X-Shard", format!("{shard} {epoch}")).map_err(Fault::internal)
 }
 
+/// Whether there may be something that [`tell`] tells.
+pub(super) fn may_tell(request: &RequestHeader, context: &Context) -> bool {
+    !request.method.is_safe()
+        || context.upstream().is_some_and(|upstream| {
+            upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header)
+        })
+}
+
 /// Counts what the shard has done.
 pub(super) fn settle(context: &Context) {
     let placed = context.chosen.as_ref().and_then(|chosen| chosen.placed.as_ref());

@@ -19,6 +19,7 @@ use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::{UpstreamProtocol, UpstreamTimeouts};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use super::answer_head::Lines;
 use super::context::{Context, Sent};
 use super::fault::{Fault, Kind};
 use super::{
@@ -80,7 +81,7 @@ pub(crate) async fn run(
         refuse(&mut handshake, fault, context).await;
     }
     outcome::end(context);
-    finish::record(&handshake.head, None, context);
+    finish::record(&handshake.head, &Lines::None, context);
 }
 
 async fn exchange(

@@ -16,6 +16,7 @@ use super::lent::{Lent, linger};
 use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::http::answer::Made;
+use crate::http::answer_head::Lines;
 use crate::http::cache::ahead::{self, Waiter};
 use crate::http::cache::purge;
 use crate::http::context::{Context, Sent};
@@ -272,7 +273,7 @@ impl Turn {
         });
         let is_sent = matches!(sent.await, Ok(Ok(())));
         context.fault = Some(fault.clone());
-        finish::record(&unreadable(line), Some(&head.headers), &mut context);
+        finish::record(&unreadable(line), &Lines::Map(&head.headers), &mut context);
         if is_sent {
             linger(stream).await;
         }

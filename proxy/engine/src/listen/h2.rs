@@ -21,6 +21,7 @@ use super::stream::ClientStream;
 use super::worker::Worker;
 use crate::h2::{self, Arrival, Bounds, Closed, Options, Refused, Session};
 use crate::http::answer::{self, Page};
+use crate::http::answer_head::Lines;
 use crate::http::fault::{Fault, Kind};
 use crate::http::upgrade::{self, Handshake};
 use crate::http::{Entry, context, finish, serving};
@@ -105,7 +106,7 @@ async fn tunnel(worker: &Worker, connection: &Arc<Connection>, session: Session)
         Ok(()) => upgrade::run(handshake, &mut context, &worker.connector).await,
         Err(fault) => {
             upgrade::refuse(&mut handshake, fault, &mut context).await;
-            finish::record(&handshake.head, None, &mut context);
+            finish::record(&handshake.head, &Lines::None, &mut context);
         }
     }
 }
@@ -151,7 +152,7 @@ async fn refuse(
         context.sent.head = finish::head_length(&page.head);
     }
     context.fault = Some(fault);
-    finish::record(&request, Some(&page.head.headers), &mut context);
+    finish::record(&request, &Lines::Map(&page.head.headers), &mut context);
 }
 
 fn fault(refused: Refused) -> Fault {

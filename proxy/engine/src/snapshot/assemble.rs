@@ -88,7 +88,6 @@ pub(crate) fn assemble(
         upstreams,
         resolvers: plan.resolvers.into(),
         logs_upstream_headers: is_asked_for(is_upstream_header),
-        asks_for_sent_headers: is_asked_for(is_sent_header),
         maps,
         zones,
         site_zones,
@@ -353,11 +352,6 @@ fn assemble_logs(
         }
     });
     logs.collect()
-}
-
-/// Whether `variable` can only be told while the head of our own answer is at hand.
-fn is_sent_header(variable: &Variable) -> bool {
-    matches!(variable, Variable::SentHeader(_))
 }
 
 /// Whether `variable` can only be told while the upstream's head is at hand.

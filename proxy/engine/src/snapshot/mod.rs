@@ -97,8 +97,6 @@ pub(crate) struct Snapshot {
     pub(crate) access_logs: Vec<AccessLog>,
     /// Whether any template refers to `$upstream_http_*` after the answer, so that the head must be kept.
     pub(crate) logs_upstream_headers: bool,
-    /// Whether any template refers to `$sent_http_*` after the answer.
-    pub(crate) asks_for_sent_headers: bool,
 }
 
 /// A listener with the hosts it answers.

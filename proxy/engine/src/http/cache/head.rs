@@ -1,8 +1,9 @@
 //! The head of an answer from the cache.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pingora_http::ResponseHeader;
 use switchback_cache::fill::Arrived;
 use switchback_cache::serve::{Hop, Reply, Wire};
@@ -13,13 +14,13 @@ use crate::http::fault::Fault;
 /// A stored head and what an answer adds to it. Nothing of it is a map, or is written, before it is sent.
 #[derive(Debug)]
 pub(crate) struct StoredHead {
-    pub(super) of: Of,
-    pub(super) reply: Reply,
+    pub(in crate::http) of: Of,
+    pub(in crate::http) reply: Reply,
 }
 
 /// What an answer is made of.
 #[derive(Debug)]
-pub(super) enum Of {
+pub(in crate::http) enum Of {
     /// A response that is there.
     Entry(Arc<Entry>),
     /// One that is being received.
@@ -78,9 +79,29 @@ impl StoredHead {
         out
     }
 
+    /// The first line of this name.
+    pub(crate) fn value(&self, name: &HeaderName) -> Option<Cow<'_, [u8]>> {
+        self.reply.value(self.of.head(), name)
+    }
+
+    /// Adds a line, or has it take the place of one that was added; not where there are others of its name.
+    pub(crate) fn add(&mut self, name: &HeaderName, value: HeaderValue) -> Result<(), HeaderValue> {
+        self.reply.add(self.of.head(), name, value)
+    }
+
+    /// Takes back a line that was added. Returns whether there is none of that name now.
+    pub(crate) fn take_back(&mut self, name: &HeaderName) -> bool {
+        self.reply.take_back(self.of.head(), name)
+    }
+
+    /// All fields, with those of this hop.
+    pub(crate) fn fields(&self, hop: Option<Hop<'static>>) -> HeaderMap {
+        self.reply.to_headers(self.of.head(), hop)
+    }
+
     /// As rules and Pingora work on it.
     pub(crate) fn whole(&self) -> Result<Box<ResponseHeader>, Fault> {
-        let fields = self.reply.to_headers(self.of.head());
+        let fields = self.fields(None);
         let mut head =
             ResponseHeader::build(self.status(), Some(fields.len())).map_err(Fault::internal)?;
         for (name, value) in &fields {

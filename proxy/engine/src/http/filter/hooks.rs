@@ -1,6 +1,5 @@
 //! The hooks where a request is with an upstream or has its answer, and what follows from what plugins say there.
 
-use http::HeaderMap;
 use pingora_error::{Error, ErrorType};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_plugin::Hook;
@@ -9,6 +8,7 @@ use switchback_plugin_host::Verdict;
 use super::view::{Request, Response};
 use super::{Sides, bodies, run, run_now, settle};
 use crate::http::answer::Answer;
+use crate::http::answer_head::{AnswerHead, Lines};
 use crate::http::context::Context;
 use crate::http::fault::{Fault, Kind};
 use crate::http::{action, errors, shard};
@@ -179,14 +179,14 @@ pub(crate) async fn own_response(
 
 /// The same where nobody [waits](super::may_answer_at_once).
 pub(crate) fn own_response_at_once(
-    head: &mut ResponseHeader,
+    head: &mut AnswerHead,
     request: &RequestHeader,
     context: &mut Context,
 ) -> Result<Option<Answer>, Fault> {
     if !shows_own(context) {
         return Ok(None);
     }
-    let sides = Sides::of(Request::Fixed(request)).with(Response::Head(head));
+    let sides = Sides::of(Request::Fixed(request)).with(Response::Own(head));
     judged(run_now(Hook::Response, None, context, sides, None).verdict)
 }
 
@@ -196,7 +196,7 @@ fn shows_own(context: &mut Context) -> bool {
 }
 
 /// Tells that a request has ended.
-pub(crate) fn log(request: &RequestHeader, sent: Option<&HeaderMap>, context: &mut Context) {
+pub(crate) fn log(request: &RequestHeader, sent: &Lines<'_>, context: &mut Context) {
     if settle(context) && context.filtering.has(Hook::Log) {
         let sides = Sides::of(Request::Fixed(request)).with(Response::Sent(sent));
         let _ = run_now(Hook::Log, None, context, sides, None);

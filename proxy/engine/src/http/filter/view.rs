@@ -1,7 +1,7 @@
 //! One request, as plugins see and change it: the border that [`Exchange`] is.
 
+mod change;
 mod facts;
-mod fields;
 mod parts;
 
 use std::cell::OnceCell;
@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::task::{Context as Waking, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version};
+use http::{HeaderName, HeaderValue, StatusCode, Version};
 use pingora_http::{RequestHeader, ResponseHeader};
 use switchback_conf::plan::SiteId;
 use switchback_plugin::{
     Endpoint, Exchange, Fact, FieldName, Hook, Level, Map, Operation, OperationError, OperationId,
-    Outcome, Part, Refused, Steer, Value,
+    Outcome, Part, Refused, Steer, Value, fields,
 };
 use switchback_plugin_host::Chain;
 
@@ -24,7 +24,9 @@ use super::endpoints::Endpoints;
 use super::operations::{Host, Operations};
 use super::talk::Talk;
 use super::{background, steering};
+use crate::http::answer_head::{AnswerHead, Lines};
 use crate::http::context::Context;
+use crate::http::rules;
 use crate::plugins;
 
 /// What a hook is given of a request.
@@ -66,8 +68,10 @@ pub(super) enum Response<'a> {
     None,
     /// As it goes on from here.
     Head(&'a mut ResponseHeader),
+    /// The same of an answer that the front door sends.
+    Own(&'a mut AnswerHead),
     /// What was sent.
-    Sent(Option<&'a HeaderMap>),
+    Sent(&'a Lines<'a>),
 }
 
 /// What a plugin has changed, so that a route has to be found anew.
@@ -123,12 +127,16 @@ impl<'a> View<'a> {
         plugin.map_or("", |plugin| plugin.name())
     }
 
-    fn headers(&self, map: Map) -> Option<&HeaderMap> {
+    /// As they are at hand. Of an answer that the front door sends, most are not in a map yet.
+    fn lines(&self, map: Map) -> Lines<'_> {
         match (map, &self.response) {
-            (Map::RequestHeaders, _) => Some(&self.head().headers),
-            (Map::ResponseHeaders, Response::Head(head)) => Some(&head.headers),
-            (Map::ResponseHeaders, Response::Sent(headers)) => *headers,
-            _ => None,
+            (Map::RequestHeaders, _) => Lines::Map(&self.head().headers),
+            (Map::ResponseHeaders, Response::Head(head)) => Lines::Map(&head.headers),
+            (Map::ResponseHeaders, Response::Own(head)) => Lines::of(head, None),
+            (Map::ResponseHeaders, Response::Sent(lines)) => {
+                lines.map().map_or(Lines::None, Lines::Map)
+            }
+            _ => Lines::None,
         }
     }
 
@@ -153,18 +161,27 @@ impl Exchange for View<'_> {
     }
 
     fn field(&self, map: Map, name: FieldName<'_>) -> Option<Value<'_>> {
-        switchback_plugin::fields::first(self.headers(map)?, name)
+        let headers = match (map, &self.response) {
+            (Map::RequestHeaders, _) => &self.head().headers,
+            (Map::ResponseHeaders, Response::Head(head)) => &head.headers,
+            (Map::ResponseHeaders, Response::Own(head)) => {
+                return head.value(fields::named(name, &mut None).ok()?);
+            }
+            (Map::ResponseHeaders, Response::Sent(lines)) => lines.map()?,
+            _ => return None,
+        };
+        fields::first(headers, name)
     }
 
     fn fields(&self, map: Map, visit: &mut dyn FnMut(&str, &[u8])) {
-        let headers = self.headers(map);
-        for (name, value) in headers.into_iter().flatten() {
-            visit(name.as_str(), value.as_bytes());
+        let lines = self.lines(map);
+        if let Some(map) = lines.map() {
+            fields::each(map, visit);
         }
     }
 
     fn set_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
-        fields::set(self, map, name, fields::value(value)?)
+        change::set(self, map, name, change::value(value)?)
     }
 
     fn set_value(
@@ -173,15 +190,15 @@ impl Exchange for View<'_> {
         name: FieldName<'_>,
         value: &HeaderValue,
     ) -> Result<(), Refused> {
-        fields::set(self, map, name, value.clone())
+        change::set(self, map, name, rules::without_padding(value))
     }
 
     fn append_field(&mut self, map: Map, name: FieldName<'_>, value: &[u8]) -> Result<(), Refused> {
-        fields::append(self, map, name, value)
+        change::append(self, map, name, value)
     }
 
     fn remove_field(&mut self, map: Map, name: FieldName<'_>) -> Result<(), Refused> {
-        fields::remove(self, map, name)
+        change::remove(self, map, name)
     }
 
     fn fact(&self, fact: Fact) -> Option<Value<'_>> {
@@ -203,9 +220,16 @@ impl Exchange for View<'_> {
     }
 
     fn set_status(&mut self, status: u16) -> Result<(), Refused> {
-        let Response::Head(head) = &mut self.response else { return Err(Refused::NotNow) };
-        let status = StatusCode::from_u16(status).ok().filter(|status| *status >= StatusCode::OK);
-        head.set_status(status.ok_or(Refused::Invalid)?).map_err(|_| Refused::Invalid)
+        let code = StatusCode::from_u16(status).ok().filter(|code| *code >= StatusCode::OK);
+        match &mut self.response {
+            Response::Head(head) => {
+                head.set_status(code.ok_or(Refused::Invalid)?).map_err(|_| Refused::Invalid)
+            }
+            Response::Own(head) => {
+                head.set_status(code.ok_or(Refused::Invalid)?).map_err(|_| Refused::Invalid)
+            }
+            Response::None | Response::Sent(_) => Err(Refused::NotNow),
+        }
     }
 
     fn steer(&mut self, steer: Steer<'_>) -> Result<(), Refused> {
@@ -266,8 +290,7 @@ impl Exchange for View<'_> {
             ResponseHeader::build(status, Some(fields.len())).map_err(|_| Refused::Invalid)?;
         for (name, value) in fields {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| Refused::Invalid)?;
-            let value = HeaderValue::from_bytes(value).map_err(|_| Refused::Invalid)?;
-            head.append_header(name, value).map_err(|_| Refused::Invalid)?;
+            head.append_header(name, change::value(value)?).map_err(|_| Refused::Invalid)?;
         }
         talk.tell(Box::new(head))
     }

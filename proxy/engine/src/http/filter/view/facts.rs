@@ -2,9 +2,8 @@
 
 use std::borrow::Cow;
 
-use http::{StatusCode, Version};
-use pingora_http::ResponseHeader;
-use switchback_plugin::{Fact, Value};
+use http::Version;
+use switchback_plugin::{Fact, Map, Value};
 use switchback_value::{Facts as _, Known, Variable};
 
 use super::{Response, View};
@@ -43,7 +42,7 @@ pub(super) fn fact<'v>(view: &'v View<'_>, fact: Fact) -> Option<Value<'v>> {
             asked.tries.last().map(|tried| owned(tried.address.to_string()))
         }
         Fact::Attempt => Some(owned(attempt(view).to_string())),
-        Fact::Status => status(view).and_then(|status| text(status.as_str())),
+        Fact::Status => status(view),
         Fact::CacheStatus => {
             let outcome = context.cache.as_ref()?.outcome?;
             text(outcome.name())
@@ -71,12 +70,14 @@ fn attempt(view: &View<'_>) -> usize {
     if view.hook == switchback_plugin::Hook::Upstream { made + 1 } else { made.max(1) }
 }
 
-fn status<'v>(view: &'v View<'_>) -> Option<&'v StatusCode> {
-    match &view.response {
+fn status<'v>(view: &'v View<'_>) -> Option<Value<'v>> {
+    let status = match &view.response {
         Response::Head(head) => Some(&head.status),
+        Response::Own(head) => return Some(owned(head.status().as_str().to_owned())),
         Response::Sent(_) => view.context.sent.status.as_ref(),
         Response::None => None,
-    }
+    };
+    status.map(|status| Cow::Borrowed(status.as_str().as_bytes()))
 }
 
 pub(super) fn variable<'v>(view: &'v View<'_>, name: &str) -> Option<Value<'v>> {
@@ -99,12 +100,11 @@ pub(super) fn variable<'v>(view: &'v View<'_>, name: &str) -> Option<Value<'v>> 
 fn value<'v>(view: &View<'_>, variable: &Variable) -> Option<Value<'v>> {
     let (head, context) = (view.head(), &*view.context);
     let facts = RequestFacts::new(head, context);
+    let lines = view.lines(Map::ResponseHeaders);
     let facts = match &view.response {
-        Response::Head(answer) => {
-            let answer: &ResponseHeader = answer;
-            facts.with_answer(answer)
-        }
-        Response::Sent(sent) => facts.with_sent(*sent),
+        Response::Head(answer) => facts.with_answer(answer.status, &lines),
+        Response::Own(answer) => facts.with_answer(answer.status(), &lines),
+        Response::Sent(sent) => facts.with_sent(sent),
         Response::None => facts,
     };
     if matches!(variable, Variable::Known(Known::Status)) && matches!(view.response, Response::None)

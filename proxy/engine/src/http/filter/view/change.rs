@@ -4,7 +4,8 @@ use http::{HeaderName, HeaderValue, header};
 use switchback_plugin::{FieldName, Map, Part, Refused, fields};
 
 use super::{Request, Response, View, parts};
-use crate::http::receive;
+use crate::http::answer_head::AnswerHead;
+use crate::http::{receive, rules};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -15,13 +16,14 @@ fn changeable(name: FieldName<'_>) -> Result<HeaderName, Refused> {
 }
 
 pub(super) fn value(bytes: &[u8]) -> Result<HeaderValue, Refused> {
-    HeaderValue::from_bytes(bytes).map_err(|_| Refused::Invalid)
+    HeaderValue::from_bytes(rules::unpadded(bytes)).map_err(|_| Refused::Invalid)
 }
 
 /// A head that may be changed.
 enum Head<'v> {
     Request(&'v mut pingora_http::RequestHeader),
     Response(&'v mut pingora_http::ResponseHeader),
+    Own(&'v mut AnswerHead),
 }
 
 fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
@@ -32,6 +34,7 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
         }
         (Map::RequestHeaders, Request::Copy(head), _) => Ok(Head::Request(head)),
         (Map::ResponseHeaders, _, Response::Head(head)) => Ok(Head::Response(head)),
+        (Map::ResponseHeaders, _, Response::Own(head)) => Ok(Head::Own(head)),
         (Map::RequestTrailers | Map::ResponseTrailers, ..) => Err(Refused::Unsupported),
         _ => Err(Refused::NotNow),
     }
@@ -58,6 +61,7 @@ pub(super) fn set(
     let set = match head(view, map)? {
         Head::Request(head) => head.insert_header(name, value),
         Head::Response(head) => head.insert_header(name, value),
+        Head::Own(head) => return head.replace(&name, value).map_err(|_| Refused::Invalid),
     };
     set.map_err(|_| Refused::Invalid)
 }
@@ -75,6 +79,7 @@ pub(super) fn append(
     let added = match head(view, map)? {
         Head::Request(head) => head.append_header(name, value),
         Head::Response(head) => head.append_header(name, value),
+        Head::Own(head) => return head.append(&name, value).map_err(|_| Refused::Full),
     };
     match added {
         Ok(_) => Ok(()),
@@ -90,6 +95,18 @@ pub(super) fn remove(view: &mut View<'_>, map: Map, name: FieldName<'_>) -> Resu
     match head(view, map)? {
         Head::Request(head) => drop(head.remove_header(&name)),
         Head::Response(head) => drop(head.remove_header(&name)),
+        Head::Own(head) => head.remove(&name).map_err(|_| Refused::Full)?,
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blanks_around_what_plugins_say_are_no_part_of_it() {
+        assert_eq!(value(b" a b\t").unwrap(), "a b");
+        assert_eq!(value(b"a\n"), Err(Refused::Invalid));
+    }
 }

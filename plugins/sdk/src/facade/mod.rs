@@ -24,7 +24,7 @@ macro_rules! header_methods {
         ///
         /// # Errors
         ///
-        /// [`Refused::Invalid`]
+        /// [`Refused::Invalid`]; [`Refused::Full`] where there are 8192 fields already
         pub fn set_header<'n>(&mut self, name: impl Into<FieldName<'n>>, value: impl AsRef<[u8]>) -> Result<(), Refused> {
             self.$($exchange).+.set_field($map, name.into(), value.as_ref())
         }
@@ -33,7 +33,7 @@ macro_rules! header_methods {
         ///
         /// # Errors
         ///
-        /// [`Refused::Invalid`]
+        /// [`Refused::Invalid`]; [`Refused::Full`] where there are 8192 fields already
         pub fn set_header_value<'n>(&mut self, name: impl Into<FieldName<'n>>, value: &HeaderValue) -> Result<(), Refused> {
             self.$($exchange).+.set_value($map, name.into(), value)
         }
@@ -42,7 +42,7 @@ macro_rules! header_methods {
         ///
         /// # Errors
         ///
-        /// [`Refused::Invalid`]
+        /// [`Refused::Invalid`]; [`Refused::Full`] where there are 8192 fields already
         pub fn append_header<'n>(&mut self, name: impl Into<FieldName<'n>>, value: impl AsRef<[u8]>) -> Result<(), Refused> {
             self.$($exchange).+.append_field($map, name.into(), value.as_ref())
         }

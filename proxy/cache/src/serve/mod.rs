@@ -18,7 +18,7 @@ use crate::entry::Head;
 pub use body::slices;
 pub use early_hints::early_hints;
 pub use parts::{Came, Parts};
-pub use reply::{Hop, Reply, USE_AS_DICTIONARY};
+pub use reply::{Hop, MOST_ADDED, Reply, USE_AS_DICTIONARY};
 pub use slices::{Piece, Slicing, agree, whole};
 pub use wire::{Form, Wire};
 

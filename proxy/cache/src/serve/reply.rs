@@ -49,6 +49,9 @@ const NOT_MODIFIED_LIMIT: usize = 200;
 /// What a response says that may serve as a dictionary for others (RFC 9842, 2.1).
 pub const USE_AS_DICTIONARY: HeaderName = HeaderName::from_static("use-as-dictionary");
 
+/// See [`Reply::add`].
+pub const MOST_ADDED: usize = 32;
+
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");
 
 /// Fields that an answer says of itself or of its hop.
@@ -85,7 +88,8 @@ impl Reply {
         }
     }
 
-    /// Adds a line, or has it take the place of one that was added; not where the reply says something of that name by itself.
+    /// Adds a line, or has it take the place of one that was added; not where the reply says something of that name by itself, nor
+    /// beside [`MOST_ADDED`] others, among which it would be long looked for.
     ///
     /// # Errors
     /// The value, where it was not added.
@@ -98,9 +102,11 @@ impl Reply {
         if self.says_by_itself(head, name) {
             return Err(value);
         }
+        let count = self.added.len();
         match self.added.iter_mut().find(|(added, _)| added == name) {
             Some((_, before)) => *before = value,
-            None => self.added.push((name.clone(), value)),
+            None if count < MOST_ADDED => self.added.push((name.clone(), value)),
+            None => return Err(value),
         }
         Ok(())
     }
@@ -355,6 +361,11 @@ mod tests {
             assert_eq!(reply.add(&head, name, DENY), Err(DENY), "{name}");
             assert!(!reply.take_back(&head, name), "{name}");
         }
+        for number in 1..MOST_ADDED {
+            let name = HeaderName::try_from(format!("x-{number}")).unwrap();
+            reply.add(&head, &name, DENY).unwrap();
+        }
+        assert_eq!(reply.add(&head, &HeaderName::from_static("x-0"), DENY), Err(DENY));
         assert!(reply.take_back(&head, &FRAMES));
         assert!(!written(&reply, &head, OPEN).contains("X-Frame-Options"));
         assert_eq!(reply.value(&head, &FRAMES), None);

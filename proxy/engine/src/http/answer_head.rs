@@ -14,6 +14,9 @@ use super::fault::{Fault, Kind};
 
 const SERVER: &[u8] = b"switchback";
 
+/// Among more fields, one is found sooner in a map.
+const MOST_PLAIN: usize = 64;
+
 /// Fields that every answer has that is made here, whatever is among its own.
 const OF_ALL: [HeaderName; 4] =
     [header::CONNECTION, header::DATE, header::SERVER, header::TRANSFER_ENCODING];
@@ -48,6 +51,15 @@ impl AnswerHead {
         }
     }
 
+    /// How many lines there are at most, but for the few that are added while it is sent.
+    pub(crate) fn count(&self) -> usize {
+        match self {
+            Self::Whole(head) => head.headers.len(),
+            Self::Plain(_, fields) => fields.len(),
+            Self::Stored(head) => head.stored().len() + head.reply.added.len(),
+        }
+    }
+
     /// Its status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
@@ -79,7 +91,7 @@ impl AnswerHead {
     /// Puts one line in place of all of `name`.
     pub(crate) fn replace(&mut self, name: &HeaderName, value: HeaderValue) -> Result<(), Fault> {
         let value = match self {
-            Self::Plain(_, fields) if !OF_ALL.contains(name) => {
+            Self::Plain(_, fields) if !OF_ALL.contains(name) && fields.len() < MOST_PLAIN => {
                 fields.retain(|(field, _)| field != name);
                 fields.push((name.clone(), value));
                 return Ok(());
@@ -428,6 +440,23 @@ mod tests {
             assert!(!matches!(head, AnswerHead::Whole(_)), "{head:?}");
             head.remove(&header::DATE).unwrap();
             assert!(matches!(head, AnswerHead::Whole(_)), "{head:?}");
+        }
+    }
+
+    /// A plugin may set as many as it wants to.
+    #[test]
+    fn many_fields_are_in_a_map() {
+        for mut head in [plain(), stored(Form::Whole)] {
+            let before = map(&head, None).len();
+            assert!(head.count() <= before);
+            let set = |head: &mut AnswerHead, number: usize| {
+                let name = HeaderName::try_from(format!("x-set-{number}")).unwrap();
+                head.replace(&name, HeaderValue::from_static("1"))
+            };
+            (0..100).for_each(|number| set(&mut head, number).unwrap());
+            assert!(matches!(head, AnswerHead::Whole(_)), "{head:?}");
+            assert_eq!(map(&head, None).len(), before + 100);
+            assert_eq!(head.count(), before + 100);
         }
     }
 

@@ -161,6 +161,15 @@ impl Does {
             }
             "nap" => request.sleep(Duration::from_millis(5)).await.unwrap(),
             "header" => request.set_header("x-set", value).unwrap(),
+            "headers" => {
+                let name = |number: usize| format!("x-of-many-{number}");
+                let wanted = 0..value.parse().unwrap();
+                let set =
+                    wanted.take_while(|number| request.set_header(&*name(*number), "1").is_ok());
+                let count = set.count();
+                (0..count).for_each(|number| request.remove_header(&*name(number)).unwrap());
+                request.set_header("x-set", count.to_string()).unwrap();
+            }
             "path" => request.set(Part::Path, value).unwrap(),
             "host" => request.set(Part::Host, value).unwrap(),
             "method" => request.set(Part::Method, value).unwrap(),

@@ -74,6 +74,14 @@ fn headers_are_seen_by_upstreams_and_rules() {
     assert!(answer.body.contains("x-set: $1") && !answer.body.contains("forged"), "{answer:?}");
 }
 
+#[test]
+fn a_head_takes_no_more_headers_than_it_may_hold() {
+    let answer = proxied(&filter("request", "headers", "40000")).get("/");
+    let said = answer.body.lines().find_map(|line| line.strip_prefix("x-set: "));
+    let set: usize = said.unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap();
+    assert!((1000..8192).contains(&set), "{set}");
+}
+
 /// A server with two upstreams that tell which they are.
 fn two(site: &str) -> (switchback::Handle, Origin, Origin) {
     let (first, second) = (Origin::start(), Origin::start());

@@ -40,6 +40,19 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
     }
 }
 
+/// What a head may grow to. A map of three times as many ends the thread that adds one more.
+const MOST_FIELDS: usize = 8192;
+
+/// A head that may have one field more.
+fn with_room(head: Head<'_>) -> Result<Head<'_>, Refused> {
+    let count = match &head {
+        Head::Request(head) => head.headers.len(),
+        Head::Response(head) => head.headers.len(),
+        Head::Own(head) => head.count(),
+    };
+    if count < MOST_FIELDS { Ok(head) } else { Err(Refused::Full) }
+}
+
 pub(super) fn set(
     view: &mut View<'_>,
     map: Map,
@@ -58,7 +71,7 @@ pub(super) fn set(
         // It is called so from here on: in logs, and by the upstream.
         view.context.request.id = id;
     }
-    let set = match head(view, map)? {
+    let set = match with_room(head(view, map)?)? {
         Head::Request(head) => head.insert_header(name, value),
         Head::Response(head) => head.insert_header(name, value),
         Head::Own(head) => return head.replace(&name, value).map_err(|_| Refused::Invalid),
@@ -76,7 +89,7 @@ pub(super) fn append(
     if map == Map::RequestHeaders && name == header::HOST {
         return Err(Refused::Invalid);
     }
-    let added = match head(view, map)? {
+    let added = match with_room(head(view, map)?)? {
         Head::Request(head) => head.append_header(name, value),
         Head::Response(head) => head.append_header(name, value),
         Head::Own(head) => return head.append(&name, value).map_err(|_| Refused::Full),

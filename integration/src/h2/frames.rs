@@ -197,6 +197,7 @@ impl FrameClient {
                 Ok(0) => return Ok(None),
                 Ok(read) => self.received.extend(&piece[..read]),
                 Err(error) if is_time_out(&error) => return Err(Silence),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
                 Err(_reset) => return Ok(None),
             }
         }

@@ -64,12 +64,12 @@ fn a_client_that_opens_its_windows_late_gets_every_answer() {
 #[test]
 fn a_client_that_takes_little_by_little_is_kept() {
     let origin = Origin::start().serve("/large", Reply::ok(pattern(LARGE)));
-    let site = h2c_site("timeouts = { write = \"3s\" }");
+    let site = h2c_site("timeouts = { write = \"6s\" }");
     let proxy = Proxy::start(&site.proxy_to(&origin));
     let mut client = FrameClient::greet(proxy.address("web"), &[(WINDOW, 0)]);
     ask(&mut client, 20);
-    // Five times 800 ms: longer than it may stand still.
-    for _ in 0..5 {
+    // Nine times 800 ms: longer than it may stand still.
+    for _ in 0..9 {
         for stream in [1, 3] {
             open_window(&mut client, stream, 32 * 1024);
         }

@@ -60,6 +60,8 @@ const CHUNKS: &[u8] =
 const AT_A_TIME: usize = 1000;
 /// The proxy's time-outs are one second; it lingers for two more.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// As often as this in a row, the number of descriptors is the same.
+const STEADY: usize = 20;
 /// What an allocator may keep of one round more than of the one before.
 const SLACK_KIB: u64 = 8 * 1024;
 
@@ -140,13 +142,14 @@ fn idle(proxy: &Proxy, origin: &Origin) -> ProcessStats {
         (is_idle("switchback_open_connections") && is_idle("switchback_requests_in_flight"))
             .then_some(())
     });
-    let mut last = None;
+    // The origin may be a moment behind with what it has accepted or seen the end of.
+    let (mut last, mut alike) = (None, 0);
     eventually("the number of descriptors is steady", Deadline::soon(), || {
         let mut stats = proxy.stats();
         stats.descriptors = stats.descriptors.saturating_sub(origin.open_connections());
-        let is_steady = last == Some(stats.descriptors);
+        alike = if last == Some(stats.descriptors) { alike + 1 } else { 0 };
         last = Some(stats.descriptors);
-        is_steady.then_some(stats)
+        (alike == STEADY).then_some(stats)
     })
 }
 

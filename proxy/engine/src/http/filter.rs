@@ -65,7 +65,7 @@ pub(crate) struct Filtering {
 }
 
 /// The chains of a request, with what they remember of it.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Filters {
     place: (Option<SiteId>, Option<RouteId>),
     /// Of the listener, the site and the route.
@@ -241,13 +241,14 @@ fn settle_anew(context: &mut Context) -> bool {
     if context.filtering.filters.is_none() && chains.iter().all(Option::is_none) {
         return false;
     }
-    let mut before = context.filtering.filters.take();
-    let mut levels =
-        before.as_mut().map_or([const { None }; 3], |before| std::mem::take(&mut before.levels));
-    let (mut hooks, mut waiting) = (Hooks::NONE, Hooks::NONE);
-    for (level, chain) in levels.iter_mut().zip(chains) {
-        hooks = chain.map_or(hooks, |chain| hooks.union(chain.hooks()));
-        waiting = chain.map_or(waiting, |chain| waiting.union(chain.waiting()));
+    let filters = context.filtering.filters.get_or_insert_with(Box::default);
+    (filters.place, filters.may_be_due) = (place, true);
+    (filters.hooks, filters.waiting) = (Hooks::NONE, Hooks::NONE);
+    for (level, chain) in filters.levels.iter_mut().zip(chains) {
+        if let Some(chain) = chain {
+            filters.hooks = filters.hooks.union(chain.hooks());
+            filters.waiting = filters.waiting.union(chain.waiting());
+        }
         let is_same = match (&level, chain) {
             (Some(level), Some(chain)) => Arc::ptr_eq(&level.chain, chain),
             (None, None) => true,
@@ -257,30 +258,12 @@ fn settle_anew(context: &mut Context) -> bool {
             *level = chain.map(Level::new);
         }
     }
-    let sole = match &levels {
+    filters.sole = match &filters.levels {
         [Some(_), None, None] => Some(0),
         [None, Some(_), None] => Some(1),
         [None, None, Some(_)] => Some(2),
         _ => None,
     };
-    let filters = match before {
-        Some(mut before) => {
-            (before.levels, before.sole) = (levels, sole);
-            (before.hooks, before.waiting) = (hooks, waiting);
-            (before.place, before.may_be_due) = (place, true);
-            before
-        }
-        None => Box::new(Filters {
-            place,
-            levels,
-            sole,
-            hooks,
-            waiting,
-            may_be_due: true,
-            bodies: None,
-        }),
-    };
-    context.filtering.filters = Some(filters);
     true
 }
 

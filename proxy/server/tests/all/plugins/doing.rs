@@ -161,15 +161,7 @@ impl Does {
             }
             "nap" => request.sleep(Duration::from_millis(5)).await.unwrap(),
             "header" => request.set_header("x-set", value).unwrap(),
-            "headers" => {
-                let name = |number: usize| format!("x-of-many-{number}");
-                let wanted = 0..value.parse().unwrap();
-                let set =
-                    wanted.take_while(|number| request.set_header(&*name(*number), "1").is_ok());
-                let count = set.count();
-                (0..count).for_each(|number| request.remove_header(&*name(number)).unwrap());
-                request.set_header("x-set", count.to_string()).unwrap();
-            }
+            "headers" => set_many(value.parse().unwrap(), request),
             "path" => request.set(Part::Path, value).unwrap(),
             "host" => request.set(Part::Host, value).unwrap(),
             "method" => request.set(Part::Method, value).unwrap(),
@@ -206,6 +198,15 @@ impl Does {
         }
         Flow::Continue
     }
+}
+
+/// Sets so many headers, as far as there is room, and takes them out again.
+fn set_many(wanted: usize, request: &mut Request<'_>) {
+    let name = |number: usize| format!("x-of-many-{number}");
+    let set = (0..wanted).take_while(|number| request.set_header(&*name(*number), "1").is_ok());
+    let count = set.count();
+    (0..count).for_each(|number| request.remove_header(&*name(number)).unwrap());
+    request.set_header("x-set", count.to_string()).unwrap();
 }
 
 /// Decides where the request goes.

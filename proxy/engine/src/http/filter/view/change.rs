@@ -40,7 +40,7 @@ fn head<'v>(view: &'v mut View<'_>, map: Map) -> Result<Head<'v>, Refused> {
     }
 }
 
-/// What a head may grow to. A map of three times as many ends the thread that adds one more.
+/// What a head may grow to. A map of three times as many panics at one more.
 const MOST_FIELDS: usize = 8192;
 
 /// A head that may have one field more.

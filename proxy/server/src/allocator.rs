@@ -7,11 +7,11 @@ use mimalloc::MiMalloc;
 
 // Measured at 20 % less CPU than glibc's for the whole proxy.
 #[global_allocator]
-static ALLOCATOR: Unaligned = Unaligned;
+static ALLOCATOR: Allocator = Allocator;
 
 /// mimalloc, asked for an alignment only where it does not give it anyway. Its crate always names one, and then a block of
 /// more than 1 KiB whose size is no power of two is asked for larger, and cut to fit.
-struct Unaligned;
+struct Allocator;
 
 #[expect(unsafe_code, reason = "the allocator's crate does not offer it")]
 unsafe extern "C" {
@@ -30,7 +30,7 @@ const fn is_given(layout: Layout) -> bool {
 #[expect(unsafe_code, reason = "an allocator is unsafe to be")]
 // SAFETY: each block comes from mimalloc and goes back to it. What `mi_malloc` and `mi_zalloc` give is of the wanted size, or
 // null, and aligned as `is_given` says; everything else is asked of the crate.
-unsafe impl GlobalAlloc for Unaligned {
+unsafe impl GlobalAlloc for Allocator {
     #[inline]
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_given(layout) {

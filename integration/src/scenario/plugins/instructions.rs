@@ -92,6 +92,8 @@ pub enum AtHits<'a> {
     Native(&'a Path),
     /// The route itself, which sets three headers.
     Rules,
+    /// The upstream, which tells the shard of what it is asked for.
+    Shards,
 }
 
 /// Instructions of an answer from the cache, in a build for tests: by itself, and with these on its route. `None` where the counting program is not
@@ -103,6 +105,7 @@ pub enum AtHits<'a> {
 pub fn hit_cost(requests: usize, at_hits: AtHits<'_>) -> Option<(f64, f64)> {
     let origin = origin();
     let five = looking();
+    let mut upstream = "app";
     let (tables, line) = match at_hits {
         AtHits::Plugins => (five.tables, format!("filters = [{}]", five.filters)),
         AtHits::Native(module) => (
@@ -113,8 +116,17 @@ pub fn hit_cost(requests: usize, at_hits: AtHits<'_>) -> Option<(f64, f64)> {
             let three = "a = \"1\", b = \"2\", x-frame-options = \"DENY\"";
             (String::new(), format!("response_headers = {{ set = {{ {three} }} }}"))
         }
+        AtHits::Shards => {
+            upstream = "parts";
+            let endpoint = origin.endpoint();
+            let shards = format!(
+                "[upstreams.parts]\nshard_header = true\nshard_by = \"$uri\"\n\
+                [[upstreams.parts.shards]]\nname = \"a\"\nendpoints = [\"{endpoint}\"]\n"
+            );
+            (shards, String::new())
+        }
     };
-    let route = format!("{line}\nproxy = \"app\"\ncache = \"main\"");
+    let route = format!("{line}\nproxy = \"{upstream}\"\ncache = \"main\"");
     let config = stage(&origin, None).toml(tables).route("/touched/*", route);
     let mut counted = Counted::start(&config)?;
     let [without, with] = [STORED, "/touched/x"].map(|path| lowest(&mut counted, path, requests));

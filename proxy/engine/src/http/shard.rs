@@ -245,10 +245,11 @@ pub(super) fn tell(
 
 /// Whether there may be something that [`tell`] tells.
 pub(super) fn may_tell(request: &RequestHeader, context: &Context) -> bool {
-    !request.method.is_safe()
-        || context.upstream().is_some_and(|upstream| {
-            upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header)
-        })
+    let Some(upstream) = context.upstream() else { return false };
+    let tells_who = upstream.sharding.as_ref().is_some_and(|sharding| sharding.plan.header);
+    // As a rule nobody was asked for an answer that is stored.
+    let was_asked = || !context.asked.lock().tries.is_empty();
+    tells_who && was_asked() || writes::are_told(request, upstream)
 }
 
 /// Counts what the shard has done.

@@ -14,6 +14,11 @@ pub(super) fn is_recent(head: &RequestHeader, upstream: &Upstream) -> bool {
         && cookie(&head.headers, &name(&upstream.plan)).is_some()
 }
 
+/// Whether the client of this request is told that it has written.
+pub(super) fn are_told(request: &RequestHeader, upstream: &Upstream) -> bool {
+    upstream.plan.read_your_writes.is_some() && !request.method.is_safe()
+}
+
 /// Has the client of a request that has written bring a cookie for a while.
 pub(super) fn tell(
     head: &mut ResponseHeader,
@@ -21,7 +26,7 @@ pub(super) fn tell(
     upstream: &Upstream,
 ) -> Result<(), Fault> {
     let plan = &upstream.plan;
-    let Some(window) = plan.read_your_writes.filter(|_| !request.method.is_safe()) else {
+    let Some(window) = plan.read_your_writes.filter(|_| are_told(request, upstream)) else {
         return Ok(());
     };
     // Whole seconds are all that a cookie knows.

@@ -7,6 +7,7 @@ use switchback_plugin::{Fact, Map, Value};
 use switchback_value::{Facts as _, Known, Variable};
 
 use super::{Response, View};
+use crate::http::answer_head::Lines;
 use crate::http::facts::{self, RequestFacts};
 use crate::http::fault::Kind;
 
@@ -100,7 +101,11 @@ pub(super) fn variable<'v>(view: &'v View<'_>, name: &str) -> Option<Value<'v>> 
 fn value<'v>(view: &View<'_>, variable: &Variable) -> Option<Value<'v>> {
     let (head, context) = (view.head(), &*view.context);
     let facts = RequestFacts::new(head, context);
-    let lines = view.lines(Map::ResponseHeaders);
+    let lines = match &view.response {
+        // They are given as they are, and may not be looked at.
+        Response::Sent(_) | Response::None => Lines::None,
+        Response::Head(_) | Response::Own(_) => view.lines(Map::ResponseHeaders),
+    };
     let facts = match &view.response {
         Response::Head(answer) => facts.with_answer(answer.status, &lines),
         Response::Own(answer) => facts.with_answer(answer.status(), &lines),
